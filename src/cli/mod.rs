@@ -1,0 +1,1 @@
+//! The command line: forms, tables, JSON, exit codes.

@@ -1,0 +1,21 @@
+//! Our nouns: what a subscriber, a NAS, a session, its usage and a decision are.
+//!
+//! Owns the types that every other module passes around and the small rules that belong to one of
+//! them alone. Refuses to know how they are stored, sent or shown: no serde, sqlx or tokio here.
+//! Read [`session`] next, then [`decision`].
+
+pub mod decision;
+pub mod dynamic_auth;
+pub mod nas;
+pub mod record;
+pub mod session;
+pub mod subscriber;
+pub mod text;
+pub mod usage;
+
+pub use decision::{Decision, Effect, NasReload, PostAuth, RejectReason, Write};
+pub use nas::{Nas, NasIdentity, NasSource, TriState};
+pub use record::{AccountingRecord, RecordStatus, ReportedOctets};
+pub use session::{ClassToken, CloseGuess, Closed, Counter, Session, SessionFlags, SessionKey, UniqueId};
+pub use subscriber::{AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus};
+pub use usage::{Day, Usage};

@@ -1,0 +1,64 @@
+//! Octets from the network as text that every database can hold.
+
+use smol_str::SmolStr;
+
+/// The octets as text. UTF-8 without NUL stays octet for octet; any other octet becomes `\xHH`, so
+/// that nothing a NAS can send is refused or cut by a database (RFC 2865 §5: text is opaque).
+#[must_use]
+pub fn text_from_octets(octets: &[u8]) -> SmolStr {
+    if let Ok(text) = std::str::from_utf8(octets)
+        && !text.contains('\0')
+    {
+        return SmolStr::new(text);
+    }
+    let mut text = String::with_capacity(octets.len() + 12);
+    for chunk in octets.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character == '\0' { text.push_str("\\x00") } else { text.push(character) }
+        }
+        for octet in chunk.invalid() {
+            use std::fmt::Write as _;
+            write!(text, "\\x{octet:02x}").expect("a String takes any text");
+        }
+    }
+    SmolStr::from(text)
+}
+
+/// The twelve lower-case hexadecimal digits of a MAC address written in any of the usual ways
+/// (`AA-BB-…`, `aa:bb:…`, `aabb.ccdd.eeff`, bare), or `None` if it is not one. A suffix such as the
+/// `:SSID` of a Called-Station-Id is not part of an address.
+#[must_use]
+pub fn mac_digits(octets: &[u8]) -> Option<[u8; 12]> {
+    let mut digits = [0_u8; 12];
+    let mut filled = digits.iter_mut();
+    for octet in octets {
+        match octet {
+            b':' | b'-' | b'.' | b' ' => {}
+            _ if octet.is_ascii_hexdigit() => *filled.next()? = octet.to_ascii_lowercase(),
+            _ => return None,
+        }
+    }
+    filled.next().is_none().then_some(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kept_octet_for_octet_unless_a_database_cannot_hold_them() {
+        assert_eq!(text_from_octets("o'brien \u{1f600}\n".as_bytes()), "o'brien \u{1f600}\n");
+        assert_eq!(text_from_octets(b"user\0evil"), "user\\x00evil");
+        assert_eq!(text_from_octets(b"\xff\xfea"), "\\xff\\xfea");
+    }
+
+    #[test]
+    fn a_mac_address_has_one_form() {
+        for form in ["AA-BB-CC-00-11-22", "aa:bb:cc:00:11:22", "aabb.cc00.1122", "AABBCC001122"] {
+            assert_eq!(mac_digits(form.as_bytes()), Some(*b"aabbcc001122"));
+        }
+        for other in ["AA-BB-CC-00-11", "AA-BB-CC-00-11-22-33", "bob", ""] {
+            assert_eq!(mac_digits(other.as_bytes()), None);
+        }
+    }
+}

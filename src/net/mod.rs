@@ -1,0 +1,1 @@
+//! Sockets of RADIUS: receiving, admission, duplicates, replies, dynamic authorization.

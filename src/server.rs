@@ -1,0 +1,1 @@
+//! Composition root: build, restore sessions, open sockets, drain, stop.

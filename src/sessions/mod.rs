@@ -1,0 +1,1 @@
+//! One subscriber's online sessions, reservations and usage: pure state, no locks, no clocks.

@@ -1,0 +1,1 @@
+//! The only SQL: three databases behind one interface; rows never leave this folder.

@@ -1,0 +1,1 @@
+//! Counters and tracing set-up; no logic.
