@@ -7,6 +7,7 @@
 pub mod decision;
 pub mod dynamic_auth;
 pub mod nas;
+pub mod nas_table;
 pub mod record;
 pub mod session;
 pub mod subscriber;
@@ -15,6 +16,7 @@ pub mod usage;
 
 pub use decision::{Decision, Effect, NasReload, PostAuth, RejectReason, Write};
 pub use nas::{Nas, NasIdentity, NasSource, TriState};
+pub use nas_table::NasTable;
 pub use record::{AccountingRecord, RecordStatus, ReportedOctets};
 pub use session::{ClassToken, CloseGuess, Closed, Counter, Session, SessionFlags, SessionKey, UniqueId};
 pub use subscriber::{AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus};

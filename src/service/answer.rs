@@ -4,6 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use smol_str::SmolStr;
 
+use crate::domain::{SessionKey, UniqueId};
+use crate::engine::password::SlowCheck;
+
 /// What becomes of an Access-Request.
 #[derive(Debug)]
 pub enum Answer<R> {
@@ -41,12 +44,15 @@ pub enum NoReply {
 /// What has to be done before a request can be answered. Never longer than a deadline of its own.
 #[derive(Debug)]
 pub enum Work {
-    /// The subscriber is not in the directory.
-    LoadSubscriber(SmolStr),
-    /// The session is not in memory, and the record is not one that opens it.
-    LoadSession(crate::domain::SessionKey, crate::domain::UniqueId),
+    /// Rows that are not in memory.
+    Load {
+        /// A login that the directory has not looked up.
+        login: Option<SmolStr>,
+        /// A session that may have a row from before.
+        session: Option<(SessionKey, UniqueId)>,
+    },
     /// The stored password is a slow hash: verify on a bounded pool.
-    SlowPassword(crate::engine::password::SlowCheck),
+    SlowPassword(SlowCheck),
 }
 
 /// What [`Work`] gave; passed back with the request when it is asked again.
