@@ -1,3 +1,10 @@
 //! Exit codes and nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    tollkeeper::cli::run().into()
+}

@@ -1,1 +1,495 @@
-//! Settings: the TOML file as written, the environment over it, and the settings as used.
+//! Settings: one TOML file with every key optional, and `TOLLKEEPER_*` variables over it.
+//!
+//! Owns the names of the keys, their defaults and limits. Every mistake is collected, so that one
+//! run of `tollkeeper check` shows them all. [`file`] reads what is written, [`error`] says what is
+//! wrong with it. Nothing names this module but the command line and the composition root: each
+//! module has its own `Settings`, and this one fills it.
+
+mod error;
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+use smol_str::SmolStr;
+
+pub use self::error::{ConfigError, Place, Remark};
+use self::file::Reader;
+use crate::domain::{Nas, NasSource, TriState};
+use crate::radius::Secret;
+use crate::{http, telemetry};
+
+/// Everything that can be set, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The file it was read from, if there was one.
+    pub file: Option<PathBuf>,
+    /// Where the server keeps files of its own: the SQLite database, the spool.
+    pub data_dir: PathBuf,
+    /// The zone whose midnight ends a day of usage, and in which Login-Time windows are read.
+    pub timezone: TimeZone,
+    /// `[database]`
+    pub database: Database,
+    /// `[radius]`
+    pub radius: Radius,
+    /// `[sessions]`
+    pub sessions: Sessions,
+    /// `[[nas]]`, in the order of the file.
+    pub nas: Vec<Nas>,
+    /// `[http]`, and the listeners of `[ibsng]` and `[antamedia]`.
+    pub http: http::Settings,
+    /// Options of the API dialects.
+    pub dialects: Dialects,
+    /// `[log]`
+    pub log: telemetry::Settings,
+    /// What is doubtful, but no reason to refuse.
+    pub warnings: Vec<Remark>,
+}
+
+/// `[database]`
+#[derive(Clone, PartialEq, Eq)]
+pub struct Database {
+    /// `sqlite:PATH`, `postgres://…` or `mysql://…`. May hold a password.
+    pub url: String,
+    /// Start although the database may lose what it has acknowledged.
+    pub unsafe_durability: bool,
+    /// Connections of the pool.
+    pub connections: u32,
+    /// Most rows of one commit of the writer.
+    pub batch_rows: u32,
+    /// How long the writer waits for a commit before it is taken for failed.
+    pub commit_deadline: Duration,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("url", &self.shown())
+            .field("unsafe_durability", &self.unsafe_durability)
+            .field("connections", &self.connections)
+            .field("batch_rows", &self.batch_rows)
+            .field("commit_deadline", &self.commit_deadline)
+            .finish()
+    }
+}
+
+impl Database {
+    /// The address without user and password, for people.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self.url.split_once("://") {
+            Some((scheme, rest)) => match rest.rsplit_once('@') {
+                Some((_, host)) => format!("{scheme}://{host}"),
+                None => self.url.clone(),
+            },
+            None => self.url.clone(),
+        }
+    }
+}
+
+/// `[radius]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Radius {
+    /// Addresses that take Access-Requests.
+    pub auth: Vec<SocketAddr>,
+    /// Addresses that take Accounting-Requests.
+    pub accounting: Vec<SocketAddr>,
+    /// How long an Access-Reject is held back.
+    pub reject_delay: Duration,
+    /// Sockets, and threads, per address; 0 is one per processor.
+    pub sockets_per_port: u16,
+    /// How long a reply is kept for retransmissions (RFC 5080 §2.2.2).
+    pub duplicate_lifetime: Duration,
+    /// Most login attempts per second that are recorded in radpostauth; the rest are counted only.
+    pub login_records_per_second: u32,
+    /// Dictionary files of the site, in FreeRADIUS's format, after the built-in ones.
+    pub dictionaries: Vec<PathBuf>,
+}
+
+/// `[sessions]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sessions {
+    /// What happens at a login when it cannot be verified whether an older session is still there.
+    pub unverifiable: Unverifiable,
+}
+
+/// The choice where a session cannot be verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unverifiable {
+    /// The login is let in.
+    #[default]
+    Accept,
+    /// The old session keeps its place.
+    Reject,
+}
+
+/// Options of the API dialects, all off by default.
+#[derive(Clone, Debug, Default)]
+pub struct Dialects {
+    /// `[mfusion]`
+    pub mfusion: Mfusion,
+    /// `[jaze]`
+    pub jaze: Jaze,
+    /// `[antamedia]`
+    pub antamedia: Antamedia,
+}
+
+/// `[mfusion]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mfusion {
+    /// `http_errors = "rest"`: errors also as HTTP status.
+    pub rest_errors: bool,
+    /// `octets = "as-stored"`: input and output as in radacct, not the other way round.
+    pub octets_as_stored: bool,
+    /// Session rows carry both spellings of their field names.
+    pub session_aliases: bool,
+}
+
+/// `[jaze]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Jaze {
+    /// `http_errors = "rest"`: errorCode also as HTTP status.
+    pub rest_errors: bool,
+}
+
+/// `[antamedia]`
+#[derive(Clone, Debug, Default)]
+pub struct Antamedia {
+    /// What callers must send as `pass`; without it the dialect refuses everybody.
+    pub passphrase: Option<Secret>,
+    /// `viewaccount` shows passwords.
+    pub reveal_passwords: bool,
+    /// Elements of ours after the documented ones.
+    pub extended: bool,
+    /// `http_errors = "rest"`: errors also as HTTP status.
+    pub rest_errors: bool,
+    /// Octet of the answer at which the first user name begins, for clients that cut there.
+    pub pad_first_username_to: Option<u32>,
+}
+
+/// Names the file where `--config` does not.
+const CONFIG_VARIABLE: &str = "TOLLKEEPER_CONFIG";
+
+/// Where a file is looked for when none is named.
+const DEFAULT_FILES: [&str; 2] = ["tollkeeper.toml", "/etc/tollkeeper/tollkeeper.toml"];
+
+/// A shared secret of this many octets or fewer can be found by trying (RFC 2865 §3 asks for 16).
+const SHORT_SECRET_OCTETS: usize = 12;
+
+impl Settings {
+    /// Reads `file`, or `TOLLKEEPER_CONFIG`, or the first default file that exists, or none; then
+    /// the environment.
+    ///
+    /// # Errors
+    /// Every mistake in them. The operator's fault.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let named = file.map(Path::to_owned).or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
+        let found = named.or_else(|| DEFAULT_FILES.iter().map(PathBuf::from).find(|path| path.exists()));
+        let text = match &found {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path).map_err(|error| {
+                let reason = match error.kind() {
+                    io::ErrorKind::NotFound => "no such file".to_owned(),
+                    io::ErrorKind::InvalidData => "not UTF-8 text".to_owned(),
+                    _ => error.to_string(),
+                };
+                let place = Place::File { path: path.clone(), line: 0 };
+                ConfigError(vec![Remark { place, key: String::new(), reason }])
+            })?,
+        };
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| name != CONFIG_VARIABLE);
+        Self::read(found.as_deref(), &text, variables)
+    }
+
+    /// Reads the text of a file and variables; `file` is named in mistakes.
+    ///
+    /// # Errors
+    /// Every mistake in them. The operator's fault.
+    pub fn read(
+        file: Option<&Path>,
+        text: &str,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let reader = Reader::new(file.unwrap_or_else(|| Path::new("(defaults)")), text, variables);
+        let data_dir = reader.text("data_dir", path).unwrap_or_else(|| PathBuf::from("data"));
+        let mut settings = Self {
+            file: file.map(Path::to_owned),
+            timezone: reader.text("timezone", timezone).unwrap_or_else(TimeZone::system),
+            database: database(&reader, &data_dir),
+            radius: radius(&reader),
+            sessions: Sessions {
+                unverifiable: reader
+                    .word(
+                        "sessions.unverifiable",
+                        &[("accept", Unverifiable::Accept), ("reject", Unverifiable::Reject)],
+                    )
+                    .unwrap_or_default(),
+            },
+            nas: nas(&reader),
+            http: http(&reader),
+            dialects: dialects(&reader),
+            log: log(&reader),
+            data_dir,
+            warnings: Vec::new(),
+        };
+        let (mistakes, warnings) = reader.finish();
+        settings.warnings = warnings;
+        if mistakes.is_empty() { Ok(settings) } else { Err(ConfigError(mistakes)) }
+    }
+}
+
+fn database(reader: &Reader, data_dir: &Path) -> Database {
+    Database {
+        url: reader
+            .text("database.url", database_url)
+            .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("tollkeeper.db").display())),
+        unsafe_durability: reader.flag("database.unsafe_durability").unwrap_or(false),
+        connections: reader.integer("database.connections", 1..=1_000).unwrap_or(8),
+        batch_rows: reader.integer("database.batch_rows", 1..=10_000).unwrap_or(256),
+        commit_deadline: reader
+            .seconds("database.commit_deadline", 0.01..=60.0)
+            .unwrap_or(Duration::from_millis(250)),
+    }
+}
+
+fn radius(reader: &Reader) -> Radius {
+    let place = reader.place("radius.accounting");
+    let radius = Radius {
+        auth: addresses(reader, "radius.auth", "127.0.0.1:1812"),
+        accounting: addresses(reader, "radius.accounting", "127.0.0.1:1813"),
+        reject_delay: reader.seconds("radius.reject_delay", 0.0..=10.0).unwrap_or(Duration::from_secs(1)),
+        sockets_per_port: reader.integer("radius.sockets_per_port", 0..=256).unwrap_or(0),
+        duplicate_lifetime: reader
+            .seconds("radius.duplicate_lifetime", 5.0..=30.0)
+            .unwrap_or(Duration::from_secs(10)),
+        login_records_per_second: reader
+            .integer("radius.login_records_per_second", 0..=1_000_000)
+            .unwrap_or(1_000),
+        dictionaries: reader.list("radius.dictionaries", path).unwrap_or_default(),
+    };
+    for address in &radius.accounting {
+        if address.port() != 0 && radius.auth.contains(address) {
+            reader.mistake(place.clone(), "radius.accounting", format!("{address} is also in radius.auth"));
+        }
+    }
+    radius
+}
+
+fn addresses(reader: &Reader, key: &str, default: &str) -> Vec<SocketAddr> {
+    let place = reader.place(key);
+    let Some(addresses) = reader.list(key, address) else {
+        return default.parse().map_or_else(|_| Vec::new(), |address| vec![address]);
+    };
+    if addresses.is_empty() {
+        reader.mistake(place.clone(), key, "needs at least one address");
+    }
+    for (index, address) in addresses.iter().enumerate() {
+        if address.port() != 0 && addresses.iter().skip(index + 1).any(|other| other == address) {
+            reader.mistake(place.clone(), key, format!("{address} is there twice"));
+        }
+    }
+    addresses
+}
+
+fn nas(reader: &Reader) -> Vec<Nas> {
+    let mut entries: Vec<Nas> = Vec::new();
+    for (index, place) in reader.tables("nas").into_iter().enumerate() {
+        let key = |name: &str| format!("nas[{}].{name}", index + 1);
+        let address_written = reader.place(&key("address"));
+        let secret_written = reader.place(&key("secret"));
+        let missing = |name: &str, written: &Place| {
+            // A key that was there but wrong has its own remark already.
+            if matches!(written, Place::File { line: 0, .. }) {
+                reader.mistake(place.clone(), &key(name), "is missing");
+            }
+        };
+        let network = reader.text(&key("address"), nas_network);
+        let secret = nas_secret(reader, &key("secret"));
+        let secret_next = nas_secret(reader, &key("secret_next"));
+        let coa_secret = nas_secret(reader, &key("coa_secret"));
+        let identifier = reader.text(&key("identifier"), not_empty);
+        let name = reader.text(&key("name"), not_empty);
+        let nas_type = reader.text(&key("type"), nas_type);
+        let coa_port = reader.integer(&key("coa_port"), 1..=u16::MAX);
+        let swap_octets = reader.flag(&key("swap_octets"));
+        let require_message_authenticator = tri_state(reader, &key("require_message_authenticator"));
+        let limit_proxy_state = tri_state(reader, &key("limit_proxy_state"));
+        let Some(network) = network else {
+            missing("address", &address_written);
+            if secret.is_none() {
+                missing("secret", &secret_written);
+            }
+            continue;
+        };
+        let Some(secret) = secret else {
+            missing("secret", &secret_written);
+            continue;
+        };
+        if entries.iter().any(|other| other.network == network && other.identifier == identifier) {
+            reader.mistake(address_written, &key("address"), format!("{network} is configured twice"));
+        }
+        entries.push(Nas {
+            name: name.unwrap_or_else(|| nas_name(network)),
+            network,
+            nas_type: nas_type.unwrap_or_else(|| SmolStr::new_static("other")),
+            secret,
+            secret_next,
+            identifier,
+            coa_port: coa_port.unwrap_or(DEFAULT_COA_PORT),
+            coa_secret,
+            swap_octets: swap_octets.unwrap_or(false),
+            require_message_authenticator,
+            limit_proxy_state,
+            source: NasSource::Config,
+        });
+    }
+    entries
+}
+
+/// RFC 5176 §3.
+const DEFAULT_COA_PORT: u16 = 3799;
+
+fn nas_secret(reader: &Reader, key: &str) -> Option<Secret> {
+    let place = reader.place(key);
+    let secret = reader.text(key, |text| {
+        Secret::new(text.as_bytes()).ok_or_else(|| "must not be empty (RFC 2865 §3)".to_owned())
+    })?;
+    let octets = secret.octets().len();
+    if octets <= SHORT_SECRET_OCTETS {
+        let reason = format!("{octets} octets are too few to resist guessing; use 32 random ones");
+        reader.warning(place, key, reason);
+    }
+    Some(secret)
+}
+
+fn tri_state(reader: &Reader, key: &str) -> TriState {
+    reader
+        .word(key, &[("no", TriState::No), ("auto", TriState::Auto), ("yes", TriState::Yes)])
+        .unwrap_or_default()
+}
+
+fn http(reader: &Reader) -> http::Settings {
+    let place = reader.place("http.listen");
+    let listener = |key: &str, default: &str| match reader.text(key, optional_address) {
+        Some(address) => address,
+        None => default.parse().ok(),
+    };
+    let settings = http::Settings {
+        listen: listener("http.listen", "127.0.0.1:8080"),
+        ibsng: listener("ibsng.listen", "127.0.0.1:1237"),
+        antamedia: listener("antamedia.listen", "127.0.0.1:8082"),
+        body_limit: reader.integer("http.body_limit", 1_024..=1_073_741_824).unwrap_or(1_048_576),
+        timeout: reader.seconds("http.timeout", 1.0..=600.0).unwrap_or(Duration::from_secs(30)),
+        failures_per_minute: reader.integer("http.failures_per_minute", 1..=100_000).unwrap_or(10),
+    };
+    if settings.listen.is_none() {
+        let reason = "off: nothing serves /metrics and /health";
+        reader.warning(place, "http.listen", reason);
+    }
+    settings
+}
+
+fn dialects(reader: &Reader) -> Dialects {
+    let rest = |key: &str| reader.word(key, &[("rest", true), ("", false)]).unwrap_or(false);
+    let octets = [("as-stored", true), ("", false)];
+    Dialects {
+        mfusion: Mfusion {
+            rest_errors: rest("mfusion.http_errors"),
+            octets_as_stored: reader.word("mfusion.octets", &octets).unwrap_or(false),
+            session_aliases: reader.flag("mfusion.session_aliases").unwrap_or(false),
+        },
+        jaze: Jaze { rest_errors: rest("jaze.http_errors") },
+        antamedia: Antamedia {
+            passphrase: reader.text("antamedia.passphrase", |text| {
+                Secret::new(text.as_bytes()).ok_or_else(|| "must not be empty".to_owned())
+            }),
+            reveal_passwords: reader.flag("antamedia.reveal_passwords").unwrap_or(false),
+            extended: reader.flag("antamedia.extended").unwrap_or(false),
+            rest_errors: rest("antamedia.http_errors"),
+            pad_first_username_to: reader.integer("antamedia.pad_first_username_to", 1..=65_535),
+        },
+    }
+}
+
+fn log(reader: &Reader) -> telemetry::Settings {
+    let formats = [("text", telemetry::Format::Text), ("json", telemetry::Format::Json)];
+    telemetry::Settings {
+        level: reader
+            .text("log.level", |text| telemetry::check_level(text).map(|()| text.to_owned()))
+            .unwrap_or_else(|| "info".to_owned()),
+        format: reader.word("log.format", &formats).unwrap_or_default(),
+    }
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+fn not_empty(text: &str) -> Result<SmolStr, String> {
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(SmolStr::new(text)) }
+}
+
+fn timezone(text: &str) -> Result<TimeZone, String> {
+    TimeZone::get(text).map_err(|_| format!("{text:?} is no zone of the IANA database (Europe/Rome, UTC …)"))
+}
+
+fn database_url(text: &str) -> Result<String, String> {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    match scheme {
+        "sqlite" | "postgres" | "postgresql" | "mysql" | "mariadb" => Ok(text.to_owned()),
+        _ => Err("expects sqlite:PATH, postgres://… or mysql://…".to_owned()),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is not ADDRESS:PORT ([ADDRESS]:PORT for IPv6)"))
+}
+
+/// An address, or nothing where the text is empty: the listener is off.
+fn optional_address(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text.is_empty() { Ok(None) } else { address(text).map(Some) }
+}
+
+/// ADDRESS or ADDRESS/PREFIX. Host bits must be zero, or a typing error would go unnoticed.
+///
+/// # Errors
+/// The reason, for people.
+pub fn nas_network(text: &str) -> Result<IpNet, String> {
+    let network = match text.parse::<std::net::IpAddr>() {
+        Ok(address) => IpNet::from(address.to_canonical()),
+        Err(_) => text.parse::<IpNet>().map_err(|_| format!("{text:?} is not ADDRESS or ADDRESS/PREFIX"))?,
+    };
+    if network.trunc() == network {
+        Ok(network)
+    } else {
+        Err(format!("{text} has host bits; did you mean {}?", network.trunc()))
+    }
+}
+
+/// A NAS type is the NAME of a `dictionary.NAME` (DESIGN §4).
+fn nas_type(text: &str) -> Result<SmolStr, String> {
+    let fits =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "._-".contains(letter);
+    if !text.is_empty() && text.chars().all(fits) {
+        Ok(SmolStr::new(text))
+    } else {
+        Err("expects a name such as mikrotik, cisco, ericsson.ab or other".to_owned())
+    }
+}
+
+fn nas_name(network: IpNet) -> SmolStr {
+    if network.prefix_len() == network.max_prefix_len() {
+        SmolStr::from(network.addr().to_string())
+    } else {
+        SmolStr::from(network.to_string())
+    }
+}

@@ -1,1 +1,5 @@
 //! The HTTP listeners: health, metrics, and one folder per dialect.
+
+mod settings;
+
+pub use settings::Settings;

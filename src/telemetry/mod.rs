@@ -1,1 +1,5 @@
 //! Counters and tracing set-up; no logic.
+
+mod log;
+
+pub use log::{Format, LogError, LogHandle, Settings, check_level, install_log};
