@@ -24,6 +24,34 @@ pub fn text_from_octets(octets: &[u8]) -> SmolStr {
     SmolStr::from(text)
 }
 
+/// The octets that [`text_from_octets`] made the text from, for sending them back to the NAS that sent
+/// them. `\xHH` is read as an octet only where it could have been written for one, which leaves a text
+/// that held such a sequence literally as the one case that does not come back.
+#[must_use]
+pub fn octets_from_text(text: &str) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        if let Some(octet) = escaped_octet(rest) {
+            octets.push(octet);
+            rest = rest.get(4..).unwrap_or_default();
+        } else {
+            octets.push(*first);
+            rest = after;
+        }
+    }
+    octets
+}
+
+/// The octet that `\xHH` at the beginning stands for: NUL or one that is no ASCII.
+fn escaped_octet(text: &[u8]) -> Option<u8> {
+    let digits = text.strip_prefix(b"\\x")?.get(..2)?;
+    let mut octet = [0_u8];
+    hex::decode_to_slice(digits, &mut octet).ok()?;
+    let [octet] = octet;
+    (octet == 0 || octet >= 0x80).then_some(octet)
+}
+
 /// The twelve lower-case hexadecimal digits of a MAC address written in any of the usual ways
 /// (`AA-BB-…`, `aa:bb:…`, `aabb.ccdd.eeff`, bare), or `None` if it is not one. A suffix such as the
 /// `:SSID` of a Called-Station-Id is not part of an address.
@@ -50,6 +78,20 @@ mod tests {
         assert_eq!(text_from_octets("o'brien \u{1f600}\n".as_bytes()), "o'brien \u{1f600}\n");
         assert_eq!(text_from_octets(b"user\0evil"), "user\\x00evil");
         assert_eq!(text_from_octets(b"\xff\xfea"), "\\xff\\xfea");
+    }
+
+    #[test]
+    fn the_octets_come_back_from_the_text() {
+        for octets in [
+            &b"o'brien"[..],
+            b"user\0evil",
+            b"\xff\xfea",
+            b"corp\\alice \\x41",
+            "\u{1f600}".as_bytes(),
+            b"\\x",
+        ] {
+            assert_eq!(octets_from_text(&text_from_octets(octets)), octets);
+        }
     }
 
     #[test]
