@@ -27,6 +27,25 @@ pub struct Job {
     pub queued: UnixTime,
 }
 
+/// An order that has been seen to, as a row of `tk_coa` holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The queued row that asked for it; `None` where no row did and one is to be made.
+    pub job: Option<i64>,
+    /// The session meant.
+    pub session: UniqueId,
+    /// What was asked.
+    pub order: Order,
+    /// When it was ordered.
+    pub queued: UnixTime,
+    /// First transmission; `None` if it was never sent.
+    pub sent: Option<UnixTime>,
+    /// When the outcome was known.
+    pub ended: UnixTime,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -57,6 +76,13 @@ pub enum NotSent {
 }
 
 impl Outcome {
+    /// Does the NAS do what was asked? A NAK "Request Initiated" says so to a CoA-Request with
+    /// Service-Type "Authorize Only" (RFC 5176 §3.2).
+    #[must_use]
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Ack | Self::Nak { error_cause: Some(507) })
+    }
+
     /// The word in `tk_coa.outcome`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
