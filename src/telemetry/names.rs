@@ -1,0 +1,97 @@
+//! Every metric: its name, kind and meaning. Labels are bounded: a NAS by its configured name,
+//! never by what a packet says.
+
+/// Requests that passed admission, by `code` and `nas`.
+pub const REQUESTS: &str = "tollkeeper_requests_total";
+/// Replies sent, by `code` and `nas`.
+pub const REPLIES: &str = "tollkeeper_replies_total";
+/// Datagrams that were dropped in silence, by `reason`.
+pub const DISCARDS: &str = "tollkeeper_discards_total";
+/// Access-Rejects by `reason`.
+pub const REJECTS: &str = "tollkeeper_rejects_total";
+/// From receiving a request to sending its reply, by `kind` (`access`, `accounting`, `status`).
+pub const REQUEST_DURATION: &str = "tollkeeper_request_duration_seconds";
+/// Open sessions.
+pub const SESSIONS_ONLINE: &str = "tollkeeper_sessions_online";
+/// Sessions that were opened.
+pub const SESSIONS_OPENED: &str = "tollkeeper_sessions_opened_total";
+/// Sessions that were closed, by `cause` (`stop`, or the word of a guess).
+pub const SESSIONS_CLOSED: &str = "tollkeeper_sessions_closed_total";
+/// Places taken by an Accept whose Start has not come yet.
+pub const RESERVATIONS: &str = "tollkeeper_reservations";
+/// Subscribers in memory.
+pub const SUBSCRIBERS: &str = "tollkeeper_subscribers";
+/// Rows of one commit of the writer.
+pub const WRITER_BATCH: &str = "tollkeeper_writer_batch_rows";
+/// How long a commit took.
+pub const COMMIT_DURATION: &str = "tollkeeper_commit_duration_seconds";
+/// Commits that failed or took too long.
+pub const COMMIT_FAILURES: &str = "tollkeeper_commit_failures_total";
+/// What waits in a bounded queue, by `queue`.
+pub const QUEUE_DEPTH: &str = "tollkeeper_queue_depth";
+/// Age of the oldest change of the tables that is not in force yet.
+pub const CHANGE_FEED_LAG: &str = "tollkeeper_change_feed_lag_seconds";
+/// Changes of the tables that were taken over.
+pub const CHANGES: &str = "tollkeeper_changes_total";
+/// Dynamic-authorization exchanges that ended, by `kind` (`disconnect`, `coa`) and `outcome`.
+pub const COA_OUTCOMES: &str = "tollkeeper_coa_outcomes_total";
+/// Dynamic-authorization packets sent again.
+pub const COA_RETRANSMISSIONS: &str = "tollkeeper_coa_retransmissions_total";
+/// Login attempts that were not recorded because there were too many of them.
+pub const LOGIN_RECORDS_SKIPPED: &str = "tollkeeper_login_records_skipped_total";
+/// HTTP requests by `listener`, `route` and `status`.
+pub const HTTP_REQUESTS: &str = "tollkeeper_http_requests_total";
+/// How long an HTTP request took, by `listener` and `route`.
+pub const HTTP_DURATION: &str = "tollkeeper_http_request_duration_seconds";
+/// 1 where a `component` is degraded, 0 where it is well again.
+pub const DEGRADED: &str = "tollkeeper_degraded";
+/// Always 1; the `version` that runs.
+pub const BUILD_INFO: &str = "tollkeeper_build_info";
+/// When the process began.
+pub const START_TIME: &str = "process_start_time_seconds";
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    /// With the upper bounds of its buckets.
+    Histogram(&'static [f64]),
+}
+
+/// 50 µs to 5 s: a login from memory takes microseconds, one with a slow password hash or a slow
+/// database up to the NAS's patience.
+const LATENCIES: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0,
+];
+
+const BATCHES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0, 4_096.0];
+
+/// Name, kind and what HELP says.
+pub(super) const ALL: &[(&str, Kind, &str)] = &[
+    (REQUESTS, Kind::Counter, "RADIUS requests that passed admission, by code and NAS."),
+    (REPLIES, Kind::Counter, "RADIUS replies sent, by code and NAS."),
+    (DISCARDS, Kind::Counter, "Datagrams dropped in silence, by reason."),
+    (REJECTS, Kind::Counter, "Access-Rejects by reason."),
+    (REQUEST_DURATION, Kind::Histogram(LATENCIES), "From receiving a request to sending its reply."),
+    (SESSIONS_ONLINE, Kind::Gauge, "Open sessions."),
+    (SESSIONS_OPENED, Kind::Counter, "Sessions that were opened."),
+    (SESSIONS_CLOSED, Kind::Counter, "Sessions that were closed, by cause."),
+    (RESERVATIONS, Kind::Gauge, "Places taken by an Accept whose Start has not come yet."),
+    (SUBSCRIBERS, Kind::Gauge, "Subscribers in memory."),
+    (WRITER_BATCH, Kind::Histogram(BATCHES), "Rows of one commit of the writer."),
+    (COMMIT_DURATION, Kind::Histogram(LATENCIES), "How long a commit took."),
+    (COMMIT_FAILURES, Kind::Counter, "Commits that failed or exceeded their deadline."),
+    (QUEUE_DEPTH, Kind::Gauge, "What waits in a bounded queue."),
+    (CHANGE_FEED_LAG, Kind::Gauge, "Age of the oldest change of the tables that is not in force yet."),
+    (CHANGES, Kind::Counter, "Changes of the tables that were taken over."),
+    (COA_OUTCOMES, Kind::Counter, "Dynamic-authorization exchanges that ended, by kind and outcome."),
+    (COA_RETRANSMISSIONS, Kind::Counter, "Dynamic-authorization packets sent again."),
+    (LOGIN_RECORDS_SKIPPED, Kind::Counter, "Login attempts counted but not recorded, there were too many."),
+    (HTTP_REQUESTS, Kind::Counter, "HTTP requests by listener, route and status."),
+    (HTTP_DURATION, Kind::Histogram(LATENCIES), "How long an HTTP request took."),
+    (DEGRADED, Kind::Gauge, "1 where a component is degraded, 0 where it is well again."),
+    (BUILD_INFO, Kind::Gauge, "Always 1; the version that runs."),
+    (START_TIME, Kind::Gauge, "When the process began, seconds since 1970."),
+];
