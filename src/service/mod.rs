@@ -1,5 +1,7 @@
 //! State and its three faces: RADIUS, dynamic authorization, management.
 
 mod answer;
+mod health;
 
 pub use answer::{Acknowledgement, Answer, Deliver, NoReply, Resolved, Waiter, Work};
+pub use health::{ComponentHealth, Health, HealthReport, HealthStatus};
