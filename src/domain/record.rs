@@ -33,8 +33,10 @@ pub struct ReportedOctets {
 pub struct AccountingRecord {
     /// Start, Interim-Update or Stop.
     pub status: RecordStatus,
-    /// Finds the session in memory.
+    /// Finds the session in memory: of the token where there is one, else [`Self::nas_key`].
     pub key: SessionKey,
+    /// Finds the session where only some of its records carry the token.
+    pub nas_key: SessionKey,
     /// What FreeRADIUS's `acct_unique` makes of the packet.
     pub unique_id: UniqueId,
     /// Which NAS speaks.

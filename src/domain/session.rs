@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use md5::{Digest as _, Md5};
+use sha2::Sha256;
 use smol_str::SmolStr;
 
 use super::nas::NasIdentity;
@@ -258,6 +260,12 @@ impl Session {
         }
     }
 
+    /// Where a record of it without our token would look for it; [`Session::key`] otherwise.
+    #[must_use]
+    pub fn nas_key(&self) -> SessionKey {
+        SessionKey::of_nas(&self.nas, &self.acct_session_id)
+    }
+
     /// Does it take a place of Simultaneous-Use?
     #[must_use]
     pub const fn is_open(&self) -> bool {
@@ -271,7 +279,59 @@ impl Session {
     }
 }
 
+impl SessionKey {
+    /// The key of a session whose records carry our token. One token is echoed in every session that
+    /// one login opened, so the Acct-Session-Id is part of it.
+    #[must_use]
+    pub fn of_token(token: ClassToken, acct_session_id: &str) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(b"token");
+        digest.update(token.0);
+        digest.update(acct_session_id.as_bytes());
+        Self(first_half(digest))
+    }
+
+    /// The key of a session by the NAS that serves it.
+    #[must_use]
+    pub fn of_nas(nas: &NasIdentity, acct_session_id: &str) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(b"nas");
+        for address in [Some(nas.source), nas.address] {
+            match address {
+                Some(IpAddr::V4(v4)) => {
+                    digest.update([4]);
+                    digest.update(v4.octets());
+                }
+                Some(IpAddr::V6(v6)) => {
+                    digest.update([6]);
+                    digest.update(v6.octets());
+                }
+                None => digest.update([0]),
+            }
+        }
+        // The length keeps "a" + "bc" apart from "ab" + "c".
+        digest.update(nas.identifier.len().to_be_bytes());
+        digest.update(nas.identifier.as_bytes());
+        digest.update(acct_session_id.as_bytes());
+        Self(first_half(digest))
+    }
+}
+
+fn first_half(digest: Sha256) -> [u8; 16] {
+    let mut half = [0; 16];
+    for (to, from) in half.iter_mut().zip(digest.finalize()) {
+        *to = from;
+    }
+    half
+}
+
 impl UniqueId {
+    /// The id of another use of an Acct-Session-Id whose own unique id is taken.
+    #[must_use]
+    pub fn salted(self, epoch: u32) -> Self {
+        Self(Md5::digest(format!("{},{epoch}", self.to_text())).into())
+    }
+
     /// The 32 hexadecimal digits of the column.
     #[must_use]
     pub fn to_text(self) -> SmolStr {
