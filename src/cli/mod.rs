@@ -4,7 +4,9 @@
 //! rules of subscribers and plans: those are asked of the service. Each file holds one noun.
 
 mod check;
+mod load;
 mod output;
+mod progress;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +34,8 @@ struct Arguments {
 enum Command {
     /// Say what would run, or every mistake with file, key and reason.
     Check,
+    /// Send load to any RADIUS server and measure what comes back.
+    Load(Box<load::Arguments>),
 }
 
 /// How a run ended.
@@ -67,12 +71,18 @@ impl From<Exit> for ExitCode {
 enum Failure {
     #[error("{0}")]
     Configuration(#[from] ConfigError),
+    #[error("error: {0}")]
+    Usage(String),
+    #[error("{0}: {1}")]
+    Io(String, std::io::Error),
 }
 
 impl Failure {
     const fn exit(&self) -> Exit {
         match self {
             Self::Configuration(_) => Exit::Configuration,
+            Self::Usage(_) => Exit::Usage,
+            Self::Io(..) => Exit::Failed,
         }
     }
 }
@@ -102,5 +112,6 @@ pub fn run() -> Exit {
 fn dispatch(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     match &arguments.command {
         Command::Check => check::check(arguments.config.as_deref(), output),
+        Command::Load(load) => load::load(load, output),
     }
 }
