@@ -23,7 +23,7 @@ pub use credentials::{Chap, Credentials, MsChap1, MsChap2, MsChap2Success, NtHas
 pub use error::{Malformed, Oversize, Unauthentic};
 pub use hiding::{Hidden, Hiding, Password};
 pub use packet::{Code, Header, Packet, Values};
-pub use reply::{AccessReply, AccountingResponse, Reply, ReplyAttributes, StatusReply};
+pub use reply::{AccessReply, AccountingResponse, DynamicAuthReply, Reply, ReplyAttributes, StatusReply};
 pub use request::{AccessRequest, AccountingRequest, AcctStatus, Request, StatusRequest};
 pub use seal::{authenticate_request, seal_request, verify_response};
 pub use secret::Secret;

@@ -243,6 +243,30 @@ impl StatusReply {
     }
 }
 
+/// The answer to a Disconnect- or CoA-Request (RFC 5176 §3), as simulated NASes give it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DynamicAuthReply {
+    /// Disconnect-ACK or -NAK, CoA-ACK or -NAK.
+    pub code: Code,
+    /// Error-Cause, of a NAK.
+    pub error_cause: Option<u32>,
+}
+
+impl DynamicAuthReply {
+    /// Writes the reply to `to` into `out`, in place of what is there.
+    ///
+    /// # Errors
+    /// The Proxy-States of the request leave no room; nothing may be sent.
+    pub fn encode(self, to: &Verified<'_>, secret: &Secret, out: &mut Vec<u8>) -> Result<(), Oversize> {
+        begin(self.code, to, Signature::Message, out);
+        if let Some(cause) = self.error_cause {
+            out.extend([ERROR_CAUSE, 6]);
+            out.extend(cause.to_be_bytes());
+        }
+        finish(to, secret, Signature::Message, out)
+    }
+}
+
 /// Any reply that this server sends.
 #[expect(clippy::large_enum_variant, reason = "lives for one call; a box would allocate for every login")]
 #[derive(Clone, Debug, PartialEq, Eq)]
