@@ -9,6 +9,7 @@
 pub mod attribute;
 mod authenticator;
 pub mod credentials;
+pub mod dictionary;
 mod error;
 pub mod hiding;
 mod packet;
@@ -16,10 +17,12 @@ mod reply;
 mod request;
 mod seal;
 mod secret;
+pub mod value;
 
 pub use attribute::{Attribute, Attributes};
 pub use authenticator::Verified;
 pub use credentials::{Chap, Credentials, MsChap1, MsChap2, MsChap2Success, NtHash};
+pub use dictionary::{AttributeDef, DataType, Dictionary, DictionaryError, Vendor};
 pub use error::{Malformed, Oversize, Unauthentic};
 pub use hiding::{Hidden, Hiding, Password};
 pub use packet::{Code, Header, Packet, Values};
