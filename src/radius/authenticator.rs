@@ -149,3 +149,123 @@ pub(super) fn equal(expected: &[u8; 16], received: &[u8; 16]) -> bool {
 /// The authenticator field of an Accounting-, CoA- or Disconnect-Request while it is hashed, and any
 /// Message-Authenticator.
 pub(super) const ZEROS: [u8; 16] = [0; 16];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::radius::seal::{authenticate_request, seal_request};
+
+    fn secret() -> Secret {
+        Secret::new(b"testing123").unwrap()
+    }
+
+    fn packet(code: u8, attributes: &[u8]) -> Vec<u8> {
+        let mut octets = vec![code, 1, 0, 0];
+        octets.extend([0x77; 16]);
+        octets.extend(attributes);
+        octets[3] = u8::try_from(octets.len()).unwrap();
+        octets
+    }
+
+    fn verify(octets: &[u8]) -> Result<bool, Unauthentic> {
+        Packet::decode(octets).unwrap().verify(&secret()).map(|verified| verified.signed())
+    }
+
+    #[test]
+    fn an_access_request_without_message_authenticator_passes_unsigned() {
+        assert_eq!(verify(&packet(1, &[1, 3, b'u'])), Ok(false));
+    }
+
+    #[test]
+    fn a_sealed_request_of_every_code_is_signed_and_no_bit_of_it_may_change() {
+        for code in [1, 4, 12, 40, 43] {
+            let mut octets = packet(code, &[1, 3, b'u', 33, 3, 1]);
+            seal_request(&mut octets, &secret()).unwrap();
+            assert_eq!(verify(&octets), Ok(true));
+            for at in (0..octets.len()).filter(|at| ![0, 2, 3].contains(at)) {
+                for bit in 0..8 {
+                    octets[at] ^= 1 << bit;
+                    if let Ok(packet) = Packet::decode(&octets) {
+                        let passed = packet.verify(&secret()).is_ok_and(|verified| verified.signed());
+                        assert!(!passed, "code {code}, octet {at}, bit {bit}");
+                    }
+                    octets[at] ^= 1 << bit;
+                }
+            }
+            assert_eq!(
+                Packet::decode(&octets).unwrap().verify(&Secret::new(b"testing124").unwrap()).err(),
+                Some(match code {
+                    1 | 12 => Unauthentic::MessageAuthenticator,
+                    _ => Unauthentic::RequestAuthenticator,
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn an_authenticator_of_zeros_or_chance_is_refused_for_accounting() {
+        for field in [[0; 16], [0x77; 16]] {
+            let mut octets = packet(4, &[40, 6, 0, 0, 0, 1]);
+            octets[4..20].copy_from_slice(&field);
+            assert_eq!(verify(&octets), Err(Unauthentic::RequestAuthenticator));
+        }
+        let mut octets = packet(4, &[40, 6, 0, 0, 0, 1]);
+        authenticate_request(&mut octets, &secret());
+        assert_eq!(verify(&octets), Ok(false));
+        octets.extend([0; 37]);
+        assert_eq!(verify(&octets), Ok(false), "padding does not count");
+    }
+
+    #[test]
+    fn a_wrong_message_authenticator_under_a_right_request_authenticator_is_refused() {
+        let mut octets =
+            packet(4, &[40, 6, 0, 0, 0, 1, 80, 18, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+        authenticate_request(&mut octets, &secret());
+        assert_eq!(verify(&octets), Err(Unauthentic::MessageAuthenticator));
+    }
+
+    #[test]
+    fn a_message_authenticator_counts_wherever_it_is() {
+        for before in [&[][..], &[1, 3, b'u'], &[1, 3, b'u', 33, 2]] {
+            for after in [&[][..], &[32, 3, b'n']] {
+                let mut octets = packet(1, &[before, &[80, 18], &ZEROS, after].concat());
+                let at = HEADER_LENGTH + before.len() + 2;
+                let value = message_authenticator(&octets, &[0x77; 16], at, &secret());
+                octets[at..at + 16].copy_from_slice(&value);
+                assert_eq!(verify(&octets), Ok(true));
+            }
+        }
+    }
+
+    #[test]
+    fn one_message_authenticator_of_16_octets_or_none() {
+        for length in (0..=32_u8).filter(|length| *length != 16) {
+            let mut attributes = vec![80, length + 2];
+            attributes.resize(usize::from(length) + 2, 0);
+            assert_eq!(
+                verify(&packet(1, &attributes)),
+                Err(Unauthentic::MessageAuthenticatorLength { length: usize::from(length) })
+            );
+        }
+        let mut octets = packet(1, &[]);
+        seal_request(&mut octets, &secret()).unwrap();
+        octets.extend([80, 18]);
+        octets.extend(ZEROS);
+        octets[3] = u8::try_from(octets.len()).unwrap();
+        assert_eq!(verify(&octets), Err(Unauthentic::MessageAuthenticatorRepeated));
+    }
+
+    #[test]
+    fn status_server_and_eap_must_be_signed() {
+        assert_eq!(verify(&packet(12, &[])), Err(Unauthentic::MessageAuthenticatorMissing));
+        assert_eq!(verify(&packet(1, &[79, 2])), Err(Unauthentic::EapUnsigned));
+        assert_eq!(verify(&packet(1, &[79, 7, 2, 1, 0, 5, 1])), Err(Unauthentic::EapUnsigned));
+    }
+
+    #[test]
+    fn replies_and_unknown_codes_are_no_requests() {
+        for code in [0, 2, 3, 5, 6, 9, 11, 13, 14, 41, 42, 44, 45, 52, 99, 255] {
+            assert_eq!(verify(&packet(code, &[])), Err(Unauthentic::NotARequest(code.into())));
+        }
+    }
+}

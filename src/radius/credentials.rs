@@ -455,3 +455,111 @@ const SERVER_SEND_MAGIC: &[u8] =
     b"On the client side, this is the receive key; on the server side, it is the send key.";
 const SERVER_RECV_MAGIC: &[u8] =
     b"On the client side, this is the send key; on the server side, it is the receive key.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn octets<const N: usize>(digits: &str) -> [u8; N] {
+        hex::decode(digits.replace(' ', "")).unwrap().try_into().unwrap()
+    }
+
+    fn rfc2759_response() -> MsChap2 {
+        MsChap2 {
+            identifier: 1,
+            authenticator_challenge: octets("5b5d7c7d7b3f2f3e3c2c602132262628"),
+            peer_challenge: octets("21402324255e262a28295f2b3a337c7e"),
+            nt_response: octets("82309ecd8d708b5ea08faa3981cd83544233114a3d85d6df"),
+        }
+    }
+
+    #[test]
+    fn rfc2759_9_2_hashes() {
+        let hash = nt_hash("clientPass");
+        assert_eq!(hash.octets(), &octets("44ebba8d5312b8d611474411f56989ae"));
+        assert_eq!(hash.hashed(), octets("41c00c584bd2d91c4017a2a12fa59f3f"));
+        let MsChap2 { authenticator_challenge, peer_challenge, nt_response, .. } = rfc2759_response();
+        let challenge = challenge_hash(&peer_challenge, &authenticator_challenge, b"User");
+        assert_eq!(challenge, octets("d02e4386bce91226"));
+        assert_eq!(mschap2_response(&authenticator_challenge, &peer_challenge, b"User", &hash), nt_response);
+    }
+
+    #[test]
+    fn rfc2759_9_2_authenticator_response_and_rfc3079_3_5_3_keys() {
+        let success = mschap2_matches(&rfc2759_response(), b"User", &nt_hash("clientPass")).unwrap();
+        assert_eq!(&success.authenticator_response, b"S=407A5589115FD0D6209F510FE9C04566932CDA56");
+        assert_eq!(&success.value(7)[..4], b"\x07S=4");
+        assert_eq!(success.send_key, octets("8b7cdc149b993a1ba118cb153f56dccb"));
+        assert_ne!(success.recv_key, success.send_key);
+    }
+
+    #[test]
+    fn an_mschap2_response_is_bound_to_name_and_password() {
+        let response = rfc2759_response();
+        let hash = nt_hash("clientPass");
+        assert!(mschap2_matches(&response, b"user", &hash).is_none());
+        assert!(mschap2_matches(&response, b"", &hash).is_none());
+        assert!(mschap2_matches(&response, b"User", &nt_hash("clientpass")).is_none());
+        let other = MsChap2 { peer_challenge: [0; 16], ..response };
+        assert!(mschap2_matches(&other, b"User", &hash).is_none());
+    }
+
+    #[test]
+    fn the_domain_before_a_backslash_does_not_count() {
+        let hash = nt_hash("clientPass");
+        assert!(mschap2_matches(&rfc2759_response(), b"EXAMPLE\\User", &hash).is_some());
+        assert!(mschap2_matches(&rfc2759_response(), b"\\User", &hash).is_some());
+        assert!(mschap2_matches(&rfc2759_response(), b"User\\", &hash).is_none());
+    }
+
+    #[test]
+    fn rfc2433_b_2_mschap1() {
+        let hash = nt_hash("MyPw");
+        assert_eq!(hash.octets(), &octets("fc156af7edcd6c0edde3337d427f4eac"));
+        let mut response = MsChap1 {
+            identifier: 1,
+            challenge: octets("102db5df085d3041"),
+            nt_response: octets("4e9d3c8f9cfd385d5bf4d3246791956ca4c351ab409a3d61"),
+        };
+        assert!(mschap1_matches(&response, &hash));
+        assert!(!mschap1_matches(&response, &nt_hash("mypw")));
+        response.nt_response[23] ^= 1;
+        assert!(!mschap1_matches(&response, &hash));
+    }
+
+    #[test]
+    fn rfc3079_2_5_keys_of_mschap1() {
+        let keys = mschap1_mppe_keys(&nt_hash("clientPass"), lan_manager_key("clientPass"));
+        assert_eq!(keys[..8], octets::<8>("76a152936096d783"));
+        assert_eq!(keys[8..24], octets::<16>("41c00c584bd2d91c4017a2a12fa59f3f"));
+        assert_eq!(keys[24..], [0; 8]);
+    }
+
+    #[test]
+    fn the_nt_hash_is_over_utf_16() {
+        // Computed with iconv and openssl.
+        assert_eq!(nt_hash("пароль🔑").octets(), &octets("a3ef8bd4962d96ec45f88ccec0b34e37"));
+        assert_eq!(nt_hash("").octets(), &octets("31d6cfe0d16ae931b73c59d7e0c089c0"));
+    }
+
+    #[test]
+    fn rfc2865_7_2_chap() {
+        let challenge = octets::<16>("2aee86f08d0d55969ca5978e0d3367a2");
+        let mut chap = Chap {
+            identifier: 0x16,
+            response: octets("e97557c316185895f293ff6344077275"),
+            challenge: &challenge,
+        };
+        assert!(chap_matches(&chap, b"arctangent"));
+        assert!(!chap_matches(&chap, b"arctangent\0"));
+        assert!(!chap_matches(&chap, b""));
+        chap.identifier = 0x17;
+        assert!(!chap_matches(&chap, b"arctangent"));
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let text = format!("{:?} {:?} {:?}", nt_hash("x"), rfc2759_response(), Password::new(b"clientPass"));
+        assert!(!text.contains("clientPass") && !text.contains("130"), "{text}");
+    }
+}

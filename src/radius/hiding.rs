@@ -316,3 +316,143 @@ fn salted(authenticator: &[u8; 16], salt: [u8; 2]) -> [u8; 18] {
     back.copy_from_slice(&salt);
     seed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SeededEntropy;
+
+    const AUTHENTICATOR: [u8; 16] = [0x5a; 16];
+
+    fn secret() -> Secret {
+        Secret::new(b"xyzzy5461").unwrap()
+    }
+
+    #[test]
+    fn rfc2865_7_1_user_password() {
+        let authenticator: [u8; 16] =
+            hex::decode("0f403f9473978057bd83d5cb98f4227a").unwrap().try_into().unwrap();
+        let hidden = hide_user_password(b"arctangent", &secret(), &authenticator).unwrap();
+        assert_eq!(hex::encode(&hidden), "0dbe708d93d413ce3196e43f782a0aee");
+        let password = reveal_user_password(&hidden, &secret(), &authenticator).unwrap();
+        assert_eq!(password.octets(), b"arctangent");
+        assert_eq!(format!("{password:?}"), "Password(***)");
+    }
+
+    #[test]
+    fn passwords_of_every_length_survive() {
+        for length in 0..=128_u8 {
+            let clear: Vec<u8> = (1..=length).collect();
+            let hidden = hide_user_password(&clear, &secret(), &AUTHENTICATOR).unwrap();
+            assert!(hidden.len().is_multiple_of(16) && (16..=128).contains(&hidden.len()));
+            let password = reveal_user_password(&hidden, &secret(), &AUTHENTICATOR).unwrap();
+            assert_eq!(password.octets(), clear);
+        }
+        assert_eq!(
+            hide_user_password(&[1; 129], &secret(), &AUTHENTICATOR),
+            Err(Oversize { length: 129, limit: 128 })
+        );
+    }
+
+    #[test]
+    fn only_trailing_nuls_are_padding() {
+        let hidden = hide_user_password(b"pw\0x\0\0", &secret(), &AUTHENTICATOR).unwrap();
+        assert_eq!(reveal_user_password(&hidden, &secret(), &AUTHENTICATOR).unwrap().octets(), b"pw\0x");
+        let hidden = hide_user_password(&[0; 40], &secret(), &AUTHENTICATOR).unwrap();
+        assert_eq!(reveal_user_password(&hidden, &secret(), &AUTHENTICATOR).unwrap().octets(), b"");
+        assert_eq!(Password::new(b"a\0b\0").unwrap().octets(), b"a\0b");
+        assert!(Password::new(&[1; 129]).is_none());
+    }
+
+    #[test]
+    fn a_user_password_of_odd_size_is_none() {
+        for length in 0..=253_usize {
+            let whole = (16..=128).contains(&length) && length.is_multiple_of(16);
+            let revealed = reveal_user_password(&vec![7; length], &secret(), &AUTHENTICATOR);
+            assert_eq!(revealed.is_some(), whole, "{length}");
+        }
+    }
+
+    #[test]
+    fn salted_values_of_every_length_survive() {
+        for length in 0..=239_u8 {
+            let clear: Vec<u8> = (0..length).collect();
+            let hidden = hide_salted(&clear, [0x80, length], &secret(), &AUTHENTICATOR).unwrap();
+            assert!(hidden.len() <= 242 && hidden.len() % 16 == 2);
+            assert_eq!(reveal_salted(&hidden, &secret(), &AUTHENTICATOR).unwrap().as_slice(), clear);
+        }
+        assert!(hide_salted(&[1; 240], [0x80, 0], &secret(), &AUTHENTICATOR).is_err());
+    }
+
+    #[test]
+    fn a_salted_value_of_any_size_is_safe() {
+        for length in 0..=253 {
+            let revealed = reveal_salted(&vec![7; length], &secret(), &AUTHENTICATOR);
+            if length < 18 || length % 16 != 2 {
+                assert!(revealed.is_none(), "{length}");
+            }
+        }
+        // A length inside that says more than there is.
+        let mut hidden = hide_salted(&[0; 15], [0x80, 1], &secret(), &AUTHENTICATOR).unwrap();
+        hidden[2] ^= 15 ^ 16;
+        assert!(reveal_salted(&hidden, &secret(), &AUTHENTICATOR).is_none());
+    }
+
+    #[test]
+    fn ascend_secrets_of_every_length_survive() {
+        for length in 1..=16_u8 {
+            let clear: Vec<u8> = (1..=length).collect();
+            let hidden = hide_ascend_secret(&clear, &secret(), &AUTHENTICATOR).unwrap();
+            assert_eq!(reveal_ascend_secret(&hidden, &secret(), &AUTHENTICATOR).unwrap().as_slice(), clear);
+        }
+        assert!(hide_ascend_secret(&[1; 17], &secret(), &AUTHENTICATOR).is_err());
+        for length in [0, 17, 253] {
+            assert!(reveal_ascend_secret(&vec![7; length], &secret(), &AUTHENTICATOR).is_none());
+        }
+        assert!(reveal_ascend_secret(&[7], &secret(), &AUTHENTICATOR).is_some());
+    }
+
+    #[test]
+    fn salts_differ_and_have_their_top_bit() {
+        let mut salts = Salts::new(&mut SeededEntropy::new(1));
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..5000 {
+            let salt = salts.next_salt();
+            assert!(salt[0] & 0x80 != 0 && seen.insert(salt));
+        }
+    }
+
+    #[test]
+    fn a_hidden_attribute_is_written_whole() {
+        let mut hidden = Hidden {
+            vendor: None,
+            number: 69,
+            tag: Some(1),
+            method: Hiding::TunnelPassword,
+            value: b"tunnel"[..].into(),
+        };
+        let mut out = Vec::new();
+        hidden.encode([0x80, 1], &secret(), &AUTHENTICATOR, &mut out).unwrap();
+        assert_eq!(out[..5], [69, 21, 1, 0x80, 1]);
+        assert_eq!(reveal_salted(&out[3..], &secret(), &AUTHENTICATOR).unwrap().as_slice(), b"tunnel");
+
+        hidden.vendor = Some(311);
+        hidden.tag = None;
+        out.clear();
+        hidden.encode([0x80, 2], &secret(), &AUTHENTICATOR, &mut out).unwrap();
+        assert_eq!(out[..10], [26, 26, 0, 0, 1, 55, 69, 20, 0x80, 2]);
+        assert_eq!(reveal_salted(&out[8..], &secret(), &AUTHENTICATOR).unwrap().as_slice(), b"tunnel");
+
+        for (method, length) in
+            [(Hiding::UserPassword, 129), (Hiding::TunnelPassword, 240), (Hiding::AscendSecret, 17)]
+        {
+            let hidden =
+                Hidden { vendor: Some(529), number: 1, tag: None, method, value: vec![1; length].into() };
+            out.clear();
+            assert!(hidden.encode([0x80, 3], &secret(), &AUTHENTICATOR, &mut out).is_err());
+            assert!(out.is_empty());
+        }
+        let text = format!("{hidden:?}");
+        assert!(text.contains("69") && !text.contains("116"), "{text}");
+    }
+}

@@ -390,3 +390,242 @@ const VALUE_MAX: usize = 253;
 
 /// Octets of the longest value in a Vendor-Specific of the standard format.
 const VENDOR_VALUE_MAX: usize = 247;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SeededEntropy;
+    use crate::radius::hiding::{Hiding, reveal_salted};
+    use crate::radius::packet::Packet;
+    use crate::radius::seal::{seal_request, verify_response};
+
+    fn secret() -> Secret {
+        Secret::new(b"testing123").unwrap()
+    }
+
+    /// A signed request with these attributes.
+    fn request(code: Code, attributes: &[u8]) -> Vec<u8> {
+        let mut octets = vec![code.number(), 200, 0, 0];
+        octets.extend([0x3c; 16]);
+        octets.extend(attributes);
+        seal_request(&mut octets, &secret()).unwrap();
+        octets
+    }
+
+    /// Encodes, checks what the client checks, and gives the reply's attributes.
+    fn answer(request: &[u8], reply: &Reply) -> Vec<(u8, Vec<u8>)> {
+        let to = Packet::decode(request).unwrap().verify(&secret()).unwrap();
+        let mut out = b"what was there before".to_vec();
+        reply.encode(&to, &secret(), &mut SeededEntropy::new(7), &mut out).unwrap();
+        let header = verify_response(request, &out, &secret()).unwrap();
+        assert_eq!(header.identifier, 200);
+        let packet = Packet::decode(&out).unwrap();
+        packet.attributes().map(|it| (it.number, it.value.to_vec())).collect()
+    }
+
+    fn numbers(attributes: &[(u8, Vec<u8>)]) -> Vec<u8> {
+        attributes.iter().map(|(number, _)| *number).collect()
+    }
+
+    /// One attribute of every number, and MS-CHAP-Error.
+    fn everything() -> ReplyAttributes {
+        let mut attributes = ReplyAttributes::new();
+        for number in 1..=255 {
+            if number != VENDOR_SPECIFIC {
+                attributes.push(number, &[number]);
+            }
+        }
+        attributes.push_vendor(vendor::MICROSOFT, microsoft::CHAP_ERROR, b"\x01E=691");
+        attributes.push_vendor(vendor::CISCO, 1, b"x=y");
+        attributes.push_hidden(&Hidden {
+            vendor: None,
+            number: 69,
+            tag: Some(0),
+            method: Hiding::TunnelPassword,
+            value: b"pw"[..].into(),
+        });
+        attributes
+    }
+
+    #[test]
+    fn message_authenticator_is_first_and_proxy_states_are_echoed_in_order() {
+        let asked = request(Code::AccessRequest, &[33, 4, 1, 0, 1, 3, b'u', 33, 4, 2, 0, 33, 4, 1, 0, 33, 2]);
+        let mut attributes = ReplyAttributes::new();
+        attributes.push(REPLY_MESSAGE, b"hello");
+        for reply in [
+            AccessReply::Accept(attributes.clone()),
+            AccessReply::Reject(attributes.clone()),
+            AccessReply::Challenge(attributes),
+        ] {
+            let sent = answer(&asked, &reply.into());
+            assert_eq!(numbers(&sent), [80, 18, 33, 33, 33, 33]);
+            let states: Vec<_> = sent[2..].iter().map(|(_, value)| value.as_slice()).collect();
+            assert_eq!(states, [&[1, 0][..], &[2, 0], &[1, 0], &[]]);
+        }
+    }
+
+    #[test]
+    fn a_reject_provisions_nothing() {
+        let asked = request(Code::AccessRequest, &[]);
+        let sent = answer(&asked, &AccessReply::Reject(everything()).into());
+        assert_eq!(numbers(&sent), [80, 18, 79, 101, 26]);
+        assert_eq!(sent[4].1, b"\x00\x00\x01\x37\x02\x08\x01E=691");
+    }
+
+    #[test]
+    fn a_challenge_carries_only_what_helps_to_go_on() {
+        let asked = request(Code::AccessRequest, &[]);
+        let sent = answer(&asked, &AccessReply::Challenge(everything()).into());
+        assert_eq!(numbers(&sent), [80, 18, 24, 27, 28, 76, 79, 26, 26]);
+    }
+
+    #[test]
+    fn an_accept_never_echoes_credentials() {
+        let asked = request(Code::AccessRequest, &[]);
+        let sent = answer(&asked, &AccessReply::Accept(everything()).into());
+        let numbers = numbers(&sent);
+        for number in [2, 3, 33, 60] {
+            assert!(!numbers.contains(&number), "{number}");
+        }
+        assert_eq!(numbers.iter().filter(|number| **number == 80).count(), 1);
+        assert_eq!(numbers.last(), Some(&69));
+    }
+
+    #[test]
+    fn state_is_sent_once() {
+        let asked = request(Code::AccessRequest, &[]);
+        let mut attributes = ReplyAttributes::new();
+        attributes.push(STATE, b"one");
+        attributes.push(STATE, b"two");
+        let sent = answer(&asked, &AccessReply::Challenge(attributes).into());
+        assert_eq!(sent[1..], [(STATE, b"one".to_vec())]);
+    }
+
+    #[test]
+    fn hidden_attributes_have_salts_of_their_own() {
+        let asked = request(Code::AccessRequest, &[]);
+        let mut attributes = ReplyAttributes::new();
+        for number in [16, 17] {
+            attributes.push_hidden(&Hidden {
+                vendor: Some(vendor::MICROSOFT),
+                number,
+                tag: None,
+                method: Hiding::TunnelPassword,
+                value: [number; 16].into(),
+            });
+        }
+        let sent = answer(&asked, &AccessReply::Accept(attributes).into());
+        let authenticator: [u8; 16] = asked[4..20].try_into().unwrap();
+        let mut salts = Vec::new();
+        for (number, (_, value)) in [16_u8, 17].into_iter().zip(&sent[1..]) {
+            assert_eq!(value[..6], [0, 0, 1, 55, number, 36]);
+            assert_eq!(
+                reveal_salted(&value[6..], &secret(), &authenticator).unwrap().as_slice(),
+                [number; 16]
+            );
+            salts.push(value[6..8].to_vec());
+        }
+        assert_ne!(salts[0], salts[1]);
+    }
+
+    #[test]
+    fn an_accounting_response_carries_proxy_states_alone() {
+        let asked = request(Code::AccountingRequest, &[40, 6, 0, 0, 0, 1, 33, 5, 9, 0, 9]);
+        assert_eq!(answer(&asked, &AccountingResponse.into()), [(33, vec![9, 0, 9])]);
+    }
+
+    #[test]
+    fn the_answer_to_status_server_is_bare_and_signed() {
+        let asked = request(Code::StatusServer, &[1, 3, b'u']);
+        for reply in [StatusReply::Authentication, StatusReply::Accounting] {
+            assert_eq!(numbers(&answer(&asked, &reply.into())), [80]);
+        }
+    }
+
+    #[test]
+    fn empty_values_are_not_sent_and_long_ones_are_split() {
+        let mut attributes = ReplyAttributes::new();
+        attributes.push(REPLY_MESSAGE, b"");
+        attributes.push_vendor(vendor::CISCO, 1, b"");
+        attributes.push_wire(&[18, 2]);
+        attributes.push_hidden(&Hidden {
+            vendor: None,
+            number: 69,
+            tag: None,
+            method: Hiding::TunnelPassword,
+            value: [].into(),
+        });
+        assert!(attributes.is_empty());
+        let long: Vec<u8> = (0..600_u16).map(|i| u8::try_from(i % 256).unwrap()).collect();
+        attributes.push(EAP_MESSAGE, &long);
+        let lengths: Vec<_> = attributes.attributes().map(|it| it.value.len()).collect();
+        assert_eq!(lengths, [253, 253, 94]);
+        assert_eq!(attributes.attributes().flat_map(|it| it.value.to_vec()).collect::<Vec<_>>(), long);
+        let mut attributes = ReplyAttributes::new();
+        attributes.push_vendor(vendor::CISCO, 1, &long);
+        let joined: Vec<_> = attributes
+            .attributes()
+            .flat_map(|it| vendor_attributes(it.value).map(|it| it.value.to_vec()).collect::<Vec<_>>())
+            .flatten()
+            .collect();
+        assert_eq!(joined, long);
+    }
+
+    #[test]
+    fn set_replaces_all_of_a_number_and_keeps_the_rest_in_order() {
+        let mut attributes = ReplyAttributes::new();
+        for (number, value) in [(27, b"a"), (18, b"b"), (27, b"c"), (18, b"d")] {
+            attributes.push(number, value);
+        }
+        attributes.set(27, b"e");
+        let kept: Vec<_> = attributes.attributes().map(|it| (it.number, it.value)).collect();
+        assert_eq!(kept, [(18, &b"b"[..]), (18, b"d"), (27, b"e")]);
+        assert_eq!(attributes.first(27), Some(&b"e"[..]));
+        attributes.remove(99);
+        assert_eq!(attributes.first(18), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn a_reply_never_exceeds_4096_octets() {
+        let proxy_states: Vec<u8> =
+            std::iter::repeat_n([&[33, 253][..], &[5; 251]].concat(), 15).flatten().collect();
+        let asked = request(Code::AccessRequest, &proxy_states);
+        let sent = answer(&asked, &AccessReply::Accept(ReplyAttributes::new()).into());
+        assert_eq!(sent.len(), 16);
+
+        let to = Packet::decode(&asked).unwrap().verify(&secret()).unwrap();
+        let mut out = Vec::new();
+        let mut attributes = ReplyAttributes::new();
+        // 20 + 18 + 15 * 253 = 3833: there is room for 263 octets more.
+        attributes.push(REPLY_MESSAGE, &[b'x'; 253]);
+        attributes.push(REPLY_MESSAGE, &[b'x'; 6]);
+        let mut encode = |attributes: &ReplyAttributes| {
+            AccessReply::Accept(attributes.clone()).encode(
+                &to,
+                &secret(),
+                &mut SeededEntropy::new(1),
+                &mut out,
+            )
+        };
+        assert_eq!(encode(&attributes), Ok(()));
+        attributes.push(REPLY_MESSAGE, b"x");
+        assert_eq!(encode(&attributes), Err(Oversize { length: 4099, limit: 4096 }));
+    }
+
+    #[test]
+    fn what_is_too_long_to_hide_is_not_sent() {
+        let asked = request(Code::AccessRequest, &[]);
+        let to = Packet::decode(&asked).unwrap().verify(&secret()).unwrap();
+        let mut attributes = ReplyAttributes::new();
+        attributes.push_hidden(&Hidden {
+            vendor: None,
+            number: 69,
+            tag: Some(1),
+            method: Hiding::TunnelPassword,
+            value: vec![1; 240].into(),
+        });
+        let reply = AccessReply::Accept(attributes);
+        let result = reply.encode(&to, &secret(), &mut SeededEntropy::new(1), &mut Vec::new());
+        assert_eq!(result, Err(Oversize { length: 240, limit: 239 }));
+    }
+}

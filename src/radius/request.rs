@@ -398,3 +398,178 @@ impl<'a> Deref for StatusRequest<'a> {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::radius::attribute::{
+        CHAP_CHALLENGE, CHAP_PASSWORD, EAP_MESSAGE, USER_PASSWORD, VENDOR_SPECIFIC, microsoft, vendor,
+    };
+    use crate::radius::hiding::hide_user_password;
+    use crate::radius::packet::Packet;
+    use crate::radius::seal::seal_request;
+
+    fn secret() -> Secret {
+        Secret::new(b"testing123").unwrap()
+    }
+
+    fn packet(code: u8, attributes: &[(u8, &[u8])]) -> Vec<u8> {
+        let mut octets = vec![code, 1, 0, 0];
+        octets.extend([0x42; 16]);
+        for (number, value) in attributes {
+            octets.extend([*number, u8::try_from(value.len() + 2).unwrap()]);
+            octets.extend(*value);
+        }
+        seal_request(&mut octets, &secret()).unwrap();
+        octets
+    }
+
+    /// A Vendor-Specific of Microsoft.
+    fn ms(number: u8, value: &[u8]) -> Vec<u8> {
+        let mut octets = vendor::MICROSOFT.to_be_bytes().to_vec();
+        octets.extend([number, u8::try_from(value.len() + 2).unwrap()]);
+        octets.extend(value);
+        octets
+    }
+
+    fn vsa(value: &[u8]) -> (u8, &[u8]) {
+        (VENDOR_SPECIFIC, value)
+    }
+
+    /// Which variant the credentials are.
+    fn kind(attributes: &[(u8, &[u8])]) -> String {
+        let octets = packet(1, attributes);
+        let secret = secret();
+        let verified = Packet::decode(&octets).unwrap().verify(&secret).unwrap();
+        let Ok(Request::Access(request)) = verified.into_request(&secret) else {
+            panic!("not an access request")
+        };
+        let text = format!("{:?}", request.credentials());
+        text.split('(').next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_first_valid_attribute_counts() {
+        let octets = packet(
+            4,
+            &[
+                (USER_NAME, b""),
+                (USER_NAME, b"bob\0"),
+                (FRAMED_IP_ADDRESS, &[1, 2, 3]),
+                (FRAMED_IP_ADDRESS, &[10, 0, 0, 1]),
+                (ACCT_STATUS_TYPE, &[0, 0, 0, 3]),
+                (ACCT_INPUT_OCTETS, &[0xff; 4]),
+                (ACCT_INPUT_GIGAWORDS, &[0, 0, 0, 0, 1]),
+                (EVENT_TIMESTAMP, &[0xff; 4]),
+                (CLASS, &[0]),
+                (CLASS, &[1]),
+                (FRAMED_IPV6_PREFIX, &[0, 200]),
+                (FRAMED_IPV6_PREFIX, &[0, 40, 0x20, 1, 0xd, 0xb8, 0x12, 0x34]),
+                (DELEGATED_IPV6_PREFIX, &[0, 56, 0x20]),
+            ],
+        );
+        let secret = secret();
+        let verified = Packet::decode(&octets).unwrap().verify(&secret).unwrap();
+        let Ok(Request::Accounting(request)) = verified.into_request(&secret) else {
+            panic!("not accounting")
+        };
+        assert_eq!(request.user_name(), Some(&b"bob\0"[..]));
+        assert_eq!(request.framed_ip_address(), Some(Ipv4Addr::new(10, 0, 0, 1)));
+        assert_eq!(request.status(), Some(AcctStatus::InterimUpdate));
+        assert_eq!(request.input_octets(), Some(u32::MAX));
+        assert_eq!(request.input_gigawords(), None);
+        assert_eq!(request.event_timestamp(), Some(UnixTime(4_294_967_295)));
+        assert_eq!(request.classes().collect::<Vec<_>>(), [&[0][..], &[1]]);
+        assert_eq!(request.framed_ipv6_prefix(), Some("2001:db8:1200::/40".parse().unwrap()));
+        assert_eq!(request.delegated_ipv6_prefix(), Some("2000::/56".parse().unwrap()));
+        assert_eq!(request.delay_time(), None);
+        assert!(request.signed());
+    }
+
+    #[test]
+    fn a_request_for_a_nas_is_not_answered_here() {
+        for code in [40, 43] {
+            let octets = packet(code, &[]);
+            let secret = secret();
+            let verified = Packet::decode(&octets).unwrap().verify(&secret).unwrap();
+            assert_eq!(verified.into_request(&secret).err(), Some(Malformed::Code(code.into())));
+        }
+    }
+
+    #[test]
+    fn one_kind_of_credentials_is_told_from_another() {
+        let hidden = hide_user_password(b"hello", &secret(), &[0x42; 16]).unwrap();
+        let pap = (USER_PASSWORD, hidden.as_slice());
+        let chap = (CHAP_PASSWORD, &[1; 17][..]);
+        let eap = (EAP_MESSAGE, &b"\x02\x01\x00\x05\x01"[..]);
+        let (challenge1, challenge2) =
+            (ms(microsoft::CHAP_CHALLENGE, &[1; 8]), ms(microsoft::CHAP_CHALLENGE, &[1; 16]));
+        let (response1, response2) =
+            (ms(microsoft::CHAP_RESPONSE, &[1; 50]), ms(microsoft::CHAP2_RESPONSE, &[1; 50]));
+        assert_eq!(kind(&[]), "None");
+        assert_eq!(kind(&[pap]), "Pap");
+        assert_eq!(kind(&[chap]), "Chap");
+        assert_eq!(kind(&[eap]), "Eap");
+        assert_eq!(kind(&[vsa(&challenge1), vsa(&response1)]), "MsChap1");
+        assert_eq!(kind(&[vsa(&response2), vsa(&challenge2)]), "MsChap2");
+        for pair in
+            [[pap, chap], [pap, eap], [chap, eap], [pap, vsa(&response2)], [vsa(&response1), vsa(&response2)]]
+        {
+            assert_eq!(kind(&pair), "Conflicting");
+        }
+        // Challenge and response may share one Vendor-Specific.
+        let both = [challenge2.as_slice(), &response2[4..]].concat();
+        assert_eq!(kind(&[vsa(&both)]), "MsChap2");
+    }
+
+    #[test]
+    fn credentials_of_wrong_shape_are_invalid() {
+        for length in [0, 1, 15, 17, 127, 129, 144, 253] {
+            assert_eq!(kind(&[(USER_PASSWORD, &vec![1; length])]), "Invalid");
+        }
+        for length in [0, 1, 16, 18, 33, 253] {
+            assert_eq!(kind(&[(CHAP_PASSWORD, &vec![1; length])]), "Invalid");
+        }
+        assert_eq!(kind(&[(USER_PASSWORD, &[1; 16]), (USER_PASSWORD, &[1; 16])]), "Invalid");
+        assert_eq!(kind(&[(CHAP_PASSWORD, &[1; 17]), (CHAP_PASSWORD, &[2; 17])]), "Invalid");
+        assert_eq!(kind(&[(CHAP_PASSWORD, &[1; 17]), (CHAP_CHALLENGE, &[])]), "Invalid");
+        let challenge = ms(microsoft::CHAP_CHALLENGE, &[1; 16]);
+        for length in [0, 1, 25, 49, 51, 100] {
+            assert_eq!(
+                kind(&[vsa(&challenge), vsa(&ms(microsoft::CHAP2_RESPONSE, &vec![1; length]))]),
+                "Invalid"
+            );
+        }
+        for length in [0, 8, 15, 17, 32] {
+            let challenge = ms(microsoft::CHAP_CHALLENGE, &vec![1; length]);
+            assert_eq!(kind(&[vsa(&challenge), vsa(&ms(microsoft::CHAP2_RESPONSE, &[1; 50]))]), "Invalid");
+        }
+        let response = ms(microsoft::CHAP2_RESPONSE, &[1; 50]);
+        assert_eq!(kind(&[vsa(&response)]), "Invalid");
+        assert_eq!(kind(&[vsa(&challenge), vsa(&response), vsa(&response)]), "Invalid");
+        assert_eq!(kind(&[vsa(&challenge), vsa(&ms(microsoft::CHAP2_CPW, &[1; 68]))]), "Invalid");
+    }
+
+    #[test]
+    fn lan_manager_alone_is_refused() {
+        let challenge = ms(microsoft::CHAP_CHALLENGE, &[1; 8]);
+        let mut response = [1; 50];
+        response[1] = 0;
+        let response = ms(microsoft::CHAP_RESPONSE, &response);
+        assert_eq!(kind(&[(VENDOR_SPECIFIC, &challenge), (VENDOR_SPECIFIC, &response)]), "Invalid");
+    }
+
+    #[test]
+    fn chap_takes_the_request_authenticator_where_no_challenge_is_sent() {
+        let secret = secret();
+        for (challenge, expected) in [(None, &[0x42; 16][..]), (Some(&b"x"[..]), b"x")] {
+            let mut attributes = vec![(CHAP_PASSWORD, &[1; 17][..])];
+            attributes.extend(challenge.map(|challenge| (CHAP_CHALLENGE, challenge)));
+            let octets = packet(1, &attributes);
+            let verified = Packet::decode(&octets).unwrap().verify(&secret).unwrap();
+            let Ok(Request::Access(request)) = verified.into_request(&secret) else { panic!("not access") };
+            let Credentials::Chap(chap) = request.credentials() else { panic!("not CHAP") };
+            assert_eq!(chap.challenge, expected);
+        }
+    }
+}

@@ -73,3 +73,111 @@ pub fn verify_response(request: &[u8], response: &[u8], secret: &Secret) -> Resu
     check_message_authenticator(&packet, &asked, secret)?;
     Ok(header)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::radius::attribute::EAP_MESSAGE;
+
+    fn secret() -> Secret {
+        Secret::new(b"testing123").unwrap()
+    }
+
+    fn request(code: u8) -> Vec<u8> {
+        let mut octets = vec![code, 9, 0, 0];
+        octets.extend([0x31; 16]);
+        seal_request(&mut octets, &secret()).unwrap();
+        octets
+    }
+
+    /// A reply with these attributes, right in every way.
+    fn response(code: u8, request: &[u8], attributes: &[u8]) -> Vec<u8> {
+        let asked: [u8; 16] = request[AUTHENTICATOR].try_into().unwrap();
+        let mut octets = vec![code, request[1], 0, u8::try_from(20 + attributes.len()).unwrap()];
+        octets.extend(asked);
+        octets.extend(attributes);
+        let value = authenticator(&octets, &asked, &secret());
+        overwrite(&mut octets, 4, &value);
+        octets
+    }
+
+    #[test]
+    fn replies_of_every_code_are_believed_only_by_their_own_request() {
+        let answers = [
+            (1, &[2, 3, 11][..]),
+            (4, &[5]),
+            (12, &[2, 5]),
+            (40, &[41, 42]),
+            (43, &[44, 45]),
+            (2, &[]),
+            (99, &[]),
+        ];
+        for (asked, right) in answers {
+            let request = request(asked);
+            for code in 0..=255 {
+                let reply = response(code, &request, &[]);
+                let verdict = verify_response(&request, &reply, &secret());
+                assert_eq!(verdict.is_ok(), right.contains(&code), "{code} to {asked}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_forged_reply_is_refused() {
+        let request = request(43);
+        let mut reply = response(44, &request, &[33, 3, 7]);
+        assert_eq!(verify_response(&request, &reply, &secret()).unwrap().code, Code::CoaAck);
+        for at in 4..reply.len() {
+            reply[at] ^= 1;
+            assert!(verify_response(&request, &reply, &secret()).is_err(), "octet {at}");
+            reply[at] ^= 1;
+        }
+        reply[1] = 10;
+        assert_eq!(
+            verify_response(&request, &reply, &secret()),
+            Err(Unauthentic::Unrelated { code: Code::CoaAck, identifier: 10 })
+        );
+        assert_eq!(
+            verify_response(&request, &[0; 5], &secret()),
+            Err(Unauthentic::Malformed(Malformed::Short { actual: 5 }))
+        );
+        assert!(verify_response(&[1; 19], &response(2, &request, &[]), &secret()).is_err());
+    }
+
+    #[test]
+    fn a_message_authenticator_of_a_reply_is_checked() {
+        let request = request(1);
+        let asked: [u8; 16] = request[AUTHENTICATOR].try_into().unwrap();
+        let mut attributes = vec![MESSAGE_AUTHENTICATOR, 18];
+        attributes.extend(ZEROS);
+        let unsigned = response(2, &request, &attributes);
+        assert_eq!(verify_response(&request, &unsigned, &secret()), Err(Unauthentic::MessageAuthenticator));
+        let value = message_authenticator(&unsigned, &asked, FIRST_VALUE, &secret());
+        overwrite(&mut attributes, 2, &value);
+        assert!(verify_response(&request, &response(2, &request, &attributes), &secret()).is_ok());
+        let eap = response(11, &request, &[EAP_MESSAGE, 3, 1]);
+        assert_eq!(verify_response(&request, &eap, &secret()), Err(Unauthentic::EapUnsigned));
+    }
+
+    #[test]
+    fn sealing_fills_a_message_authenticator_that_is_first_and_is_repeatable() {
+        let mut once = vec![40, 1, 0, 0];
+        once.extend([0; 16]);
+        once.extend([MESSAGE_AUTHENTICATOR, 18]);
+        once.extend(ZEROS);
+        once.extend([1, 3, b'u']);
+        seal_request(&mut once, &secret()).unwrap();
+        let mut twice = once.clone();
+        seal_request(&mut twice, &secret()).unwrap();
+        assert_eq!((once.len(), &once), (41, &twice));
+        assert!(Packet::decode(&once).unwrap().verify(&secret()).unwrap().signed());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_sealed() {
+        let mut octets = vec![1; 4090];
+        assert_eq!(seal_request(&mut octets, &secret()), Err(Oversize { length: 4108, limit: 4096 }));
+        let mut nothing = Vec::new();
+        assert_eq!(seal_request(&mut nothing, &secret()), Ok(()), "and nothing does not panic");
+    }
+}
