@@ -5,6 +5,7 @@
 //! session means to anybody else: the caller looks sessions up and acts on outcomes. Read [`Request::new`]
 //! for what is sent, then [`Exchanges`] for when; [`Responder`] is the other end, for simulated NASes.
 
+mod changes;
 mod exchanges;
 mod identifiers;
 mod identify;
