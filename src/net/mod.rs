@@ -1,1 +1,3 @@
 //! Sockets of RADIUS: receiving, admission, duplicates, replies, dynamic authorization.
+
+pub mod coa;

@@ -1,6 +1,7 @@
 //! State and its three faces: RADIUS, dynamic authorization, management.
 
 mod answer;
+pub mod coa;
 mod health;
 
 pub use answer::{Acknowledgement, Answer, Deliver, NoReply, Resolved, Waiter, Work};

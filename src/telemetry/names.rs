@@ -33,10 +33,18 @@ pub const QUEUE_DEPTH: &str = "tollkeeper_queue_depth";
 pub const CHANGE_FEED_LAG: &str = "tollkeeper_change_feed_lag_seconds";
 /// Changes of the tables that were taken over.
 pub const CHANGES: &str = "tollkeeper_changes_total";
-/// Dynamic-authorization exchanges that ended, by `kind` (`disconnect`, `coa`) and `outcome`.
+/// Dynamic-authorization exchanges that ended, by `kind` (`disconnect`, `coa`), `outcome` and `error_cause`.
 pub const COA_OUTCOMES: &str = "tollkeeper_coa_outcomes_total";
 /// Dynamic-authorization packets sent again.
 pub const COA_RETRANSMISSIONS: &str = "tollkeeper_coa_retransmissions_total";
+/// Datagrams that answered no Disconnect- or CoA-Request of ours, by `reason`.
+pub const COA_DISCARDS: &str = "tollkeeper_coa_discards_total";
+/// Dynamic-authorization packets that the system would not send.
+pub const COA_SEND_FAILURES: &str = "tollkeeper_coa_send_failures_total";
+/// Times that outcomes could not be written to `tk_coa` and were kept for another attempt.
+pub const COA_RECORD_FAILURES: &str = "tollkeeper_coa_record_failures_total";
+/// Dynamic-authorization exchanges under way, by `state` (`outstanding`, `queued`).
+pub const COA_EXCHANGES: &str = "tollkeeper_coa_exchanges";
 /// Login attempts that were not recorded because there were too many of them.
 pub const LOGIN_RECORDS_SKIPPED: &str = "tollkeeper_login_records_skipped_total";
 /// HTTP requests by `listener`, `route` and `status`.
@@ -86,8 +94,20 @@ pub(super) const ALL: &[(&str, Kind, &str)] = &[
     (QUEUE_DEPTH, Kind::Gauge, "What waits in a bounded queue."),
     (CHANGE_FEED_LAG, Kind::Gauge, "Age of the oldest change of the tables that is not in force yet."),
     (CHANGES, Kind::Counter, "Changes of the tables that were taken over."),
-    (COA_OUTCOMES, Kind::Counter, "Dynamic-authorization exchanges that ended, by kind and outcome."),
+    (
+        COA_OUTCOMES,
+        Kind::Counter,
+        "Dynamic-authorization exchanges that ended, by kind, outcome and error cause.",
+    ),
     (COA_RETRANSMISSIONS, Kind::Counter, "Dynamic-authorization packets sent again."),
+    (
+        COA_DISCARDS,
+        Kind::Counter,
+        "Datagrams that answered no Disconnect- or CoA-Request of ours, by reason.",
+    ),
+    (COA_SEND_FAILURES, Kind::Counter, "Dynamic-authorization packets that the system would not send."),
+    (COA_RECORD_FAILURES, Kind::Counter, "Times that outcomes could not be written and were kept."),
+    (COA_EXCHANGES, Kind::Gauge, "Dynamic-authorization exchanges under way, by state."),
     (LOGIN_RECORDS_SKIPPED, Kind::Counter, "Login attempts counted but not recorded, there were too many."),
     (HTTP_REQUESTS, Kind::Counter, "HTTP requests by listener, route and status."),
     (HTTP_DURATION, Kind::Histogram(LATENCIES), "How long an HTTP request took."),

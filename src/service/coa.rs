@@ -1,0 +1,433 @@
+//! Dynamic authorization as the rest of the server sees it: orders go in, outcomes come out, and every
+//! one is a row of `tk_coa`.
+//!
+//! Orders come from three places: decisions ([`Coa::order`]), rows that other processes queue
+//! ([`Coa::take_queued`]), and management calls that wait for the outcome ([`Coa::disconnect`],
+//! [`Coa::change`]). The network drives the exchanges with the verbs that begin with `handle_` and `next_`.
+//! A CoA-ACK or Disconnect-ACK changes nothing here: the session's Stop closes it, or the reaper
+//! (RFC 5176 §3). Only a NAS that does not know the session ends it, as a guess.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::coa::{self, Discard, ExchangeId, Exchanges, Full, Kind, Request, Transmit};
+use crate::domain::dynamic_auth::{Attempt, Job, NotSent, Order, Outcome, error_cause_name};
+use crate::domain::{CloseGuess, Nas, Session, UniqueId};
+use crate::entropy::SystemEntropy;
+use crate::radius::dictionary::Dictionary;
+use crate::telemetry::names;
+use crate::time::{Clock, Now, UnixTime};
+
+/// What dynamic authorization has to know and to say about sessions. The state that holds them implements
+/// it; no call waits.
+pub trait Sessions: Send + Sync {
+    /// The session with that id, open or closed.
+    fn session(&self, id: UniqueId) -> Option<Session>;
+
+    /// The configured NAS that serves it now.
+    fn nas(&self, session: &Session) -> Option<Arc<Nas>>;
+
+    /// Its NAS said that it has no such session (Error-Cause 503): close it as
+    /// [`CloseGuess::UnknownToNas`].
+    fn unknown_to_nas(&self, id: UniqueId);
+}
+
+/// The record: the table `tk_coa`, which is both the queue of other processes and the history.
+pub trait Record: Send + Sync {
+    /// Why the database did not do it.
+    type Error: fmt::Display + Send;
+
+    /// Takes up to `limit` queued rows, oldest first; no other server gets them too.
+    fn take_jobs(
+        &self,
+        limit: usize,
+        now: UnixTime,
+    ) -> impl Future<Output = Result<Vec<Job>, Self::Error>> + Send;
+
+    /// Writes what came of orders: into the row of the job, or into a new one.
+    fn record_attempts(&self, attempts: &[Attempt]) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// The face: cheap to clone, all clones are one.
+#[derive(Clone)]
+pub struct Coa {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    desk: Mutex<Desk>,
+    /// There is something to send, or the next deadline is another one.
+    changed: Notify,
+    records: mpsc::Sender<Attempt>,
+    sessions: Arc<dyn Sessions>,
+    dictionary: Arc<Dictionary>,
+    clock: Arc<dyn Clock>,
+    exchanges_max: usize,
+}
+
+struct Desk {
+    exchanges: Exchanges,
+    pending: HashMap<ExchangeId, Pending>,
+    /// A session that is being disconnected is not asked twice.
+    disconnecting: HashMap<UniqueId, ExchangeId>,
+    stopped: bool,
+}
+
+/// What an exchange is for.
+struct Pending {
+    session: UniqueId,
+    order: Order,
+    sent: Option<UnixTime>,
+    askers: SmallVec<[Asker; 1]>,
+}
+
+/// Who is told the outcome. It holds a place in the queue of records, so that nothing is sent whose
+/// outcome could not be written down.
+struct Asker {
+    job: Option<i64>,
+    queued: UnixTime,
+    waiter: Option<oneshot::Sender<Outcome>>,
+    record: mpsc::OwnedPermit<Attempt>,
+}
+
+/// Writes the record. Orders are refused while it does not keep up.
+pub struct Recorder {
+    records: mpsc::Receiver<Attempt>,
+}
+
+impl Coa {
+    /// The face, and the recorder that has to run beside it.
+    #[must_use]
+    pub fn new(
+        settings: coa::Settings,
+        sessions: Arc<dyn Sessions>,
+        dictionary: Arc<Dictionary>,
+        clock: Arc<dyn Clock>,
+    ) -> (Self, Recorder) {
+        let (records, receiver) = mpsc::channel(RECORDS_MAX);
+        let exchanges_max = settings.exchanges_max;
+        let desk = Desk {
+            exchanges: Exchanges::new(settings),
+            pending: HashMap::new(),
+            disconnecting: HashMap::new(),
+            stopped: false,
+        };
+        let shared = Shared {
+            desk: Mutex::new(desk),
+            changed: Notify::new(),
+            records,
+            sessions,
+            dictionary,
+            clock,
+            exchanges_max,
+        };
+        (Self { shared: Arc::new(shared) }, Recorder { records: receiver })
+    }
+
+    /// Carries out what a decision ordered. Asks [`Sessions`], so never under a session's lock.
+    pub fn order(&self, session: UniqueId, order: Order) {
+        // Refused is counted, and there is nobody to tell.
+        let _ = self.ask(session, order, None);
+    }
+
+    /// Asks the NAS to end the session, and waits for the outcome: as long as the settings have patience,
+    /// 30 s unless the queue is long.
+    pub async fn disconnect(&self, session: UniqueId) -> Outcome {
+        self.outcome(session, Order::Disconnect).await
+    }
+
+    /// Asks the NAS to change the session by attributes as `Name = value`, and waits for the outcome.
+    pub async fn change(&self, session: UniqueId, attributes: Vec<SmolStr>) -> Outcome {
+        self.outcome(session, Order::ChangeOfAuthorization(attributes)).await
+    }
+
+    /// Takes the rows that wait in `tk_coa` and carries them out; to be called when the change feed tells
+    /// of new ones, and once at the start. Takes no more than there is room for: `false` says that rows may
+    /// be left, to be taken in a second or so.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn take_queued<R: Record>(&self, record: &R) -> Result<bool, R::Error> {
+        loop {
+            let room = self.room().min(JOBS_AT_ONCE);
+            if room == 0 {
+                return Ok(false);
+            }
+            let jobs = record.take_jobs(room, self.shared.clock.now().unix).await?;
+            let last = jobs.len() < room;
+            for Job { id, session, order, queued } in jobs {
+                // Taken rows are not given back, so this waits for its place in the record.
+                let Ok(record) = self.shared.records.clone().reserve_owned().await else { return Ok(false) };
+                self.begin(session, order, Asker { job: Some(id), queued, waiter: None, record });
+            }
+            if last {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Ends what is under way, so that everybody is told and the record is whole; for a server that stops.
+    /// Orders are refused from now on. The record is written when the last clone of the face is gone.
+    pub fn stop(&self) {
+        let pending: Vec<_> = {
+            let mut desk = self.shared.desk.lock();
+            desk.stopped = true;
+            desk.disconnecting.clear();
+            desk.pending.drain().map(|(_, pending)| pending).collect()
+        };
+        for pending in pending {
+            let sent = pending.sent.is_some();
+            self.conclude(pending, if sent { Outcome::TimedOut } else { Outcome::NotSent(NotSent::Full) });
+        }
+    }
+
+    fn room(&self) -> usize {
+        let desk = self.shared.desk.lock();
+        if desk.stopped {
+            return 0;
+        }
+        self.shared.exchanges_max.saturating_sub(desk.exchanges.outstanding() + desk.exchanges.queued())
+    }
+
+    async fn outcome(&self, session: UniqueId, order: Order) -> Outcome {
+        let (waiter, outcome) = oneshot::channel();
+        match self.ask(session, order, Some(waiter)) {
+            // The other end goes away untold only with the whole face.
+            Ok(()) => outcome.await.unwrap_or(Outcome::TimedOut),
+            Err(Full) => Outcome::NotSent(NotSent::Full),
+        }
+    }
+
+    fn ask(
+        &self,
+        session: UniqueId,
+        order: Order,
+        waiter: Option<oneshot::Sender<Outcome>>,
+    ) -> Result<(), Full> {
+        let Ok(record) = self.shared.records.clone().try_reserve_owned() else {
+            count_outcome(Kind::of(&order), Outcome::NotSent(NotSent::Full));
+            return Err(Full);
+        };
+        let queued = self.shared.clock.now().unix;
+        self.begin(session, order, Asker { job: None, queued, waiter, record });
+        Ok(())
+    }
+
+    fn begin(&self, session: UniqueId, order: Order, asker: Asker) {
+        let pending = Pending { session, order, sent: None, askers: SmallVec::from_iter([asker]) };
+        match self.try_begin(pending) {
+            Ok(()) => self.shared.changed.notify_one(),
+            Err((pending, reason)) => self.conclude(pending, Outcome::NotSent(reason)),
+        }
+    }
+
+    fn try_begin(&self, mut pending: Pending) -> Result<(), (Pending, NotSent)> {
+        let shared = &*self.shared;
+        let Some(session) = shared.sessions.session(pending.session).filter(may_still_be_served) else {
+            return Err((pending, NotSent::NoSession));
+        };
+        let Some(nas) = shared.sessions.nas(&session) else { return Err((pending, NotSent::NoNas)) };
+        let request = match &pending.order {
+            Order::Disconnect => Request::disconnect(&session, &nas),
+            Order::ChangeOfAuthorization(lines) => {
+                Request::change(&session, &nas, lines, &shared.dictionary, &mut SystemEntropy)
+            }
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(reason) => return Err((pending, reason)),
+        };
+        let target = SocketAddr::new(session.nas.source, nas.coa_port);
+        let mut desk = shared.desk.lock();
+        if desk.stopped {
+            return Err((pending, NotSent::Full));
+        }
+        if pending.order == Order::Disconnect
+            && let Some(id) = desk.disconnecting.get(&pending.session).copied()
+            && let Some(under_way) = desk.pending.get_mut(&id)
+        {
+            under_way.askers.append(&mut pending.askers);
+            return Ok(());
+        }
+        // Read under the lock, so that the exchanges see time run forwards.
+        let now = shared.clock.now();
+        let Ok(id) = desk.exchanges.begin(request, target, now, &mut SystemEntropy) else {
+            return Err((pending, NotSent::Full));
+        };
+        if pending.order == Order::Disconnect {
+            desk.disconnecting.insert(pending.session, id);
+        }
+        desk.pending.insert(id, pending);
+        Ok(())
+    }
+
+    /// Tells everybody who asked, and the record.
+    fn conclude(&self, pending: Pending, outcome: Outcome) {
+        let ended = self.shared.clock.now().unix;
+        if outcome == (Outcome::Nak { error_cause: Some(SESSION_CONTEXT_NOT_FOUND) }) {
+            self.shared.sessions.unknown_to_nas(pending.session);
+        }
+        count_outcome(Kind::of(&pending.order), outcome);
+        for asker in pending.askers {
+            asker.record.send(Attempt {
+                job: asker.job,
+                session: pending.session,
+                order: pending.order.clone(),
+                queued: asker.queued,
+                sent: pending.sent,
+                ended,
+                outcome,
+            });
+            if let Some(waiter) = asker.waiter {
+                // Whoever asked may have gone.
+                let _ = waiter.send(outcome);
+            }
+        }
+    }
+}
+
+/// What the network calls.
+impl Coa {
+    /// Takes a datagram that came from `from` to the source port of `slot`.
+    pub fn handle_datagram(&self, slot: u8, from: SocketAddr, datagram: &[u8]) {
+        match self.on_exchanges(|exchanges, now| exchanges.handle_datagram(slot, from, datagram, now)) {
+            // A place is free: something that waited may leave.
+            Ok(()) => self.shared.changed.notify_one(),
+            Err(discard) => {
+                metrics::counter!(names::COA_DISCARDS, "reason" => discard_name(discard)).increment(1);
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&self) {
+        self.on_exchanges(Exchanges::handle_timeout);
+    }
+
+    /// The next datagram to send; `None` until [`Coa::changed`].
+    #[must_use]
+    pub fn next_transmit(&self) -> Option<Transmit> {
+        let mut desk = self.shared.desk.lock();
+        let transmit = desk.exchanges.poll_transmit()?;
+        if transmit.transmission > 1 {
+            metrics::counter!(names::COA_RETRANSMISSIONS).increment(1);
+        } else if let Some(pending) = desk.pending.get_mut(&transmit.exchange) {
+            pending.sent = Some(self.shared.clock.now().unix);
+        }
+        Some(transmit)
+    }
+
+    /// When [`Coa::handle_timeout`] has to be called, unless something changes before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.shared.desk.lock().exchanges.poll_timeout()
+    }
+
+    /// Waits until there may be something to send or another deadline. For one waiter.
+    pub async fn changed(&self) {
+        self.shared.changed.notified().await;
+    }
+
+    fn on_exchanges<T>(&self, act: impl FnOnce(&mut Exchanges, Now) -> T) -> T {
+        let mut ended = SmallVec::<[(Pending, Outcome); 4]>::new();
+        let result = {
+            let mut desk = self.shared.desk.lock();
+            let result = act(&mut desk.exchanges, self.shared.clock.now());
+            while let Some((id, outcome)) = desk.exchanges.poll_outcome() {
+                if let Some(pending) = desk.pending.remove(&id) {
+                    if pending.order == Order::Disconnect {
+                        desk.disconnecting.remove(&pending.session);
+                    }
+                    ended.push((pending, outcome));
+                }
+            }
+            gauge(&desk.exchanges);
+            result
+        };
+        // Outside the lock: the state behind `Sessions` has its own.
+        for (pending, outcome) in ended {
+            self.conclude(pending, outcome);
+        }
+        result
+    }
+}
+
+impl Recorder {
+    /// Writes until the last [`Coa`] is gone and all is written. What the database does not take is tried
+    /// again: a row that names its job or its attempt twice is harmless.
+    pub async fn run(mut self, record: impl Record) {
+        let mut batch = Vec::with_capacity(RECORDS_AT_ONCE);
+        while self.records.recv_many(&mut batch, RECORDS_AT_ONCE).await > 0 {
+            let mut pause = RETRY_MIN;
+            while let Err(error) = record.record_attempts(&batch).await {
+                tracing::warn!(%error, "the record of dynamic authorization cannot be written; trying again");
+                metrics::counter!(names::COA_RECORD_FAILURES).increment(1);
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY_MAX);
+            }
+            batch.clear();
+        }
+    }
+}
+
+/// May the NAS still have it? A Stop or a reboot says no, an id that is in use again means another session;
+/// other guesses are only ours.
+fn may_still_be_served(session: &Session) -> bool {
+    match &session.closed {
+        None => true,
+        Some(closed) => matches!(closed.guess, Some(CloseGuess::Stale | CloseGuess::Replaced)),
+    }
+}
+
+fn count_outcome(kind: Kind, outcome: Outcome) {
+    let kind = match kind {
+        Kind::Disconnect => "disconnect",
+        Kind::ChangeOfAuthorization => "coa",
+    };
+    metrics::counter!(
+        names::COA_OUTCOMES,
+        "kind" => kind, "outcome" => outcome.as_str(), "error_cause" => error_cause_label(outcome)
+    )
+    .increment(1);
+}
+
+/// The name of the Error-Cause: one of a closed list, whatever a NAS sends.
+const fn error_cause_label(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Nak { error_cause: Some(value) } => error_cause_name(value),
+        _ => "",
+    }
+}
+
+const fn discard_name(discard: Discard) -> &'static str {
+    match discard {
+        Discard::Malformed => "malformed",
+        Discard::NoExchange => "no-exchange",
+        Discard::WrongCode => "wrong-code",
+        Discard::Unauthentic => "unauthentic",
+    }
+}
+
+fn gauge(exchanges: &Exchanges) {
+    let size = |number: usize| u32::try_from(number).map_or(f64::INFINITY, f64::from);
+    metrics::gauge!(names::COA_EXCHANGES, "state" => "outstanding").set(size(exchanges.outstanding()));
+    metrics::gauge!(names::COA_EXCHANGES, "state" => "queued").set(size(exchanges.queued()));
+}
+
+/// "Session Context Not Found" (RFC 5176 §3.5).
+const SESSION_CONTEXT_NOT_FOUND: u32 = 503;
+/// Records that are reserved or wait; about 150 octets each.
+const RECORDS_MAX: usize = 65_536;
+/// Rows of one transaction.
+const RECORDS_AT_ONCE: usize = 256;
+const JOBS_AT_ONCE: usize = 256;
+const RETRY_MIN: Duration = Duration::from_millis(250);
+const RETRY_MAX: Duration = Duration::from_secs(5);
