@@ -1,1 +1,18 @@
 //! One subscriber's online sessions, reservations and usage: pure state, no locks, no clocks.
+//!
+//! Owns how records become sessions: what is late, what is sent again, what is a wrapped counter and
+//! what another use of an old Acct-Session-Id. Refuses to know packets, SQL and who else is online.
+//! Read [`SubscriberSessions`] next, then `belonging` (whose a record is), `online` (how it is
+//! merged), `counters` and `ledger`.
+
+mod belonging;
+mod counters;
+mod device;
+mod ledger;
+mod online;
+mod settings;
+mod subscriber;
+
+pub use device::{Device, Occupancy, Reservation};
+pub use settings::Settings;
+pub use subscriber::{Change, RecordFacts, SessionChange, SubscriberSessions};

@@ -1,0 +1,215 @@
+//! Whose a record is: of the session that has its Acct-Session-Id, of an earlier use of that id, or
+//! of a new one. Without evidence for another use it is late, or sent again.
+
+use super::online::Online;
+use crate::domain::{AccountingRecord, RecordStatus, Session};
+use crate::time::UnixTime;
+
+/// Event times that differ by no more than this say nothing about order, seconds: packets overtake
+/// each other, and a retransmission without Acct-Delay-Time seems to have happened later.
+pub(super) const SLACK: u64 = 10;
+
+/// A NAS repeats a request that was not answered for no longer than this, seconds.
+pub(super) const RETRANSMISSION: u64 = 60;
+
+/// A Start that is this much older than a session began speaks of an earlier use of the id, seconds.
+const EARLIER_USE: u64 = 900;
+
+/// Where a record belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// To the session at this index.
+    Known(usize),
+    /// To none that is known. `reused`: the session at this index had the id until now.
+    Another { reused: Option<usize> },
+    /// To none that is known, and what is known with its id began later.
+    Earlier,
+}
+
+/// Could the record be this session's, going by what it is called?
+pub(super) fn is_called(record: &AccountingRecord, session: &Session) -> bool {
+    if session.acct_session_id != record.acct_session_id {
+        return false;
+    }
+    match (record.token, session.token) {
+        (Some(token), Some(known)) => token == known,
+        // Only some records of a session carry the token: its NAS then decides.
+        _ => session.nas == record.nas,
+    }
+}
+
+/// Finds the place of a record among the sessions of a subscriber.
+pub(super) fn place(record: &AccountingRecord, sessions: &[Online]) -> Place {
+    let mut known: Vec<usize> = Vec::new();
+    known.extend(
+        sessions.iter().enumerate().filter(|(_, s)| is_called(record, &s.session)).map(|(index, _)| index),
+    );
+    // Newest use first; the epoch settles what began in one second.
+    let began = |index: &usize| sessions.get(*index).map(|s| (s.session.started, s.session.epoch));
+    known.sort_by_key(|index| std::cmp::Reverse(began(index)));
+    let Some(&newest) = known.first() else {
+        return Place::Another { reused: holder(record, sessions) };
+    };
+    let mut chosen = newest;
+    for pair in known.windows(2) {
+        let [later, earlier] = pair else { break };
+        let (Some(later), Some(older)) = (sessions.get(*later), sessions.get(*earlier)) else { break };
+        if !is_before(record, &later.session, &older.session) {
+            break;
+        }
+        chosen = *earlier;
+    }
+    let Some(online) = sessions.get(chosen) else { return Place::Another { reused: None } };
+    if is_earlier_use(record, &online.session) {
+        Place::Earlier
+    } else if chosen == newest && is_another_use(record, online) {
+        Place::Another { reused: Some(chosen) }
+    } else {
+        Place::Known(chosen)
+    }
+}
+
+/// The open session whose id a record with another token takes over.
+fn holder(record: &AccountingRecord, sessions: &[Online]) -> Option<usize> {
+    sessions.iter().position(|online| {
+        let session = &online.session;
+        session.is_open()
+            && session.acct_session_id == record.acct_session_id
+            && session.nas == record.nas
+            && session.updated <= record.event_time
+    })
+}
+
+/// When the session of a record began, by the record's own word.
+pub(super) fn implied_start(record: &AccountingRecord) -> Option<UnixTime> {
+    let ran = match record.status {
+        RecordStatus::Start => record.session_time.unwrap_or(0),
+        RecordStatus::InterimUpdate | RecordStatus::Stop => record.session_time?,
+    };
+    Some(record.event_time.minus(ran.into()))
+}
+
+/// Is the record from before `later` began, so that it is `earlier`'s, which had the same id?
+fn is_before(record: &AccountingRecord, later: &Session, earlier: &Session) -> bool {
+    if record.event_time.plus(SLACK) < later.started {
+        return true;
+    }
+    if record.status == RecordStatus::Start {
+        return false;
+    }
+    // Delayed by more than it admits: it came after the later began, but its session time leads
+    // back to the start of the earlier and to nowhere near that of the later.
+    implied_start(record).is_some_and(|implied| {
+        implied.plus(SLACK) < later.started
+            && distance(implied, earlier.started) <= RETRANSMISSION
+            && distance(implied, earlier.started) < distance(implied, later.started)
+    })
+}
+
+/// Is it the Start of a use of the id long before this one?
+fn is_earlier_use(record: &AccountingRecord, session: &Session) -> bool {
+    record.status == RecordStatus::Start
+        && record.event_time.plus(EARLIER_USE) < session.started
+        // An inferred start without a session time is no more than the time of the first record.
+        && (!session.flags.start_inferred || session.session_time.reported.is_some())
+}
+
+/// Is there evidence that the record is from another, later use of the session's id?
+fn is_another_use(record: &AccountingRecord, online: &Online) -> bool {
+    let session = &online.session;
+    if let Some(reload) = online.reload_after
+        && is_after_reload(record, session, reload)
+    {
+        return true;
+    }
+    match record.status {
+        RecordStatus::Start => is_another_start(record, session),
+        RecordStatus::InterimUpdate | RecordStatus::Stop => is_restarted(record, session),
+    }
+}
+
+/// The NAS has rebooted since the session's last record: is this record from after it?
+fn is_after_reload(record: &AccountingRecord, session: &Session, reload: UnixTime) -> bool {
+    match record.status {
+        // In one second with the reboot, but it came after the Accounting-On: a NAS that has
+        // rebooted does not repeat what it sent before.
+        RecordStatus::Start => record.event_time >= reload,
+        RecordStatus::InterimUpdate | RecordStatus::Stop if record.event_time <= reload => false,
+        RecordStatus::InterimUpdate | RecordStatus::Stop => match implied_start(record) {
+            // It began before: a late record, or the NAS said Accounting-On without rebooting.
+            Some(implied) if implied.plus(SLACK) < reload => false,
+            Some(implied) => distance(implied, session.started) > SLACK || falls_behind(record, session),
+            // Counters that go on are of the same session.
+            None => !reports_octets(record) || falls_behind(record, session),
+        },
+    }
+}
+
+/// Is a Start that of another session than the one that has the id?
+fn is_another_start(record: &AccountingRecord, session: &Session) -> bool {
+    if !record.user_name.is_empty() && !session.user_name.is_empty() && record.user_name != session.user_name
+    {
+        return true;
+    }
+    let last = match &session.closed {
+        Some(closed) if closed.guess.is_none() => closed.at,
+        _ => session.updated,
+    };
+    // The Start that is missing, or the only one there was, may be repeated for a while.
+    let repeated =
+        session.flags.start_inferred || is_only_a_start(session) && looks_the_same(record, session);
+    let slack = if repeated { RETRANSMISSION } else { SLACK };
+    record.event_time > last.plus(slack)
+}
+
+/// Has nothing but the Start been seen of it?
+fn is_only_a_start(session: &Session) -> bool {
+    session.updated == session.started && session.total().is_zero() && session.closed.is_none()
+}
+
+fn looks_the_same(record: &AccountingRecord, session: &Session) -> bool {
+    record.calling_station_id == session.calling_station_id
+        && record.nas_port_id == session.nas_port_id
+        && (record.framed_ip.is_none() || record.framed_ip == session.framed_ip)
+}
+
+/// Did session time and counters begin anew, after all that is known of the session?
+fn is_restarted(record: &AccountingRecord, session: &Session) -> bool {
+    let last = session.closed.as_ref().map_or(session.updated, |closed| closed.at.max(session.updated));
+    let Some(implied) = implied_start(record) else { return false };
+    if implied <= last.plus(SLACK) {
+        return false;
+    }
+    let (Some(ran), Some(known)) = (record.session_time, session.session_time.reported) else { return false };
+    if u64::from(ran) > known {
+        // Longer than the session lasted, which a NAS told us itself.
+        return session.closed.as_ref().is_some_and(|closed| closed.guess.is_none());
+    }
+    let fell = |reported: Option<u32>, known: Option<u64>| match (reported, known) {
+        (Some(reported), Some(known)) => u64::from(reported) < known || known == 0,
+        _ => true,
+    };
+    u64::from(ran) < known
+        && fell(record.input.octets, session.input.reported)
+        && fell(record.output.octets, session.output.reported)
+}
+
+/// Does the record say less than is known, in session time or in any counter?
+fn falls_behind(record: &AccountingRecord, session: &Session) -> bool {
+    let less = |value: Option<u64>, known: Option<u64>| match (value, known) {
+        (Some(value), Some(known)) => value < known,
+        _ => false,
+    };
+    less(record.session_time.map(u64::from), session.session_time.reported)
+        || less(super::counters::octets(record.input), session.input.reported)
+        || less(super::counters::octets(record.output), session.output.reported)
+}
+
+const fn reports_octets(record: &AccountingRecord) -> bool {
+    record.input.octets.is_some() || record.output.octets.is_some()
+}
+
+/// Seconds between two times, whichever is later.
+pub(super) const fn distance(one: UnixTime, other: UnixTime) -> u64 {
+    one.since(other).saturating_add(other.since(one))
+}

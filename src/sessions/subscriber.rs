@@ -1,0 +1,608 @@
+//! [`SubscriberSessions`]: one subscriber's sessions, the places held for logins, and usage.
+
+use std::time::Instant;
+
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
+use super::belonging::{Place, is_called, place};
+use super::device::{Device, Occupancy, Reservation};
+use super::ledger::{Ledger, day_of};
+use super::online::Online;
+use super::settings::Settings;
+use crate::domain::session::SessionFlags;
+use crate::domain::{
+    AccountingRecord, ClassToken, CloseGuess, Counter, Day, NasReload, RecordStatus, Session, SubscriberId,
+    UniqueId, Usage, Write,
+};
+use crate::time::{Now, UnixTime};
+
+/// What must be known beside a record to judge it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RecordFacts<'a> {
+    /// Primary group of the subscriber, for sessions that begin now. Empty: none.
+    pub group: &'a str,
+    /// The NAS has sent Gigawords before, in whatever session: its counters have 64 bits.
+    pub nas_sends_gigawords: bool,
+    /// Event time of the newest Accounting-On or -Off that covers the NAS of the record.
+    pub nas_reloaded: Option<UnixTime>,
+}
+
+/// What became of the session that a record speaks of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SessionChange {
+    /// The record taught nothing new. Its row is to be written all the same: if the first commit
+    /// failed, the retransmission repairs it.
+    #[default]
+    Unchanged,
+    /// It is new, and open.
+    Opened,
+    /// It goes on.
+    Updated,
+    /// It had been closed on a guess and goes on.
+    Reopened,
+    /// It ended, or is a complete record of one that ended.
+    Closed,
+}
+
+/// What has to be written because of a record, a deadline or an order.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// What became of the session of the record; [`SessionChange::Unchanged`] where there is none.
+    pub what: SessionChange,
+    /// Whole rows: the record's session first, then others that changed with it.
+    pub rows: SmallVec<[Box<Session>; 1]>,
+    /// Whose usage it is. `None`: nobody's yet, and `usage` is empty.
+    pub subscriber: Option<SubscriberId>,
+    /// Buckets that changed, with their whole content.
+    pub usage: SmallVec<[(Day, Usage); 2]>,
+    /// Closed sessions that are no longer kept here: drop them from the indexes.
+    pub forgotten: Vec<Session>,
+}
+
+impl Change {
+    /// The record's session.
+    #[must_use]
+    pub fn session(&self) -> Option<&Session> {
+        self.rows.first().map(|row| &**row)
+    }
+
+    /// The rows as writes, sessions first.
+    #[must_use]
+    pub fn into_writes(self) -> SmallVec<[Write; 2]> {
+        let mut writes: SmallVec<[Write; 2]> = self.rows.into_iter().map(Write::Session).collect();
+        if let Some(subscriber) = self.subscriber {
+            writes.extend(self.usage.into_iter().map(|(day, total)| Write::Usage { subscriber, day, total }));
+        }
+        writes
+    }
+
+    /// Nothing has to be written, and nothing was forgotten.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.usage.is_empty() && self.forgotten.is_empty()
+    }
+}
+
+/// One subscriber's sessions. Whoever holds it, holds the subscriber's lock; there is none inside.
+#[derive(Clone, Debug, Default)]
+pub struct SubscriberSessions {
+    subscriber: Option<SubscriberId>,
+    sessions: Vec<Online>,
+    reservations: Vec<Reservation>,
+    ledger: Ledger,
+}
+
+/// How many days back the buckets are written again with a record that taught nothing new.
+const REPEATED_DAYS: i32 = 2;
+
+impl SubscriberSessions {
+    /// The empty state of a subscriber, or of a login that nobody has yet: its usage is counted once
+    /// it is claimed.
+    #[must_use]
+    pub fn new(subscriber: Option<SubscriberId>) -> Self {
+        Self { subscriber, ..Self::default() }
+    }
+
+    /// Goes on counting from the buckets that SQL holds: [`Day::LIFETIME`] and the recent days.
+    /// A bucket that is not given is taken for empty, so call it before anything is counted.
+    pub fn continue_usage(&mut self, buckets: Vec<(Day, Usage)>) {
+        self.ledger.continue_from(buckets);
+    }
+
+    /// Whose sessions they are.
+    #[must_use]
+    pub const fn subscriber(&self) -> Option<SubscriberId> {
+        self.subscriber
+    }
+
+    /// Gives the sessions of an unknown login to the subscriber that has it now, and counts their
+    /// usage. Call [`Self::continue_usage`] first.
+    pub fn claim(&mut self, subscriber: SubscriberId, settings: &Settings, now: Now) -> Change {
+        let mut change = Change { subscriber: Some(subscriber), ..Change::default() };
+        if self.subscriber == Some(subscriber) {
+            return change;
+        }
+        self.subscriber = Some(subscriber);
+        let mut first = None;
+        for index in 0..self.sessions.len() {
+            let Some(online) = self.sessions.get_mut(index) else { break };
+            if online.session.subscriber.is_none() {
+                online.session.subscriber = Some(subscriber);
+                let window = (online.session.started, online.session.updated);
+                first = earliest(first, self.add_usage(index, window, settings, now));
+                self.push_row(index, &mut change);
+            }
+        }
+        if let Some(first) = first {
+            change.usage = self.ledger.since(first);
+        }
+        change
+    }
+
+    /// Takes in a session that was read back from SQL, open or closed. One that is known stays.
+    pub fn restore(&mut self, session: Session, settings: &Settings, now: Now) {
+        if self.sessions.iter().any(|known| known.session.unique_id == session.unique_id) {
+            return;
+        }
+        self.sessions.push(Online::restored(session, settings, now));
+    }
+
+    /// Every session that is kept, the closed ones too; those that opened first come first.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.iter().map(|online| &online.session)
+    }
+
+    /// The session with this id, if it is kept.
+    #[must_use]
+    pub fn session(&self, unique_id: UniqueId) -> Option<&Session> {
+        self.sessions().find(|session| session.unique_id == unique_id)
+    }
+
+    /// The session that a record is about, if it is known: whose `User-Name` decides who owns it.
+    #[must_use]
+    pub fn find(&self, record: &AccountingRecord) -> Option<&Session> {
+        match place(record, &self.sessions) {
+            Place::Known(index) => self.sessions.get(index).map(|online| &online.session),
+            Place::Another { .. } | Place::Earlier => None,
+        }
+    }
+
+    /// What was used since ever.
+    #[must_use]
+    pub const fn lifetime(&self) -> Usage {
+        self.ledger.lifetime()
+    }
+
+    /// What was used on the days that are kept, oldest first.
+    #[must_use]
+    pub fn days(&self) -> &[(Day, Usage)] {
+        self.ledger.days()
+    }
+
+    /// Nothing is kept: no session, no reservation.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.reservations.is_empty()
+    }
+
+    /// Merges one Start, Interim-Update or Stop.
+    pub fn apply(
+        &mut self,
+        record: &AccountingRecord,
+        facts: &RecordFacts<'_>,
+        settings: &Settings,
+        now: Now,
+    ) -> Change {
+        let mut others: SmallVec<[usize; 4]> = SmallVec::new();
+        if let Some(at) = facts.nas_reloaded {
+            self.sweep(|nas| *nas == record.nas, at, settings, now, &mut others);
+        }
+        let (index, what, window) = match place(record, &self.sessions) {
+            Place::Known(index) => self.merge(index, record, facts, settings, now),
+            Place::Another { reused } => {
+                others.extend(reused.filter(|index| self.close_reused(*index, settings, now)));
+                self.open(record, false, facts, settings, now)
+            }
+            Place::Earlier => self.open(record, true, facts, settings, now),
+        };
+        if record.status == RecordStatus::Start {
+            self.replace_same_device(index, settings, now, &mut others);
+        }
+        let mut change = Change { what, subscriber: self.subscriber, ..Change::default() };
+        let counted = self.add_usage(index, window, settings, now);
+        if self.subscriber.is_some() {
+            let repeated = Day(day_of(now.unix, &settings.zone).0.saturating_sub(REPEATED_DAYS));
+            let first = match (counted, what) {
+                (Some(first), SessionChange::Unchanged) => Some(first.min(repeated)),
+                (None, SessionChange::Unchanged) => Some(repeated),
+                (counted, _) => counted,
+            };
+            change.usage = first.map(|first| self.ledger.since(first)).unwrap_or_default();
+        }
+        self.push_row(index, &mut change);
+        for other in others {
+            if other != index {
+                self.push_row(other, &mut change);
+            }
+        }
+        self.evict(settings, &mut change);
+        change
+    }
+
+    /// Closes the sessions of a NAS that rebooted, at their last sign of life. A session that has
+    /// shown life since stays open; a repeated Accounting-On finds nothing more to do.
+    pub fn nas_rebooted(&mut self, reload: &NasReload, settings: &Settings, now: Now) -> Change {
+        let mut closed = SmallVec::new();
+        self.sweep(|nas| reload.nas.covers(nas), reload.at, settings, now, &mut closed);
+        let mut change = Change { subscriber: self.subscriber, ..Change::default() };
+        for index in closed {
+            change.what = SessionChange::Closed;
+            self.push_row(index, &mut change);
+        }
+        self.evict(settings, &mut change);
+        change
+    }
+
+    /// Closes a session that its NAS has not closed, at its last sign of life. A later one undoes it.
+    pub fn close_guess(
+        &mut self,
+        unique_id: UniqueId,
+        guess: CloseGuess,
+        settings: &Settings,
+        now: Now,
+    ) -> Change {
+        let mut change = Change { subscriber: self.subscriber, ..Change::default() };
+        let found = self.sessions.iter().position(|known| known.session.unique_id == unique_id);
+        if let Some(index) = found
+            && self.close(index, guess, None, settings, now)
+        {
+            change.what = SessionChange::Closed;
+            self.push_row(index, &mut change);
+            self.evict(settings, &mut change);
+        }
+        change
+    }
+
+    /// Drops a session whatever its state, for instance when its rows were deleted.
+    pub fn forget(&mut self, unique_id: UniqueId) -> Option<Session> {
+        let index = self.sessions.iter().position(|known| known.session.unique_id == unique_id)?;
+        Some(self.sessions.remove(index).session)
+    }
+
+    /// The places of Simultaneous-Use as this device sees them. A stale session takes none; what is
+    /// the device's own is its own place.
+    #[must_use]
+    pub fn occupancy(&self, device: &Device, now: Now) -> Occupancy {
+        let mut occupancy = Occupancy::default();
+        for online in self.sessions.iter().filter(|online| online.takes_place(now)) {
+            if device.serves(&online.session) {
+                occupancy.own_place = true;
+            } else {
+                occupancy.taken += 1;
+            }
+        }
+        for reservation in self.reservations.iter().filter(|held| held.until > now.instant) {
+            if device.is(&reservation.device) {
+                occupancy.own_place = true;
+            } else if !self.is_online(&reservation.device, now) {
+                // A device that logs in again takes over the place of the session it had.
+                occupancy.taken += 1;
+            }
+        }
+        occupancy
+    }
+
+    /// Holds a place for an Access-Accept until its Start comes. The device's own reservation is
+    /// replaced.
+    pub fn reserve(&mut self, reservation: Reservation) {
+        self.reservations
+            .retain(|held| held.token != reservation.token && !reservation.device.is(&held.device));
+        self.reservations.push(reservation);
+    }
+
+    /// Gives a place back: the login did not come about.
+    pub fn release(&mut self, token: ClassToken) {
+        self.reservations.retain(|held| held.token != token);
+    }
+
+    /// How many places are held for logins whose Start has not come.
+    #[must_use]
+    pub const fn reservations(&self) -> usize {
+        self.reservations.len()
+    }
+
+    /// When [`Self::handle_timeout`] has something to do next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let sessions = self.sessions.iter().map(|online| online.deadline);
+        sessions.chain(self.reservations.iter().map(|held| held.until)).min()
+    }
+
+    /// Lets reservations lapse, closes what is stale, forgets what was closed long enough ago.
+    pub fn handle_timeout(&mut self, settings: &Settings, now: Now) -> Change {
+        self.reservations.retain(|held| held.until > now.instant);
+        let mut change = Change { subscriber: self.subscriber, ..Change::default() };
+        for index in 0..self.sessions.len() {
+            let is_stale = self
+                .sessions
+                .get(index)
+                .is_some_and(|online| online.session.is_open() && online.deadline <= now.instant);
+            if is_stale && self.close(index, CloseGuess::Stale, None, settings, now) {
+                change.what = SessionChange::Closed;
+                self.push_row(index, &mut change);
+            }
+        }
+        let due = |online: &mut Online| !online.session.is_open() && online.deadline <= now.instant;
+        change.forgotten.extend(self.sessions.extract_if(.., due).map(|online| online.session));
+        self.evict(settings, &mut change);
+        debug_assert!(
+            self.poll_timeout().is_none_or(|next| next > now.instant),
+            "a deadline that has passed was handled"
+        );
+        change
+    }
+
+    /// Merges a record of a known session. Returns it, what became of it, and the time in which what
+    /// it adds was used.
+    fn merge(
+        &mut self,
+        index: usize,
+        record: &AccountingRecord,
+        facts: &RecordFacts<'_>,
+        settings: &Settings,
+        now: Now,
+    ) -> (usize, SessionChange, (UnixTime, UnixTime)) {
+        self.confirm(record, None);
+        let Some(online) = self.sessions.get_mut(index) else {
+            return (index, SessionChange::Unchanged, (record.event_time, record.event_time));
+        };
+        let before = (online.session.updated, online.session.is_open());
+        let merged = online.merge(record, facts.nas_sends_gigawords, settings, now);
+        let session = &online.session;
+        let what = match (before.1, session.is_open()) {
+            (true, false) => SessionChange::Closed,
+            _ if merged.reopened => SessionChange::Reopened,
+            _ if merged.changed => SessionChange::Updated,
+            _ => SessionChange::Unchanged,
+        };
+        // What a late record adds was used before it was sent; the day it names is the best guess.
+        let to = record.event_time.max(session.started);
+        let window = if session.updated > before.0 { (before.0, session.updated) } else { (to, to) };
+        (index, what, window)
+    }
+
+    /// Opens the session that a record speaks of. `earlier`: what is known with its id began later.
+    fn open(
+        &mut self,
+        record: &AccountingRecord,
+        earlier: bool,
+        facts: &RecordFacts<'_>,
+        settings: &Settings,
+        now: Now,
+    ) -> (usize, SessionChange, (UnixTime, UnixTime)) {
+        let called = self.sessions.iter().filter(|online| {
+            let session = &online.session;
+            is_called(record, session)
+                || session.acct_session_id == record.acct_session_id && session.nas == record.nas
+        });
+        let epoch = called.map(|online| online.session.epoch.saturating_add(1)).max().unwrap_or(0);
+        let (unique_id, salted) = self.free_unique_id(record.unique_id, epoch);
+        let mut session = Session {
+            key: record.key,
+            epoch,
+            unique_id,
+            nas: record.nas.clone(),
+            subscriber: self.subscriber,
+            user_name: record.user_name.clone(),
+            group: SmolStr::new(facts.group),
+            acct_session_id: record.acct_session_id.clone(),
+            token: record.token,
+            started: record.event_time,
+            updated: record.event_time,
+            closed: None,
+            interval: 0,
+            session_time: Counter::default(),
+            input: Counter::default(),
+            output: Counter::default(),
+            counted: Usage::default(),
+            flags: SessionFlags { salted, ..SessionFlags::default() },
+            framed_ip: record.framed_ip,
+            calling_station_id: record.calling_station_id.clone(),
+            called_station_id: record.called_station_id.clone(),
+            nas_port_id: record.nas_port_id.clone(),
+            details: Box::default(),
+        };
+        if let Some(reservation) = self.confirm(record, Some(&session)) {
+            session.interval = reservation.interim_interval;
+        }
+        let mut online = Online::opened(session, record, facts.nas_sends_gigawords, settings, now);
+        online.reload_seen = facts.nas_reloaded;
+        if online.session.is_open() {
+            if earlier {
+                online.close_guess(CloseGuess::SessionIdReused, Some(UnixTime(i64::MAX)));
+            } else if let Some(reload) = facts.nas_reloaded
+                && record.event_time < reload
+            {
+                online.close_guess(CloseGuess::NasReboot, Some(reload));
+                online.reload_after = Some(reload);
+            }
+            online.set_deadline(settings, now);
+        }
+        let window = (online.session.started, online.session.updated);
+        let what = if online.session.is_open() { SessionChange::Opened } else { SessionChange::Closed };
+        self.sessions.push(online);
+        (self.sessions.len() - 1, what, window)
+    }
+
+    /// A unique id that no other session of the subscriber has, and whether it had to be salted.
+    fn free_unique_id(&self, wanted: UniqueId, epoch: u32) -> (UniqueId, bool) {
+        let is_free = |id: UniqueId| self.sessions.iter().all(|online| online.session.unique_id != id);
+        if is_free(wanted) {
+            return (wanted, false);
+        }
+        let salts = (epoch.max(1)..).map(|salt| wanted.salted(salt));
+        (salts.into_iter().find(|id| is_free(*id)).unwrap_or(wanted), true)
+    }
+
+    /// Ends the reservation that a record makes good: by token; where Class is not echoed, by device
+    /// or NAS and session id, or the oldest of the same NAS whose device is not another one.
+    fn confirm(&mut self, record: &AccountingRecord, opens: Option<&Session>) -> Option<Reservation> {
+        let by_token = || self.reservations.iter().position(|held| Some(held.token) == record.token);
+        let found = by_token().or_else(|| {
+            let session = opens.filter(|_| record.token.is_none() && record.status != RecordStatus::Stop)?;
+            let station = Device::of_station(&session.calling_station_id);
+            let by_device = || self.reservations.iter().position(|held| held.device.serves(session));
+            by_device().or_else(|| {
+                self.reservations.iter().position(|held| {
+                    held.nas == record.nas
+                        && match held.device {
+                            Device::Mac(_) | Device::Station(_) => station.is_none(),
+                            // It named another session of the NAS.
+                            Device::Login { .. } => false,
+                            Device::Unknown => true,
+                        }
+                })
+            })
+        })?;
+        Some(self.reservations.remove(found))
+    }
+
+    /// A device has one session at a time: the Start of a new one ends the older, as a guess. Links
+    /// of one login (our token) or one bundle (Acct-Multi-Session-Id) stand beside each other.
+    fn replace_same_device(
+        &mut self,
+        index: usize,
+        settings: &Settings,
+        now: Now,
+        changed: &mut SmallVec<[usize; 4]>,
+    ) {
+        let Some(new) = self.sessions.get(index).filter(|new| new.session.is_open()) else { return };
+        let Some(device) = Device::of_station(&new.session.calling_station_id) else { return };
+        let new = &new.session;
+        let (token, started, updated) = (new.token, new.started, new.updated);
+        let bundle = new.details.multi_session_id.clone();
+        let mut older: SmallVec<[(usize, UnixTime); 4]> = SmallVec::new();
+        for (other, online) in self.sessions.iter().enumerate() {
+            let session = &online.session;
+            let is_linked = token.is_some() && token == session.token
+                || !bundle.is_empty() && bundle == session.details.multi_session_id;
+            if other == index || !session.is_open() || is_linked || !device.serves(session) {
+                continue;
+            }
+            if session.updated <= started {
+                older.push((other, started));
+            } else if updated < session.started && !session.flags.start_inferred {
+                // The Start came late: what it opened has been replaced already.
+                older.push((index, session.started));
+            }
+        }
+        for (other, replaced_at) in older {
+            if self.close(other, CloseGuess::Replaced, Some(replaced_at), settings, now) {
+                changed.push(other);
+            }
+        }
+    }
+
+    fn close_reused(&mut self, index: usize, settings: &Settings, now: Now) -> bool {
+        // Two sessions cannot have one id: nothing that comes later re-opens the older.
+        self.close(index, CloseGuess::SessionIdReused, Some(UnixTime(i64::MAX)), settings, now)
+    }
+
+    /// Closes an open session as a guess; `false` if it is not open.
+    fn close(
+        &mut self,
+        index: usize,
+        guess: CloseGuess,
+        reopen_after: Option<UnixTime>,
+        settings: &Settings,
+        now: Now,
+    ) -> bool {
+        let Some(online) = self.sessions.get_mut(index).filter(|online| online.session.is_open()) else {
+            return false;
+        };
+        online.close_guess(guess, reopen_after);
+        online.set_deadline(settings, now);
+        true
+    }
+
+    /// Holds an Accounting-On or -Off against the sessions of the NASes it covers.
+    fn sweep(
+        &mut self,
+        is_covered: impl Fn(&crate::domain::NasIdentity) -> bool,
+        at: UnixTime,
+        settings: &Settings,
+        now: Now,
+        closed: &mut SmallVec<[usize; 4]>,
+    ) {
+        for index in 0..self.sessions.len() {
+            let Some(online) = self.sessions.get_mut(index) else { break };
+            let is_seen = online.reload_seen.is_some_and(|seen| seen >= at);
+            if is_seen || online.session.updated > at || !is_covered(&online.session.nas) {
+                continue;
+            }
+            online.reload_seen = Some(at);
+            online.reload_after = Some(at);
+            if online.session.closed.as_ref().is_some_and(|closed| closed.guess.is_some()) {
+                online.reopen_after = online.reopen_after.max(Some(at));
+            } else if self.close(index, CloseGuess::NasReboot, Some(at), settings, now) {
+                closed.push(index);
+            }
+        }
+    }
+
+    /// Adds what a session has used beyond what was counted. Returns the first day that changed.
+    fn add_usage(
+        &mut self,
+        index: usize,
+        (from, to): (UnixTime, UnixTime),
+        settings: &Settings,
+        now: Now,
+    ) -> Option<Day> {
+        self.subscriber?;
+        let session = &mut self.sessions.get_mut(index)?.session;
+        let total = session.total();
+        let used = total.beyond(session.counted);
+        if used.is_zero() {
+            return None;
+        }
+        session.counted = session.counted.plus(used);
+        let today = day_of(now.unix, &settings.zone);
+        let oldest = Day(today.0.saturating_sub(settings.usage_days.into()).max(0));
+        Some(self.ledger.add(used, from, to, oldest, &settings.zone))
+    }
+
+    /// Forgets the oldest closed sessions beyond the bound.
+    fn evict(&mut self, settings: &Settings, change: &mut Change) {
+        let closed = self.sessions.iter().filter(|online| !online.session.is_open()).count();
+        for _ in settings.tombstones_max..closed {
+            let oldest = self
+                .sessions
+                .iter()
+                .enumerate()
+                .filter(|(_, online)| !online.session.is_open())
+                .min_by_key(|(_, online)| online.deadline)
+                .map(|(index, _)| index);
+            if let Some(oldest) = oldest {
+                change.forgotten.push(self.sessions.remove(oldest).session);
+            }
+        }
+    }
+
+    fn is_online(&self, device: &Device, now: Now) -> bool {
+        self.sessions.iter().any(|online| online.takes_place(now) && device.serves(&online.session))
+    }
+
+    fn push_row(&self, index: usize, change: &mut Change) {
+        if let Some(online) = self.sessions.get(index) {
+            change.rows.push(Box::new(online.session.clone()));
+        }
+    }
+}
+
+fn earliest(one: Option<Day>, other: Option<Day>) -> Option<Day> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
