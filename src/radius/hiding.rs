@@ -33,6 +33,8 @@ pub struct Hidden {
     pub vendor: Option<u32>,
     /// Its type.
     pub number: u8,
+    /// Types of the TLVs between it and the value, outermost first: none but for a few vendors.
+    pub tlvs: SmallVec<[u8; 2]>,
     /// The tag octet, where the attribute has one; 0 is an unused tag.
     pub tag: Option<u8>,
     /// How.
@@ -63,7 +65,8 @@ impl Hidden {
                 SmallVec::from_slice(&hide_ascend_secret(&self.value, secret, authenticator)?)
             }
         };
-        let inner = hidden.len() + self.tag.iter().len() + 2;
+        let value = hidden.len() + self.tag.iter().len();
+        let inner = value + 2 * self.tlvs.len() + 2;
         let whole = if self.vendor.is_some() { inner + 6 } else { inner };
         let (Ok(inner), Ok(whole)) = (u8::try_from(inner), u8::try_from(whole)) else {
             return Err(Oversize { length: whole, limit: 255 });
@@ -73,6 +76,9 @@ impl Hidden {
             out.extend(vendor.to_be_bytes());
         }
         out.extend([self.number, inner]);
+        for (tlv, before) in self.tlvs.iter().zip(1_u8..) {
+            out.extend([*tlv, inner - 2 * before]);
+        }
         out.extend(self.tag);
         out.extend_from_slice(&hidden);
         Ok(())
@@ -427,6 +433,7 @@ mod tests {
         let mut hidden = Hidden {
             vendor: None,
             number: 69,
+            tlvs: SmallVec::new(),
             tag: Some(1),
             method: Hiding::TunnelPassword,
             value: b"tunnel"[..].into(),
@@ -446,8 +453,14 @@ mod tests {
         for (method, length) in
             [(Hiding::UserPassword, 129), (Hiding::TunnelPassword, 240), (Hiding::AscendSecret, 17)]
         {
-            let hidden =
-                Hidden { vendor: Some(529), number: 1, tag: None, method, value: vec![1; length].into() };
+            let hidden = Hidden {
+                vendor: Some(529),
+                number: 1,
+                tlvs: SmallVec::new(),
+                tag: None,
+                method,
+                value: vec![1; length].into(),
+            };
             out.clear();
             assert!(hidden.encode([0x80, 3], &secret(), &AUTHENTICATOR, &mut out).is_err());
             assert!(out.is_empty());

@@ -440,6 +440,7 @@ mod tests {
         attributes.push_hidden(&Hidden {
             vendor: None,
             number: 69,
+            tlvs: SmallVec::new(),
             tag: Some(0),
             method: Hiding::TunnelPassword,
             value: b"pw"[..].into(),
@@ -509,6 +510,7 @@ mod tests {
             attributes.push_hidden(&Hidden {
                 vendor: Some(vendor::MICROSOFT),
                 number,
+                tlvs: SmallVec::new(),
                 tag: None,
                 method: Hiding::TunnelPassword,
                 value: [number; 16].into(),
@@ -551,6 +553,7 @@ mod tests {
         attributes.push_hidden(&Hidden {
             vendor: None,
             number: 69,
+            tlvs: SmallVec::new(),
             tag: None,
             method: Hiding::TunnelPassword,
             value: [].into(),
@@ -620,6 +623,7 @@ mod tests {
         attributes.push_hidden(&Hidden {
             vendor: None,
             number: 69,
+            tlvs: SmallVec::new(),
             tag: Some(1),
             method: Hiding::TunnelPassword,
             value: vec![1; 240].into(),

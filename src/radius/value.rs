@@ -99,7 +99,7 @@ pub enum ValueError {
     Tag,
     /// A control item, which has no form on the wire.
     Internal,
-    /// A hidden attribute inside another, or in a vendor's own layout.
+    /// A hidden attribute inside an extended one, or in a vendor's own layout.
     HiddenInside,
 }
 
@@ -127,3 +127,6 @@ impl fmt::Display for ValueError {
 }
 
 impl std::error::Error for ValueError {}
+
+#[cfg(test)]
+mod tests;

@@ -245,6 +245,8 @@ pub fn escape(octets: &[u8]) -> String {
     for chunk in octets.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
+                // The first of a value would be taken for a quote around it.
+                '\'' if text.is_empty() => text.push_str("\\'"),
                 '\n' => text.push_str("\\n"),
                 '\r' => text.push_str("\\r"),
                 '\t' => text.push_str("\\t"),

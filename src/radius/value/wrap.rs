@@ -25,13 +25,16 @@ pub fn wrap(def: &AttributeDef, tag: Option<u8>, octets: &[u8]) -> Result<Encode
     }
     if let Some(method) = def.hiding {
         let plain_layout = def.specific_vendor().is_none_or(|vendor| vendor.format == VendorFormat::STANDARD);
-        let number = match def.numbers.as_slice() {
-            [number] if plain_layout => u8::try_from(*number).map_err(|_| ValueError::Internal)?,
-            _ => return Err(ValueError::HiddenInside),
+        let extended =
+            matches!(def.numbers.as_slice(), [241..=246, _, ..]) && def.specific_vendor().is_none();
+        let mut path = def.numbers.iter().map(|number| octet(*number));
+        let Some(number) = path.next().filter(|_| plain_layout && !extended) else {
+            return Err(ValueError::HiddenInside);
         };
         return Ok(Encoded::Hidden(Hidden {
             vendor: def.specific_vendor().map(|vendor| vendor.number),
-            number,
+            number: number?,
+            tlvs: path.collect::<Result<_, _>>()?,
             tag: def.tagged.then(|| tag.unwrap_or(0)),
             method,
             value: octets.into(),
