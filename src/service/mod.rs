@@ -3,6 +3,8 @@
 mod answer;
 pub mod coa;
 mod health;
+mod serve;
 
 pub use answer::{Acknowledgement, Answer, Deliver, NoReply, Resolved, Waiter, Work};
 pub use health::{ComponentHealth, Health, HealthReport, HealthStatus};
+pub use serve::Serve;
