@@ -5,8 +5,22 @@
 pub const REQUESTS: &str = "tollkeeper_requests_total";
 /// Replies sent, by `code` and `nas`.
 pub const REPLIES: &str = "tollkeeper_replies_total";
-/// Datagrams that were dropped in silence, by `reason`.
+/// Datagrams that were dropped in silence, by `reason` and `nas`; of an unknown source `nas` is empty.
 pub const DISCARDS: &str = "tollkeeper_discards_total";
+/// Replies sent again to a retransmission, by `nas`.
+pub const DUPLICATES: &str = "tollkeeper_duplicates_total";
+/// Requests and replies kept for retransmissions, by `port` (`auth`, `accounting`).
+pub const DUPLICATE_CACHE_ENTRIES: &str = "tollkeeper_duplicate_cache_entries";
+/// Octets of the replies kept for retransmissions, by `port`.
+pub const DUPLICATE_CACHE_BYTES: &str = "tollkeeper_duplicate_cache_bytes";
+/// Requests received and not answered yet, held-back rejects included, by `port`.
+pub const IN_FLIGHT: &str = "tollkeeper_requests_in_flight";
+/// Access-Rejects sent before their time because too many were held back.
+pub const HURRIED_REJECTS: &str = "tollkeeper_hurried_rejects_total";
+/// Replies that the operating system did not take.
+pub const SEND_ERRORS: &str = "tollkeeper_send_errors_total";
+/// Datagrams that the kernel dropped because a receive buffer was full, by `port`.
+pub const KERNEL_DROPS: &str = "tollkeeper_kernel_drops_total";
 /// Access-Rejects by `reason`.
 pub const REJECTS: &str = "tollkeeper_rejects_total";
 /// From receiving a request to sending its reply, by `kind` (`access`, `accounting`, `status`).
@@ -27,7 +41,7 @@ pub const WRITER_BATCH: &str = "tollkeeper_writer_batch_rows";
 pub const COMMIT_DURATION: &str = "tollkeeper_commit_duration_seconds";
 /// Commits that failed or took too long.
 pub const COMMIT_FAILURES: &str = "tollkeeper_commit_failures_total";
-/// What waits in a bounded queue, by `queue`.
+/// What waits in a bounded queue, by `queue` (`logins`, `accounting`, `rejects`, …).
 pub const QUEUE_DEPTH: &str = "tollkeeper_queue_depth";
 /// Age of the oldest change of the tables that is not in force yet.
 pub const CHANGE_FEED_LAG: &str = "tollkeeper_change_feed_lag_seconds";
@@ -80,7 +94,14 @@ const BATCHES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 51
 pub(super) const ALL: &[(&str, Kind, &str)] = &[
     (REQUESTS, Kind::Counter, "RADIUS requests that passed admission, by code and NAS."),
     (REPLIES, Kind::Counter, "RADIUS replies sent, by code and NAS."),
-    (DISCARDS, Kind::Counter, "Datagrams dropped in silence, by reason."),
+    (DISCARDS, Kind::Counter, "Datagrams dropped in silence, by reason and NAS."),
+    (DUPLICATES, Kind::Counter, "Replies sent again to a retransmission, by NAS."),
+    (DUPLICATE_CACHE_ENTRIES, Kind::Gauge, "Requests and replies kept for retransmissions, by port."),
+    (DUPLICATE_CACHE_BYTES, Kind::Gauge, "Octets of the replies kept for retransmissions, by port."),
+    (IN_FLIGHT, Kind::Gauge, "Requests received and not answered yet, by port."),
+    (HURRIED_REJECTS, Kind::Counter, "Access-Rejects sent early because too many were held back."),
+    (SEND_ERRORS, Kind::Counter, "Replies that the operating system did not take."),
+    (KERNEL_DROPS, Kind::Counter, "Datagrams dropped because a receive buffer was full, by port."),
     (REJECTS, Kind::Counter, "Access-Rejects by reason."),
     (REQUEST_DURATION, Kind::Histogram(LATENCIES), "From receiving a request to sending its reply."),
     (SESSIONS_ONLINE, Kind::Gauge, "Open sessions."),
