@@ -18,4 +18,4 @@ pub use request::{Kind, Request};
 pub use responder::{Responder, Verdict};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

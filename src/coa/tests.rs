@@ -17,9 +17,9 @@ use crate::entropy::{Entropy as _, SeededEntropy};
 use crate::radius::{Packet, Secret, attribute};
 use crate::time::{Clock as _, Now, SystemClock, UnixTime};
 
-pub(super) const SECRET: &[u8] = b"testing123";
+pub(crate) const SECRET: &[u8] = b"testing123";
 
-pub(super) fn nas() -> Nas {
+pub(crate) fn nas() -> Nas {
     Nas {
         name: "core".into(),
         network: "10.0.0.0/24".parse().unwrap(),
@@ -40,7 +40,7 @@ fn nas_of_type(nas_type: &str) -> Nas {
     Nas { nas_type: nas_type.into(), ..nas() }
 }
 
-pub(super) fn session() -> Session {
+pub(crate) fn session() -> Session {
     Session {
         key: SessionKey([1; 16]),
         epoch: 0,

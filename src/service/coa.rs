@@ -101,6 +101,8 @@ struct Asker {
 /// Writes the record. Orders are refused while it does not keep up.
 pub struct Recorder {
     records: mpsc::Receiver<Attempt>,
+    /// Pause after a failure; it doubles.
+    retry_min: Duration,
 }
 
 impl Coa {
@@ -129,7 +131,7 @@ impl Coa {
             clock,
             exchanges_max,
         };
-        (Self { shared: Arc::new(shared) }, Recorder { records: receiver })
+        (Self { shared: Arc::new(shared) }, Recorder { records: receiver, retry_min: RETRY_MIN })
     }
 
     /// Carries out what a decision ordered. Asks [`Sessions`], so never under a session's lock.
@@ -366,7 +368,7 @@ impl Recorder {
     pub async fn run(mut self, record: impl Record) {
         let mut batch = Vec::with_capacity(RECORDS_AT_ONCE);
         while self.records.recv_many(&mut batch, RECORDS_AT_ONCE).await > 0 {
-            let mut pause = RETRY_MIN;
+            let mut pause = self.retry_min;
             while let Err(error) = record.record_attempts(&batch).await {
                 tracing::warn!(%error, "the record of dynamic authorization cannot be written; trying again");
                 metrics::counter!(names::COA_RECORD_FAILURES).increment(1);
@@ -431,3 +433,327 @@ const RECORDS_AT_ONCE: usize = 256;
 const JOBS_AT_ONCE: usize = 256;
 const RETRY_MIN: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::coa::tests::{SECRET, nas, session};
+    use crate::coa::{Responder, Settings, Verdict};
+    use crate::domain::Closed;
+    use crate::radius::Secret;
+    use crate::time::SystemClock;
+
+    const ID: UniqueId = UniqueId([2; 16]);
+
+    #[derive(Default)]
+    struct Known {
+        sessions: Mutex<HashMap<UniqueId, Session>>,
+        nas: Mutex<Option<Arc<Nas>>>,
+        unknown_to_nas: Mutex<Vec<UniqueId>>,
+    }
+
+    impl Sessions for Known {
+        fn session(&self, id: UniqueId) -> Option<Session> {
+            self.sessions.lock().get(&id).cloned()
+        }
+
+        fn nas(&self, _: &Session) -> Option<Arc<Nas>> {
+            self.nas.lock().clone()
+        }
+
+        fn unknown_to_nas(&self, id: UniqueId) {
+            self.unknown_to_nas.lock().push(id);
+        }
+    }
+
+    struct HandClock(Mutex<Now>);
+
+    impl Clock for HandClock {
+        fn now(&self) -> Now {
+            *self.0.lock()
+        }
+    }
+
+    /// The face with one session, a clock moved by hand, and a NAS that answers when told to.
+    struct Bench {
+        coa: Coa,
+        recorder: Recorder,
+        known: Arc<Known>,
+        clock: Arc<HandClock>,
+        nas: Responder,
+    }
+
+    impl Bench {
+        fn new(settings: Settings) -> Self {
+            let known = Arc::new(Known::default());
+            known.sessions.lock().insert(ID, session());
+            *known.nas.lock() = Some(Arc::new(nas()));
+            let now = Now { instant: SystemClock.now().instant, unix: UnixTime(1_750_000_000) };
+            let clock = Arc::new(HandClock(Mutex::new(now)));
+            let (coa, recorder) = Coa::new(settings, known.clone(), Dictionary::embedded(), clock.clone());
+            Self { coa, recorder, known, clock, nas: Responder::default() }
+        }
+
+        /// Begins to wait for an outcome; the order has been begun when this returns.
+        async fn ask(&self, order: Order) -> tokio::task::JoinHandle<Outcome> {
+            let coa = self.coa.clone();
+            let asked = tokio::spawn(async move {
+                match order {
+                    Order::Disconnect => coa.disconnect(ID).await,
+                    Order::ChangeOfAuthorization(lines) => coa.change(ID, lines).await,
+                }
+            });
+            tokio::task::yield_now().await;
+            asked
+        }
+
+        /// The NAS receives everything that was sent, and answers.
+        fn answer(&mut self, verdict: Verdict) -> usize {
+            let mut received = 0;
+            while let Some(sent) = self.coa.next_transmit() {
+                received += 1;
+                let (now, secret) = (self.clock.now(), Secret::new(SECRET).unwrap());
+                if let Some(reply) =
+                    self.nas.answer(sent.destination, &sent.payload, &secret, now, |_, _| verdict)
+                {
+                    self.coa.handle_datagram(sent.slot, sent.destination, &reply);
+                }
+            }
+            received
+        }
+
+        fn pass(&self, by: Duration) {
+            let mut now = self.clock.0.lock();
+            *now = now.plus(by);
+            drop(now);
+            self.coa.handle_timeout();
+        }
+
+        fn recorded(&mut self) -> Vec<Attempt> {
+            std::iter::from_fn(|| self.recorder.records.try_recv().ok()).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_ack_is_told_and_recorded_and_leaves_the_session_open() {
+        let mut bench = Bench::new(Settings::default());
+        let asked = bench.ask(Order::Disconnect).await;
+        bench.pass(Duration::from_secs(1));
+        assert_eq!(bench.answer(Verdict::Ack), 1);
+        assert_eq!(asked.await.unwrap(), Outcome::Ack);
+        assert_eq!(
+            bench.recorded(),
+            [Attempt {
+                job: None,
+                session: ID,
+                order: Order::Disconnect,
+                queued: UnixTime(1_750_000_000),
+                sent: Some(UnixTime(1_750_000_001)),
+                ended: UnixTime(1_750_000_001),
+                outcome: Outcome::Ack,
+            }]
+        );
+        assert!(bench.known.unknown_to_nas.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_nas_that_does_not_know_the_session_ends_it() {
+        for order in [Order::Disconnect, Order::ChangeOfAuthorization(vec!["Session-Timeout = 60".into()])] {
+            let mut bench = Bench::new(Settings::default());
+            let asked = bench.ask(order).await;
+            bench.answer(Verdict::Nak(503));
+            assert_eq!(asked.await.unwrap(), Outcome::Nak { error_cause: Some(503) });
+            assert_eq!(*bench.known.unknown_to_nas.lock(), [ID]);
+        }
+    }
+
+    #[tokio::test]
+    async fn any_other_nak_changes_nothing() {
+        for cause in (401..=407).chain([501, 502]).chain(504..=509) {
+            let mut bench = Bench::new(Settings::default());
+            let asked = bench.ask(Order::ChangeOfAuthorization(vec!["Session-Timeout = 60".into()])).await;
+            bench.answer(Verdict::Nak(cause));
+            assert_eq!(asked.await.unwrap(), Outcome::Nak { error_cause: Some(cause) });
+            assert_eq!(bench.recorded()[0].outcome, Outcome::Nak { error_cause: Some(cause) });
+            assert!(bench.known.unknown_to_nas.lock().is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn silence_is_told_in_the_end() {
+        let mut bench = Bench::new(Settings::default());
+        let asked = bench.ask(Order::Disconnect).await;
+        let mut sent = bench.answer(Verdict::Silence);
+        while let Some(deadline) = bench.coa.next_deadline() {
+            bench.pass(deadline - bench.clock.now().instant);
+            sent += bench.answer(Verdict::Silence);
+        }
+        assert!((4..=5).contains(&sent), "{sent} transmissions");
+        assert_eq!(asked.await.unwrap(), Outcome::TimedOut);
+        let attempt = &bench.recorded()[0];
+        assert_eq!(attempt.outcome, Outcome::TimedOut);
+        assert_eq!((attempt.sent, attempt.queued), (Some(attempt.queued), UnixTime(1_750_000_000)));
+        assert_eq!(attempt.ended, bench.clock.now().unix);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_sent_is_told_at_once_and_recorded() {
+        let mut bench = Bench::new(Settings::default());
+        let unknown = bench.coa.disconnect(UniqueId([9; 16])).await;
+        assert_eq!(unknown, Outcome::NotSent(NotSent::NoSession));
+        let bad = bench.coa.change(ID, vec!["No-Such-Attribute = 1".into()]).await;
+        assert_eq!(bad, Outcome::NotSent(NotSent::BadAttribute));
+        *bench.known.nas.lock() = None;
+        assert_eq!(bench.coa.disconnect(ID).await, Outcome::NotSent(NotSent::NoNas));
+        let recorded: Vec<_> = bench.recorded().into_iter().map(|it| (it.sent, it.outcome)).collect();
+        assert_eq!(recorded, [(None, unknown), (None, bad), (None, Outcome::NotSent(NotSent::NoNas))]);
+        assert_eq!(bench.coa.next_transmit(), None);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_we_only_believe_closed_is_still_asked_for() {
+        for (guess, asked_for) in [
+            (None, false),
+            (Some(CloseGuess::Stale), true),
+            (Some(CloseGuess::Replaced), true),
+            (Some(CloseGuess::NasReboot), false),
+            (Some(CloseGuess::SessionIdReused), false),
+            (Some(CloseGuess::UnknownToNas), false),
+        ] {
+            let bench = Bench::new(Settings::default());
+            bench.known.sessions.lock().get_mut(&ID).unwrap().closed =
+                Some(Closed { at: UnixTime(0), cause: "x".into(), guess });
+            bench.coa.order(ID, Order::Disconnect);
+            assert_eq!(bench.coa.next_transmit().is_some(), asked_for, "{guess:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_request_goes_to_where_the_nas_sends_from_and_its_port() {
+        let bench = Bench::new(Settings::default());
+        *bench.known.nas.lock() = Some(Arc::new(Nas { coa_port: 1700, ..nas() }));
+        for source in ["10.0.0.7", "2001:db8::7"] {
+            let source: IpAddr = source.parse().unwrap();
+            bench.known.sessions.lock().get_mut(&ID).unwrap().nas.source = source;
+            bench.coa.order(ID, Order::ChangeOfAuthorization(vec!["Session-Timeout = 1".into()]));
+            assert_eq!(bench.coa.next_transmit().unwrap().destination, SocketAddr::new(source, 1700));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_is_not_asked_twice_to_end_at_once() {
+        let mut bench = Bench::new(Settings::default());
+        let first = bench.ask(Order::Disconnect).await;
+        let second = bench.ask(Order::Disconnect).await;
+        bench.coa.order(ID, Order::Disconnect);
+        assert_eq!(bench.answer(Verdict::Ack), 1);
+        assert_eq!((first.await.unwrap(), second.await.unwrap()), (Outcome::Ack, Outcome::Ack));
+        assert_eq!(bench.recorded().len(), 3);
+        // Later it is asked again.
+        bench.coa.order(ID, Order::Disconnect);
+        assert_eq!(bench.answer(Verdict::Nak(503)), 1);
+    }
+
+    #[tokio::test]
+    async fn an_order_whose_outcome_could_not_be_recorded_is_not_taken() {
+        let mut bench = Bench::new(Settings::default());
+        let (records, receiver) = mpsc::channel(1);
+        Arc::get_mut(&mut bench.coa.shared).unwrap().records = records;
+        bench.recorder.records = receiver;
+        let first = bench.ask(Order::Disconnect).await;
+        assert_eq!(bench.coa.disconnect(ID).await, Outcome::NotSent(NotSent::Full));
+        bench.answer(Verdict::Ack);
+        assert_eq!(first.await.unwrap(), Outcome::Ack);
+        assert_eq!(bench.coa.disconnect(ID).await, Outcome::NotSent(NotSent::Full));
+        assert_eq!(bench.recorded().len(), 1);
+        assert!(!bench.ask(Order::Disconnect).await.is_finished());
+    }
+
+    #[tokio::test]
+    async fn when_the_server_stops_everybody_is_told() {
+        let mut bench = Bench::new(Settings { outstanding_per_nas: 1, ..Settings::default() });
+        let sent = bench.ask(Order::Disconnect).await;
+        let queued = bench.ask(Order::ChangeOfAuthorization(vec!["Session-Timeout = 1".into()])).await;
+        bench.answer(Verdict::Silence);
+        bench.coa.stop();
+        assert_eq!(sent.await.unwrap(), Outcome::TimedOut);
+        assert_eq!(queued.await.unwrap(), Outcome::NotSent(NotSent::Full));
+        assert_eq!(bench.coa.disconnect(ID).await, Outcome::NotSent(NotSent::Full));
+        assert_eq!(bench.recorded().len(), 3);
+    }
+
+    /// A queue and a record in memory, whose first writes fail.
+    #[derive(Default)]
+    struct Table {
+        jobs: Mutex<Vec<Job>>,
+        attempts: Mutex<Vec<Attempt>>,
+        failures: Mutex<u32>,
+    }
+
+    impl Record for Arc<Table> {
+        type Error = &'static str;
+
+        async fn take_jobs(&self, limit: usize, _: UnixTime) -> Result<Vec<Job>, Self::Error> {
+            let mut jobs = self.jobs.lock();
+            let taken = jobs.len().min(limit);
+            Ok(jobs.drain(..taken).collect())
+        }
+
+        async fn record_attempts(&self, attempts: &[Attempt]) -> Result<(), Self::Error> {
+            let mut failures = self.failures.lock();
+            if *failures > 0 {
+                *failures -= 1;
+                return Err("away");
+            }
+            self.attempts.lock().extend_from_slice(attempts);
+            Ok(())
+        }
+    }
+
+    fn job(id: i64) -> Job {
+        let order = Order::ChangeOfAuthorization(vec!["Session-Timeout = 60".into()]);
+        Job { id, session: ID, order, queued: UnixTime(1_749_999_000) }
+    }
+
+    #[tokio::test]
+    async fn queued_rows_are_carried_out_as_there_is_room() {
+        let mut bench = Bench::new(Settings { exchanges_max: 300, burst: 1000, ..Settings::default() });
+        let table = Arc::new(Table::default());
+        table.jobs.lock().extend((0..400).map(job));
+        assert_eq!(bench.coa.take_queued(&table).await, Ok(false));
+        assert_eq!(table.jobs.lock().len(), 100, "what there is no room for stays a row");
+        assert_eq!(bench.answer(Verdict::Ack), 300);
+        assert_eq!(bench.coa.take_queued(&table).await, Ok(true));
+        assert_eq!(bench.answer(Verdict::Ack), 100);
+        let recorded = bench.recorded();
+        let jobs: std::collections::BTreeSet<_> =
+            recorded.iter().map(|attempt| attempt.job.unwrap()).collect();
+        assert_eq!((recorded.len(), jobs.len()), (400, 400));
+        assert_eq!(recorded[0].queued, UnixTime(1_749_999_000));
+    }
+
+    #[tokio::test]
+    async fn the_record_survives_a_database_that_is_away() {
+        let mut bench = Bench::new(Settings::default());
+        let table = Arc::new(Table { failures: Mutex::new(3), ..Table::default() });
+        table.jobs.lock().push(job(7));
+        bench.coa.take_queued(&table).await.unwrap();
+        bench.answer(Verdict::Ack);
+        drop(bench.coa);
+        bench.recorder.retry_min = Duration::ZERO;
+        bench.recorder.run(Arc::clone(&table)).await;
+        let attempts = table.attempts.lock();
+        assert_eq!((attempts.len(), attempts[0].job, attempts[0].outcome), (1, Some(7), Outcome::Ack));
+    }
+
+    #[test]
+    fn labels_are_a_closed_list() {
+        assert_eq!(error_cause_label(Outcome::Nak { error_cause: Some(503) }), "Session-Context-Not-Found");
+        assert_eq!(error_cause_label(Outcome::Nak { error_cause: Some(u32::MAX) }), "Unknown");
+        assert_eq!(error_cause_label(Outcome::Nak { error_cause: None }), "");
+        assert_eq!(error_cause_label(Outcome::Ack), "");
+        assert_eq!(discard_name(Discard::WrongCode), "wrong-code");
+    }
+}
