@@ -16,3 +16,6 @@ mod subscriber;
 pub use device::{Device, Occupancy, Reservation};
 pub use settings::Settings;
 pub use subscriber::{Change, RecordFacts, SessionChange, SubscriberSessions};
+
+#[cfg(test)]
+mod tests;

@@ -148,22 +148,23 @@ impl SubscriberSessions {
         self.sessions.push(Online::restored(session, settings, now));
     }
 
-    /// Every session that is kept, the closed ones too; those that opened first come first.
-    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
-        self.sessions.iter().map(|online| &online.session)
+    /// Every session that is kept, the closed ones too; those that opened first come first. Each is
+    /// made when it is asked for: sessions are kept in a denser form.
+    pub fn sessions(&self) -> impl Iterator<Item = Session> {
+        self.sessions.iter().map(|online| online.session.clone())
     }
 
     /// The session with this id, if it is kept.
     #[must_use]
-    pub fn session(&self, unique_id: UniqueId) -> Option<&Session> {
+    pub fn session(&self, unique_id: UniqueId) -> Option<Session> {
         self.sessions().find(|session| session.unique_id == unique_id)
     }
 
     /// The session that a record is about, if it is known: whose `User-Name` decides who owns it.
     #[must_use]
-    pub fn find(&self, record: &AccountingRecord) -> Option<&Session> {
+    pub fn find(&self, record: &AccountingRecord) -> Option<Session> {
         match place(record, &self.sessions) {
-            Place::Known(index) => self.sessions.get(index).map(|online| &online.session),
+            Place::Known(index) => self.sessions.get(index).map(|online| online.session.clone()),
             Place::Another { .. } | Place::Earlier => None,
         }
     }
