@@ -1,3 +1,7 @@
 //! The integration tests: one binary, one module for each subject.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![expect(clippy::panic, reason = "a test says what it saw")]
+#![expect(clippy::indexing_slicing, reason = "an index out of bounds fails the test")]
 
 mod dictionaries;
+mod vectors;
