@@ -4,4 +4,5 @@
 #![expect(clippy::indexing_slicing, reason = "an index out of bounds fails the test")]
 
 mod dictionaries;
+mod mutations;
 mod vectors;
