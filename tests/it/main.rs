@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "a test says what it saw")]
 #![expect(clippy::indexing_slicing, reason = "an index out of bounds fails the test")]
 
+mod coa;
 mod dictionaries;
 mod mutations;
 mod vectors;
