@@ -1,6 +1,7 @@
 //! Pure decisions: what an Access-Request or Accounting-Request is answered, and why.
 
 pub mod access;
+pub mod accounting;
 pub mod password;
 pub mod policy;
 pub mod token;
