@@ -22,8 +22,6 @@ pub struct Settings {
     /// least that RFC 2869 §5.16 recommends: without interim records nobody could tell a long session
     /// from one whose NAS has gone.
     pub interim_interval: u32,
-    /// An MS-CHAPv2 response to `DOMAIN\name` is bound to the part behind the backslash (RFC 2759 §4).
-    pub mschap_strip_domain: bool,
     /// Signs the tokens in Class.
     pub token_key: TokenKey,
 }
@@ -32,6 +30,6 @@ impl Settings {
     /// The defaults, with the service's key and zone.
     #[must_use]
     pub const fn new(token_key: TokenKey, zone: TimeZone) -> Self {
-        Self { zone, interim_interval: 600, mschap_strip_domain: true, token_key }
+        Self { zone, interim_interval: 600, token_key }
     }
 }

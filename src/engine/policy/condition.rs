@@ -200,7 +200,7 @@ pub(crate) fn ordered(octets: &[u8], signed: bool) -> smallvec::SmallVec<[u8; 32
 
 fn by_order(op: Operator, order: std::cmp::Ordering) -> bool {
     match op {
-        Operator::Default | Operator::Equal => order.is_eq(),
+        Operator::Default | Operator::Subtract | Operator::Equal => order.is_eq(),
         Operator::NotEqual => order.is_ne(),
         Operator::Greater => order.is_gt(),
         Operator::AtLeast => order.is_ge(),
@@ -208,7 +208,6 @@ fn by_order(op: Operator, order: std::cmp::Ordering) -> bool {
         Operator::AtMost => order.is_le(),
         Operator::Set
         | Operator::Add
-        | Operator::Subtract
         | Operator::Matches
         | Operator::MatchesNot
         | Operator::Present

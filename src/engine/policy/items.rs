@@ -131,6 +131,9 @@ impl Reader<'_> {
         if let Some(password) = StoredPassword::read(&row.attribute, &row.value) {
             return self.password(row, &rule, op, password);
         }
+        if row.attribute.eq_ignore_ascii_case("SQL-Group") && op.compares() {
+            return Some(member_of(row, rule, op));
+        }
         let found = self.dictionary.attribute(&row.attribute).cloned();
         let found = found
             .or_else(|| self.dictionary.attribute_with_tag(&row.attribute).map(|(def, _)| def.into_owned()));
@@ -148,9 +151,7 @@ impl Reader<'_> {
             "Expiration" => Some(self.expiration(row, rule, op, id)),
             "Current-Time" if op.compares() => Some(self.current_time(row, rule, op, id)),
             "Simultaneous-Use" | "Login-Time" if !op.compares() => Some(self.limit(row, rule, op, &def, id)),
-            "SQL-Group" | "Client-IP-Address" | "Packet-Src-IP-Address" | "Packet-Src-IPv6-Address"
-                if op.compares() =>
-            {
+            "Client-IP-Address" | "Packet-Src-IP-Address" | "Packet-Src-IPv6-Address" if op.compares() => {
                 Some(self.condition(row, rule, op, &def, id))
             }
             _ if def.internal || !op.compares() => self.without_request(row, rule, op, &def, id),
@@ -173,8 +174,8 @@ impl Reader<'_> {
                 Operator::Set
             }
             _ => {
-                self.warn(row, rule, "a password is not compared: the row has no effect");
-                return None;
+                self.warn(row, rule, "a password is never compared: the row never matches");
+                return Some(never(rule.clone()));
             }
         };
         if row.attribute.eq_ignore_ascii_case("User-Password") {
@@ -314,7 +315,6 @@ impl Reader<'_> {
 
     fn subject(&self, def: &AttributeDef) -> Option<Subject> {
         match def.name.as_str() {
-            "SQL-Group" => return Some(Subject::Group),
             "Client-IP-Address" | "Packet-Src-IP-Address" | "Packet-Src-IPv6-Address" => {
                 return Some(Subject::Source);
             }
@@ -469,6 +469,16 @@ fn rule(table: &str, row: &AttributeRow, secret: bool) -> SmolStr {
         .nth(RULE_VALUE_MAX)
         .map_or(value.as_str(), |(end, _)| value.get(..end).unwrap_or_default());
     format_smolstr!("{table} {attribute} {op} {shown}")
+}
+
+/// A row about membership in a group; the attribute is `rlm_sql`'s own, and in no dictionary.
+fn member_of(row: &AttributeRow, rule: SmolStr, op: Operator) -> Item<Check> {
+    let expected = Expected::Octets(row_octets(&row.value).into());
+    let meaning = Check {
+        condition: Some(Condition { subject: Subject::Group, op, expected, rule }),
+        control: Control::Nothing,
+    };
+    Item { id: Id::new(), op, octets: SmallVec::new(), meaning }
 }
 
 /// A row that no request meets.

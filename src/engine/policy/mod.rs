@@ -310,6 +310,8 @@ struct Lists<'a> {
     control: Merged<'a, Check>,
     reply: Merged<'a, Encoded>,
     groups: SmallVec<[&'a str; 4]>,
+    /// The first date that a row was compared with, and found to be still to come.
+    compared: Option<(UnixTime, &'a SmolStr)>,
 }
 
 impl<'a> Lists<'a> {
@@ -350,6 +352,13 @@ impl<'a> Lists<'a> {
     }
 
     fn add(&mut self, rows: &'a Rows) {
+        for item in &rows.check {
+            if let (Operator::Equal, Control::Expiration(date, rule)) = (item.op, &item.meaning.control)
+                && self.compared.is_none_or(|(first, _)| *date < first)
+            {
+                self.compared = Some((*date, rule));
+            }
+        }
         merge(&mut self.control, &rows.check);
         merge(&mut self.reply, &rows.reply);
     }
@@ -358,7 +367,8 @@ impl<'a> Lists<'a> {
         self.control.iter().copied().filter_map(password_of)
     }
 
-    /// The first item of each kind counts; of Auth-Type a Reject if there is one, else the last.
+    /// The first item of each kind counts; of Auth-Type a Reject if there is one, else the last. An
+    /// Expiration that was compared (`==`) ends the session as well: FreeRADIUS would let it run on.
     fn limits(&self) -> Limits {
         let mut limits = Limits::default();
         for item in &self.control {
@@ -382,6 +392,11 @@ impl<'a> Lists<'a> {
                     limits.unreadable.get_or_insert_with(|| rule.clone());
                 }
             }
+        }
+        if let Some((date, rule)) = self.compared
+            && limits.expiration.as_ref().is_none_or(|(first, _)| date < *first)
+        {
+            limits.expiration = Some((date, rule.clone()));
         }
         limits
     }

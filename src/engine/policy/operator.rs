@@ -69,9 +69,9 @@ impl Operator {
         Self::ALL.iter().find(|(known, _)| *known == self).map_or("==", |(_, text)| text)
     }
 
-    /// In a check row: does it compare with the request? `=` does both, it compares and then sets.
+    /// In a check row: does it compare with the request? `=` compares as `==` does, and then sets.
     #[must_use]
     pub const fn compares(self) -> bool {
-        !matches!(self, Self::Set | Self::Add | Self::Subtract)
+        !matches!(self, Self::Set | Self::Add)
     }
 }
