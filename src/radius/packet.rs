@@ -372,4 +372,26 @@ mod tests {
             assert_eq!((Code::from(number), code.to_string().as_str()), (code, name));
         }
     }
+
+    #[test]
+    fn codes_agree_with_another_implementation() {
+        use ::radius::core::code::Code as Theirs;
+        for (code, theirs) in [
+            (Code::AccessRequest, Theirs::AccessRequest),
+            (Code::AccessAccept, Theirs::AccessAccept),
+            (Code::AccessReject, Theirs::AccessReject),
+            (Code::AccountingRequest, Theirs::AccountingRequest),
+            (Code::AccountingResponse, Theirs::AccountingResponse),
+            (Code::AccessChallenge, Theirs::AccessChallenge),
+            (Code::StatusServer, Theirs::StatusServer),
+            (Code::DisconnectRequest, Theirs::DisconnectRequest),
+            (Code::DisconnectAck, Theirs::DisconnectACK),
+            (Code::DisconnectNak, Theirs::DisconnectNAK),
+            (Code::CoaRequest, Theirs::CoARequest),
+            (Code::CoaAck, Theirs::CoAACK),
+            (Code::CoaNak, Theirs::CoANAK),
+        ] {
+            assert_eq!((code.number(), code.name()), (theirs as u8, theirs.string()));
+        }
+    }
 }

@@ -173,8 +173,6 @@ pub mod vendor {
     pub const WISPR: u32 = 14122;
     /// VRP
     pub const HUAWEI: u32 = 2011;
-    /// Continued attributes, format 1,1,c
-    pub const WIMAX: u32 = 24757;
 }
 
 /// Vendor types of Microsoft (RFC 2548).
@@ -215,6 +213,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::radius::dictionary::Dictionary;
 
     macro_rules! compare {
         ($($ours:ident == $theirs:path,)*) => { $(assert_eq!($ours, $theirs, stringify!($ours));)* };
@@ -340,6 +339,43 @@ mod tests {
             GSS_ACCEPTOR_SERVICE_SPECIFICS == rfc7055::GSS_ACCEPTOR_SERVICE_SPECIFICS_TYPE,
             GSS_ACCEPTOR_REALM_NAME == rfc7055::GSS_ACCEPTOR_REALM_NAME_TYPE,
             ORIGINATING_LINE_INFO == rfc7155::ORIGINATING_LINE_INFO_TYPE,
+        }
+    }
+
+    #[test]
+    fn numbers_and_names_agree_with_the_dictionaries() {
+        let dictionary = Dictionary::embedded();
+        for (number, name) in NAMES {
+            let known = dictionary.attribute(name).and_then(|def| def.standard_number());
+            assert_eq!(known, Some(*number), "{name}");
+        }
+        for (number, name) in [
+            (vendor::MICROSOFT, "Microsoft"),
+            (vendor::CISCO, "Cisco"),
+            (vendor::MIKROTIK, "Mikrotik"),
+            (vendor::CHILLISPOT, "ChilliSpot"),
+            (vendor::WISPR, "WISPr"),
+            (vendor::HUAWEI, "Huawei"),
+        ] {
+            assert_eq!(dictionary.vendor_named(name).map(|vendor| vendor.number), Some(number), "{name}");
+        }
+        for (number, name) in [
+            (microsoft::CHAP_RESPONSE, "MS-CHAP-Response"),
+            (microsoft::CHAP_ERROR, "MS-CHAP-Error"),
+            (microsoft::CHAP_CPW_1, "MS-CHAP-CPW-1"),
+            (microsoft::CHAP_CPW_2, "MS-CHAP-CPW-2"),
+            (microsoft::MPPE_ENCRYPTION_POLICY, "MS-MPPE-Encryption-Policy"),
+            (microsoft::MPPE_ENCRYPTION_TYPES, "MS-MPPE-Encryption-Types"),
+            (microsoft::CHAP_CHALLENGE, "MS-CHAP-Challenge"),
+            (microsoft::CHAP_MPPE_KEYS, "MS-CHAP-MPPE-Keys"),
+            (microsoft::MPPE_SEND_KEY, "MS-MPPE-Send-Key"),
+            (microsoft::MPPE_RECV_KEY, "MS-MPPE-Recv-Key"),
+            (microsoft::CHAP2_RESPONSE, "MS-CHAP2-Response"),
+            (microsoft::CHAP2_SUCCESS, "MS-CHAP2-Success"),
+            (microsoft::CHAP2_CPW, "MS-CHAP2-CPW"),
+        ] {
+            let known = dictionary.by_path(Some(vendor::MICROSOFT), &[u32::from(number)]);
+            assert_eq!(known.map(|def| def.name.as_str()), Some(name));
         }
     }
 
