@@ -76,3 +76,45 @@ impl Identifiers {
 }
 
 const WORDS_PER_SLOT: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::time::{Clock as _, SystemClock};
+
+    #[test]
+    fn each_is_used_again_as_late_as_can_be() {
+        let now = SystemClock.now().instant;
+        for start in [0, 7, 255, u64::MAX] {
+            let mut identifiers = Identifiers::new(3, start);
+            let first = identifiers.take().unwrap();
+            let mut used = HashSet::from([first]);
+            identifiers.rest(first, now);
+            for _ in 1..3 * 256 {
+                identifiers.wake(now);
+                let next = identifiers.take().unwrap();
+                assert!(used.insert(next), "{next:?} again");
+                identifiers.rest(next, now);
+            }
+            identifiers.wake(now);
+            assert_eq!(identifiers.take(), Some(first));
+        }
+    }
+
+    #[test]
+    fn none_is_taken_that_is_busy_or_rests() {
+        let now = SystemClock.now().instant;
+        let later = now + std::time::Duration::from_secs(5);
+        let mut identifiers = Identifiers::new(1, 0);
+        let taken: HashSet<_> = (0..256).map(|_| identifiers.take().unwrap()).collect();
+        assert_eq!((taken.len(), identifiers.take()), (256, None));
+        let one = Wire { slot: 0, identifier: 77 };
+        identifiers.rest(one, later);
+        identifiers.wake(now);
+        assert_eq!((identifiers.take(), identifiers.next_rested()), (None, Some(later)));
+        identifiers.wake(later);
+        assert_eq!((identifiers.take(), identifiers.next_rested()), (Some(one), None));
+    }
+}
