@@ -12,8 +12,6 @@ pub mod duplicates;
 mod metrics;
 mod receive;
 mod replies;
-#[cfg(test)]
-mod tests;
 mod udp;
 
 use std::io;

@@ -80,8 +80,7 @@ impl Ledger {
 }
 
 /// The day in `zone` that `time` is in.
-#[must_use]
-pub fn day_of(time: UnixTime, zone: &TimeZone) -> Day {
+pub(super) fn day_of(time: UnixTime, zone: &TimeZone) -> Day {
     let local = time.0.saturating_add(offset(time, zone));
     Day(i32::try_from(local.div_euclid(DAY)).unwrap_or(i32::MAX))
 }

@@ -1,1 +1,281 @@
 //! The only SQL: three databases behind one interface; rows never leave this folder.
+//!
+//! Owns the tables: FreeRADIUS's as they are found, ours beside them, the change feed, and the rules by
+//! which a row is merged into what is there. Refuses to know packets, policy and the online table.
+//! One file per aggregate; read [`CommitWrites`] in `commit` next, then `sessions`.
+
+mod attempts;
+mod changes;
+mod columns;
+mod commit;
+mod db;
+mod durability;
+mod error;
+mod groups;
+mod migrate;
+mod nas;
+mod orders;
+mod schema;
+mod sessions;
+mod subscribers;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+use sqlx::Executor as _;
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+pub use attempts::Attempt;
+pub use changes::{Change, ChangeCursor, Changes};
+pub use commit::CommitWrites;
+pub use error::StoreError;
+pub use nas::{NasRows, UnusableNas};
+pub use orders::OrderRow;
+pub use sessions::{OpenCursor, OpenPage};
+
+use commit::Statements;
+use db::{Db, Pools};
+use schema::Schema;
+
+use crate::domain::UniqueId;
+
+/// Where the database is and how many connections may go there.
+#[derive(Clone)]
+pub struct Settings {
+    /// `sqlite:PATH`, `postgres://…` or `mysql://…`.
+    pub url: String,
+    /// Connections that read and do what is not in a hurry.
+    pub connections: u32,
+    /// Connections for the group commit; SQLite has one.
+    pub commit_connections: u32,
+    /// How long a caller waits for a connection before the database counts as unavailable.
+    pub patience: Duration,
+    /// Run although the database may lose what it has acknowledged.
+    pub allow_unsafe_durability: bool,
+}
+
+impl Settings {
+    /// The usual ones for a database.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            connections: 4,
+            commit_connections: 2,
+            patience: Duration::from_secs(5),
+            allow_unsafe_durability: false,
+        }
+    }
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The address may hold a password.
+        f.debug_struct("Settings")
+            .field("connections", &self.connections)
+            .field("commit_connections", &self.commit_connections)
+            .field("allow_unsafe_durability", &self.allow_unsafe_durability)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A database, connected. Clones share everything.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    allow_unsafe_durability: bool,
+    /// What the tables are like, and the texts that follow from it; none before they exist.
+    learned: ArcSwapOption<Learned>,
+    /// Digest of what was last committed of each open session beside counters and times: a record
+    /// that changes nothing of it is a small update.
+    committed: Mutex<HashMap<UniqueId, u64, foldhash::fast::RandomState>>,
+    /// Hears the notifications of PostgreSQL.
+    listener: tokio::sync::Mutex<Option<sqlx::postgres::PgListener>>,
+}
+
+/// What is known of the tables once they exist.
+struct Learned {
+    schema: Schema,
+    statements: Statements,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Store").field(&self.database()).finish()
+    }
+}
+
+/// Texts that one connection keeps prepared. Enough for all of ours.
+const PREPARED: usize = 256;
+
+/// How long SQLite waits for another process's transaction.
+const SQLITE_BUSY: Duration = Duration::from_secs(5);
+
+impl Store {
+    /// Connects, and checks that acknowledged means durable (see [`Store::durability`]). A SQLite file
+    /// is created where there is none; other databases must exist. Tables are not touched: see
+    /// [`Store::migrate`].
+    ///
+    /// # Errors
+    /// [`StoreError::Address`] for a URL that cannot be one, [`StoreError::Unavailable`] where nobody
+    /// answers, [`StoreError::Unsafe`] unless the settings allow it.
+    pub async fn connect(settings: &Settings) -> Result<Self, StoreError> {
+        let scheme = settings.url.split(':').next().unwrap_or_default();
+        let db = match scheme {
+            "sqlite" => Db::Sqlite(sqlite(settings).await?),
+            "postgres" | "postgresql" => Db::Postgres(postgres(settings).await?),
+            "mysql" | "mariadb" => Db::MySql(mysql(settings).await?),
+            _ => {
+                return Err(StoreError::Address {
+                    reason: "it must begin with sqlite:, postgres:// or mysql://".to_owned(),
+                });
+            }
+        };
+        let store = Self(Arc::new(Inner {
+            db,
+            allow_unsafe_durability: settings.allow_unsafe_durability,
+            learned: ArcSwapOption::empty(),
+            committed: Mutex::default(),
+            listener: tokio::sync::Mutex::default(),
+        }));
+        store.durability().await?;
+        if let Err(error) = store.learn_schema().await
+            && !matches!(error, StoreError::Schema { .. })
+        {
+            return Err(error);
+        }
+        Ok(store)
+    }
+
+    /// `SQLite`, `PostgreSQL` or `MySQL`.
+    #[must_use]
+    pub fn database(&self) -> &'static str {
+        self.db().pick("SQLite", "PostgreSQL", "MySQL")
+    }
+
+    /// Closes every connection; what is under way ends first.
+    pub async fn close(&self) {
+        db::on_pool!(self.db(), read, |pool| pool.close().await);
+        db::on_pool!(self.db(), write, |pool| pool.close().await);
+        db::on_pool!(self.db(), commit, |pool| pool.close().await);
+    }
+
+    fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// What the tables are like.
+    fn learned(&self) -> Result<Arc<Learned>, StoreError> {
+        self.0.learned.load_full().ok_or_else(|| StoreError::Schema {
+            reason: "the tables do not exist or are not complete: run migrate".to_owned(),
+        })
+    }
+
+    /// Looks at the tables again.
+    async fn learn_schema(&self) -> Result<(), StoreError> {
+        let schema = Schema::probe(self.db()).await?;
+        schema.complete()?;
+        let statements = Statements::new(self.db(), &schema);
+        self.0.learned.store(Some(Arc::new(Learned { schema, statements })));
+        Ok(())
+    }
+}
+
+fn unreachable(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::Configuration(error) => StoreError::Address { reason: error.to_string() },
+        error => match StoreError::from_sql(&error, "") {
+            error @ StoreError::Address { .. } => error,
+            other => StoreError::Unavailable { reason: other.to_string() },
+        },
+    }
+}
+
+async fn sqlite(settings: &Settings) -> Result<Pools<sqlx::SqlitePool>, StoreError> {
+    let options = SqliteConnectOptions::from_str(&settings.url)
+        .map_err(unreachable)?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(SQLITE_BUSY)
+        .foreign_keys(true)
+        .statement_cache_capacity(PREPARED);
+    if let Some(folder) = options.get_filename().parent()
+        && folder != Path::new("")
+    {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| StoreError::Unavailable { reason: format!("{}: {error}", folder.display()) })?;
+    }
+    let pool = |connections: u32| {
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(settings.patience)
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+    };
+    let write = pool(1).connect_with(options.clone()).await.map_err(unreachable)?;
+    let in_memory = settings.url.contains(":memory:") || settings.url.contains("mode=memory");
+    let read = if in_memory {
+        // Every connection to such an address is a database of its own.
+        write.clone()
+    } else {
+        pool(settings.connections.max(1))
+            .connect_with(options.pragma("query_only", "1"))
+            .await
+            .map_err(unreachable)?
+    };
+    Ok(Pools { commit: write.clone(), write, read })
+}
+
+async fn postgres(settings: &Settings) -> Result<Pools<sqlx::PgPool>, StoreError> {
+    let options = PgConnectOptions::from_str(&settings.url)
+        .map_err(unreachable)?
+        .application_name("tollkeeper")
+        .statement_cache_capacity(PREPARED);
+    let pool = |connections: u32| {
+        PgPoolOptions::new().max_connections(connections.max(1)).acquire_timeout(settings.patience)
+    };
+    let shared = pool(settings.connections).connect_with(options.clone()).await.map_err(unreachable)?;
+    let commit = pool(settings.commit_connections)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // Rows are always found by key. A plan made while a table was empty must not become a
+                // scan of all of it an hour later, and planning each batch anew costs more than it brings.
+                connection
+                    .execute(
+                        "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
+                         SET plan_cache_mode = force_generic_plan; SET jit = off",
+                    )
+                    .await
+                    .map(drop)
+            })
+        })
+        .connect_lazy_with(options);
+    Ok(Pools { commit, write: shared.clone(), read: shared })
+}
+
+async fn mysql(settings: &Settings) -> Result<Pools<sqlx::MySqlPool>, StoreError> {
+    let url = settings.url.replacen("mariadb:", "mysql:", 1);
+    // The server's own time zone: FreeRADIUS writes its DATETIME columns with FROM_UNIXTIME in it.
+    let options = MySqlConnectOptions::from_str(&url)
+        .map_err(unreachable)?
+        .timezone(None)
+        .statement_cache_capacity(PREPARED);
+    let pool = |connections: u32| {
+        MySqlPoolOptions::new().max_connections(connections.max(1)).acquire_timeout(settings.patience)
+    };
+    let shared = pool(settings.connections).connect_with(options.clone()).await.map_err(unreachable)?;
+    let commit = pool(settings.commit_connections).test_before_acquire(false).connect_lazy_with(options);
+    Ok(Pools { commit, write: shared.clone(), read: shared })
+}

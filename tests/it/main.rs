@@ -1,9 +1,5 @@
-//! The integration tests: one binary, one module for each subject.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-#![expect(clippy::panic, reason = "a test says what it saw")]
-#![expect(clippy::indexing_slicing, reason = "an index out of bounds fails the test")]
+//! The one integration test binary.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests fail by panicking")]
 
-mod coa;
-mod dictionaries;
-mod mutations;
-mod vectors;
+mod stores;
+mod support;

@@ -22,7 +22,6 @@ shipped![
     "dictionary.cambium",
     "dictionary.chillispot",
     "dictionary.cisco",
-    "dictionary.compat",
     "dictionary.ericsson.ab",
     "dictionary.erx",
     "dictionary.fortinet",

@@ -1,0 +1,179 @@
+//! Sessions as they are read back: all open ones at the start, single ones when a record speaks of a
+//! session that memory does not know.
+
+use std::collections::{HashMap, HashSet};
+
+use smol_str::SmolStr;
+
+use super::columns::{Read, read, selection, tables};
+use super::db::{Db, execute, fetch, fetch_in};
+use super::{Store, StoreError};
+use crate::domain::{NasIdentity, NasReload, Session, SessionKey, UniqueId};
+use crate::time::UnixTime;
+
+/// Where the next page of open sessions begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenCursor {
+    row: i64,
+    id: SmolStr,
+}
+
+/// Some of the open sessions.
+#[derive(Clone, Debug)]
+pub struct OpenPage {
+    /// The sessions. Those that another server wrote (`tk_session` does not know them) have the octets
+    /// of their unique id as key, the address of the row as NAS and nothing counted.
+    pub sessions: Vec<Session>,
+    /// Rows whose `acctuniqueid` is none; they stay as they are.
+    pub unreadable: usize,
+    /// For the next call; `None` after the last page.
+    pub next: Option<OpenCursor>,
+}
+
+impl Store {
+    /// The open sessions, `most` at a time; pages of some thousands are quickest.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn open_sessions(&self, after: Option<&OpenCursor>, most: u32) -> Result<OpenPage, StoreError> {
+        let learned = self.learned()?;
+        // By what each database has an index for, of open rows alone.
+        let by_id = matches!(self.db(), Db::Postgres(_));
+        let start = OpenCursor { row: i64::MIN, id: SmolStr::default() };
+        let after = after.unwrap_or(&start);
+        let columns = selection(self.db(), &learned.schema);
+        let tables = tables(self.db());
+        let found: Vec<(Option<Read>, i64, SmolStr)> = if by_id {
+            let sql = format!(
+                "SELECT {columns} FROM {tables}
+                 WHERE a.acctstoptime IS NULL AND a.acctuniqueid > ? ORDER BY a.acctuniqueid LIMIT ?"
+            );
+            fetch!(self.db(), read, "radacct", &sql, [after.id.as_str(), i64::from(most)], |row| {
+                Ok((read(row)?, row.number(0)?, row.word(1)?))
+            })?
+        } else {
+            let sql = format!(
+                "SELECT {columns} FROM {tables}
+                 WHERE a.acctstoptime IS NULL AND a.radacctid > ? ORDER BY a.radacctid LIMIT ?"
+            );
+            fetch!(self.db(), read, "radacct", &sql, [after.row, i64::from(most)], |row| {
+                Ok((read(row)?, row.number(0)?, SmolStr::default()))
+            })?
+        };
+        let full = u32::try_from(found.len()).unwrap_or(u32::MAX) >= most;
+        let next = found.last().filter(|_| full).map(|(_, row, id)| OpenCursor { row: *row, id: id.clone() });
+        let rows = found.len();
+        let sessions = self.learned_from(found.into_iter().filter_map(|(read, _, _)| read))?;
+        Ok(OpenPage { unreadable: rows - sessions.len(), sessions, next })
+    }
+
+    /// Sessions that closed at `since` or later, the latest first: after a restart a record that comes
+    /// late still finds them.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn closed_since(&self, since: UnixTime, most: u32) -> Result<Vec<Session>, StoreError> {
+        let learned = self.learned()?;
+        let sql = format!(
+            "SELECT {} FROM {} WHERE a.acctstoptime >= {} ORDER BY a.acctstoptime DESC LIMIT ?",
+            selection(self.db(), &learned.schema),
+            tables(self.db()),
+            self.db().time_from(),
+        );
+        let found = fetch!(self.db(), read, "radacct", &sql, [since.0, i64::from(most)], read)?;
+        self.learned_from(found.into_iter().flatten())
+    }
+
+    /// The sessions that have one of these keys (of several uses of a key the latest), or one of these
+    /// unique ids. A row that another server wrote is found by its unique id, and gets the key it was
+    /// asked with. A session may be found both ways; it is given once.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn sessions_by(&self, wanted: &[(SessionKey, UniqueId)]) -> Result<Vec<Session>, StoreError> {
+        let learned = self.learned()?;
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<String> = wanted.iter().map(|(key, _)| hex::encode(key.0)).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let sql = "SELECT t.unique_id FROM tk_session t WHERE t.session_key IN ({})
+             AND t.epoch = (SELECT MAX(l.epoch) FROM tk_session l WHERE l.session_key = t.session_key)";
+        let mut ids: HashSet<SmolStr> =
+            fetch_in!(self.db(), "tk_session", sql, keys, [], |row| row.word(0))?.into_iter().collect();
+        ids.extend(wanted.iter().map(|(_, id)| id.to_text()));
+        let mut ids: Vec<&str> = ids.iter().map(SmolStr::as_str).collect();
+        ids.sort_unstable();
+        let sql = format!(
+            "SELECT {} FROM {} WHERE a.acctuniqueid IN ({{}})",
+            selection(self.db(), &learned.schema),
+            tables(self.db())
+        );
+        let found = fetch_in!(self.db(), "radacct", &sql, ids, [], read)?;
+        let asked: HashMap<UniqueId, SessionKey> = wanted.iter().map(|(key, id)| (*id, *key)).collect();
+        let rekeyed = found.into_iter().flatten().map(|mut found| {
+            if !found.ours
+                && let Some(key) = asked.get(&found.session.unique_id)
+            {
+                found.session.key = *key;
+            }
+            found
+        });
+        self.learned_from(rekeyed)
+    }
+
+    /// Accounting-On and -Off whose sessions were not all closed when the server stopped.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn pending_reloads(&self) -> Result<Vec<NasReload>, StoreError> {
+        let sql = "SELECT source, address, identifier, reloaded_at FROM tk_nas_reload WHERE swept_at IS NULL";
+        let found = fetch!(self.db(), read, "tk_nas_reload", sql, [], |row| {
+            let Some(source) = row.address(0)? else { return Ok(None) };
+            let nas = NasIdentity { source, address: row.address(1)?, identifier: row.word(2)? };
+            Ok(Some(NasReload { nas, at: row.time(3)?.unwrap_or_default() }))
+        })?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Notes that every session an Accounting-On or -Off ended is closed, unless a later one came.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn reload_swept(&self, reload: &NasReload, at: UnixTime) -> Result<(), StoreError> {
+        let sql = "UPDATE tk_nas_reload SET swept_at = ?
+             WHERE source = ? AND address = ? AND identifier = ? AND reloaded_at <= ?";
+        let source = reload.nas.source.to_string();
+        let address = super::columns::address_text(reload.nas.address);
+        let identifier = reload.nas.identifier.as_str();
+        execute!(
+            self.db(),
+            write,
+            "tk_nas_reload",
+            sql,
+            [at.0, source.as_str(), address.as_str(), identifier, reload.at.0]
+        )
+        .map(drop)
+    }
+
+    /// Remembers what the tables hold of sessions that were read, so that their next record is a small
+    /// update.
+    fn learned_from(&self, found: impl Iterator<Item = Read>) -> Result<Vec<Session>, StoreError> {
+        let learned = self.learned()?;
+        let mut ours = Vec::new();
+        let sessions: Vec<Session> = found
+            .map(|found| {
+                ours.push(found.ours);
+                found.session
+            })
+            .collect();
+        self.remember_sessions(
+            sessions
+                .iter()
+                .zip(ours)
+                .filter(|(_, ours)| *ours)
+                .map(|(session, _)| (session, learned.statements.layout.digest(session))),
+        );
+        Ok(sessions)
+    }
+}

@@ -1,0 +1,250 @@
+//! Subscribers: their number in `tk_subscriber`, their rows in FreeRADIUS's tables.
+//!
+//! A login is a login octet for octet, whatever the collation of a table says: the database finds the
+//! candidates by its index, and what differs in an octet is left out here.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use smol_str::SmolStr;
+
+use super::db::{execute, fetch, fetch_in};
+use super::{Store, StoreError};
+use crate::domain::{AttributeRow, Day, SubscriberId, SubscriberRows, SubscriberStatus, Usage};
+use crate::time::UnixTime;
+
+/// `created_by` of the rows that are made when a login is first seen; no trigger announces them.
+const FIRST_SIGHT: &str = "first sight";
+
+/// A row of `tk_subscriber`.
+struct Known {
+    id: SubscriberId,
+    login: SmolStr,
+    status: SubscriberStatus,
+    kind: SmolStr,
+    first_use: Option<UnixTime>,
+    expires: Option<UnixTime>,
+}
+
+const KNOWN: &str = "SELECT id, username, status, kind, first_use_at, expires_at FROM tk_subscriber";
+
+impl Known {
+    fn read(row: &dyn super::db::Columns) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: SubscriberId(row.number(0)?),
+            login: row.word(1)?,
+            // A word of a later release locks, it does not open.
+            status: SubscriberStatus::parse(&row.word(2)?).unwrap_or(SubscriberStatus::Suspended),
+            kind: row.word(3)?,
+            first_use: row.time(4)?,
+            expires: row.time(5)?,
+        })
+    }
+}
+
+/// What FreeRADIUS's tables have for some logins.
+struct Rad {
+    check: HashMap<SmolStr, Vec<AttributeRow>>,
+    reply: HashMap<SmolStr, Vec<AttributeRow>>,
+    groups: HashMap<SmolStr, Vec<SmolStr>>,
+}
+
+impl Store {
+    /// All rows of these logins, with usage from `usage_since` on and of the lifetime. A login with rows
+    /// in radcheck, radreply or radusergroup and none in `tk_subscriber` gets one (`now` is its date of
+    /// creation); a login that nobody has is not in the answer.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn subscribers(
+        &self,
+        logins: &[SmolStr],
+        usage_since: Day,
+        now: UnixTime,
+    ) -> Result<Vec<SubscriberRows>, StoreError> {
+        let wanted: HashSet<&SmolStr> = logins.iter().collect();
+        let mut names: Vec<&str> = wanted.iter().map(|login| login.as_str()).collect();
+        names.sort_unstable();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rad = self.rad_rows(&names).await?;
+        let mut known = self.known(&names).await?;
+        let seen: HashSet<SmolStr> = known.iter().map(|known| known.login.clone()).collect();
+        let new: Vec<&str> = names
+            .iter()
+            .copied()
+            .filter(|name| !seen.contains(*name))
+            .filter(|name| {
+                rad.check.contains_key(*name)
+                    || rad.reply.contains_key(*name)
+                    || rad.groups.contains_key(*name)
+            })
+            .collect();
+        if !new.is_empty() {
+            for login in &new {
+                self.first_sight(login, now).await?;
+            }
+            known.extend(self.known(&new).await?);
+        }
+        self.assemble(known, rad, usage_since).await
+    }
+
+    /// Subscribers by number, for warming: those after `after`, `most` at a time. Logins that were
+    /// never seen are not among them: see [`Store::sight_all`].
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn subscriber_page(
+        &self,
+        after: Option<SubscriberId>,
+        most: u32,
+        usage_since: Day,
+    ) -> Result<Vec<SubscriberRows>, StoreError> {
+        let sql = format!("{KNOWN} WHERE id > ? AND username IS NOT NULL ORDER BY id LIMIT ?");
+        let after = after.map_or(i64::MIN, |id| id.0);
+        let known = fetch!(self.db(), read, "tk_subscriber", &sql, [after, i64::from(most)], Known::read)?;
+        let names: Vec<&str> = known.iter().map(|known| known.login.as_str()).collect();
+        let rad = self.rad_rows(&names).await?;
+        self.assemble(known, rad, usage_since).await
+    }
+
+    /// Gives every login of radcheck, radreply and radusergroup a row of `tk_subscriber`, in the order
+    /// of their oldest radcheck row; how many were new.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn sight_all(&self, now: UnixTime) -> Result<u64, StoreError> {
+        let learned = self.learned()?;
+        let order = if learned.schema.has("radusergroup", "id") { "id" } else { "0" };
+        let name = self.db().pick("username", "username", "CAST(username AS BINARY)");
+        let insert = self.db().pick("INSERT OR IGNORE", "INSERT", "INSERT IGNORE");
+        let conflict = self.db().pick("", "ON CONFLICT DO NOTHING", "");
+        let sql = format!(
+            "{insert} INTO tk_subscriber (username, created_at, updated_at, created_by)
+             SELECT l.username, ?, ?, '{FIRST_SIGHT}' FROM (
+                 SELECT username, MIN(place) AS place, MIN(id) AS id FROM (
+                     SELECT {name} AS username, 1 AS place, id FROM radcheck
+                     UNION ALL SELECT {name}, 2, id FROM radreply
+                     UNION ALL SELECT {name}, 3, {order} FROM radusergroup) every_row
+                 WHERE username <> '' GROUP BY username) l
+             LEFT JOIN tk_subscriber s ON s.username = l.username
+             WHERE s.id IS NULL ORDER BY l.place, l.id {conflict}"
+        );
+        execute!(self.db(), write, "tk_subscriber", &sql, [now.0, now.0])
+    }
+
+    /// The usage buckets of a subscriber from `since` on, and its lifetime's.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn usage(&self, subscriber: SubscriberId, since: Day) -> Result<Vec<(Day, Usage)>, StoreError> {
+        let mut found = self.usage_of(&[subscriber.0], since).await?;
+        Ok(found.remove(&subscriber).unwrap_or_default())
+    }
+
+    async fn known(&self, names: &[&str]) -> Result<Vec<Known>, StoreError> {
+        let wanted: HashSet<&str> = names.iter().copied().collect();
+        let sql = format!("{KNOWN} WHERE username IN ({{}})");
+        let found = fetch_in!(self.db(), "tk_subscriber", &sql, names, [], Known::read)?;
+        Ok(found.into_iter().filter(|known| wanted.contains(known.login.as_str())).collect())
+    }
+
+    /// Another server may do the same at the same moment: then its row is the one.
+    async fn first_sight(&self, login: &str, now: UnixTime) -> Result<(), StoreError> {
+        let sql = self.db().pick(
+            "INSERT OR IGNORE INTO tk_subscriber (username, created_at, updated_at, created_by) VALUES (?, ?, ?, ?)",
+            "INSERT INTO tk_subscriber (username, created_at, updated_at, created_by) VALUES (?, ?, ?, ?)
+             ON CONFLICT DO NOTHING",
+            "INSERT IGNORE INTO tk_subscriber (username, created_at, updated_at, created_by) VALUES (?, ?, ?, ?)",
+        );
+        execute!(self.db(), write, "tk_subscriber", sql, [login, now.0, now.0, FIRST_SIGHT]).map(drop)
+    }
+
+    async fn rad_rows(&self, names: &[&str]) -> Result<Rad, StoreError> {
+        let learned = self.learned()?;
+        let wanted: HashSet<&str> = names.iter().copied().collect();
+        let mut rad = Rad { check: HashMap::new(), reply: HashMap::new(), groups: HashMap::new() };
+        let check =
+            "SELECT username, id, attribute, op, value FROM radcheck WHERE username IN ({}) ORDER BY id";
+        let reply =
+            "SELECT username, id, attribute, op, value FROM radreply WHERE username IN ({}) ORDER BY id";
+        for (sql, held) in [(check, &mut rad.check), (reply, &mut rad.reply)] {
+            let found = fetch_in!(self.db(), "radcheck", sql, names, [], attribute_row)?;
+            for (login, row) in found {
+                if wanted.contains(login.as_str()) {
+                    held.entry(login).or_default().push(row);
+                }
+            }
+        }
+        let order = if learned.schema.has("radusergroup", "id") { "priority, id" } else { "priority" };
+        let sql =
+            format!("SELECT username, groupname FROM radusergroup WHERE username IN ({{}}) ORDER BY {order}");
+        let found =
+            fetch_in!(self.db(), "radusergroup", &sql, names, [], |row| Ok((row.word(0)?, row.word(1)?)))?;
+        for (login, group) in found {
+            if wanted.contains(login.as_str()) {
+                rad.groups.entry(login).or_default().push(group);
+            }
+        }
+        Ok(rad)
+    }
+
+    async fn usage_of(
+        &self,
+        subscribers: &[i64],
+        since: Day,
+    ) -> Result<BTreeMap<SubscriberId, Vec<(Day, Usage)>>, StoreError> {
+        let sql = format!(
+            "SELECT subscriber_id, day, seconds, input, output FROM tk_usage
+             WHERE subscriber_id IN ({{}}) AND (day >= ? OR day = {}) ORDER BY subscriber_id, day",
+            Day::LIFETIME.0
+        );
+        let found = fetch_in!(self.db(), "tk_usage", &sql, subscribers, [i64::from(since.0)], |row| {
+            let day = Day(i32::try_from(row.number(1)?).unwrap_or(i32::MAX));
+            let usage = Usage { seconds: row.count(2)?, input: row.count(3)?, output: row.count(4)? };
+            Ok((SubscriberId(row.number(0)?), day, usage))
+        })?;
+        let mut by_subscriber: BTreeMap<SubscriberId, Vec<(Day, Usage)>> = BTreeMap::new();
+        for (subscriber, day, usage) in found {
+            by_subscriber.entry(subscriber).or_default().push((day, usage));
+        }
+        Ok(by_subscriber)
+    }
+
+    async fn assemble(
+        &self,
+        known: Vec<Known>,
+        mut rad: Rad,
+        usage_since: Day,
+    ) -> Result<Vec<SubscriberRows>, StoreError> {
+        let ids: Vec<i64> = known.iter().map(|known| known.id.0).collect();
+        let mut usage = self.usage_of(&ids, usage_since).await?;
+        Ok(known
+            .into_iter()
+            .map(|known| SubscriberRows {
+                id: known.id,
+                status: known.status,
+                kind: known.kind,
+                first_use: known.first_use,
+                expires: known.expires,
+                check: rad.check.remove(&known.login).unwrap_or_default(),
+                reply: rad.reply.remove(&known.login).unwrap_or_default(),
+                groups: rad.groups.remove(&known.login).unwrap_or_default(),
+                usage: usage.remove(&known.id).unwrap_or_default(),
+                login: known.login,
+            })
+            .collect())
+    }
+}
+
+/// A row of one of the four attribute tables: its owner's name, then the row.
+pub(super) fn attribute_row(row: &dyn super::db::Columns) -> Result<(SmolStr, AttributeRow), sqlx::Error> {
+    let attribute = AttributeRow {
+        id: row.number(1)?,
+        attribute: row.word(2)?,
+        // CHAR(2) of old schemas is filled up with spaces.
+        op: SmolStr::new(row.word(3)?.trim()),
+        value: row.word(4)?,
+    };
+    Ok((row.word(0)?, attribute))
+}
