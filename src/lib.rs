@@ -2,31 +2,31 @@
 //!
 //! The modules in reading order; `ARCHITECTURE.md` has the map and the table of who may name whom.
 
-/// Command line.
+// Command line.
 pub mod cli;
-/// Outstanding dynamic-authorization exchanges, pure.
+// Outstanding dynamic-authorization exchanges, pure.
 pub mod coa;
-/// Settings.
+// Settings.
 pub mod config;
-/// Our nouns.
+// Our nouns.
 pub mod domain;
-/// Pure decisions.
+// Pure decisions.
 pub mod engine;
 pub mod entropy;
-/// HTTP listeners.
+// HTTP listeners.
 pub mod http;
-/// RADIUS sockets.
+// RADIUS sockets.
 pub mod net;
-/// The wire: packets, attributes, authenticators, dictionaries.
+// The wire: packets, attributes, authenticators, dictionaries.
 pub mod radius;
-/// Composition root.
+// Composition root.
 pub mod server;
-/// State and its faces.
+// State and its faces.
 pub mod service;
-/// One subscriber's sessions, pure.
+// One subscriber's sessions, pure.
 pub mod sessions;
-/// The only SQL.
+// The only SQL.
 pub mod store;
-/// Counters and logs.
+// Counters and logs.
 pub mod telemetry;
 pub mod time;
