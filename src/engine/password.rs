@@ -13,12 +13,13 @@ use std::fmt;
 use argon2::{Argon2, PasswordHash};
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use md4::Md4;
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
+
+use crate::radius::{NtHash, credentials::nt_hash};
 
 /// One password as a row stores it. `Debug` shows its form, never its value.
 #[derive(Clone, PartialEq, Eq)]
@@ -133,9 +134,8 @@ impl StoredPassword {
             Form::Unservable(why) => return Comparison::Unservable(*why),
             _ if offered.is_empty() || offered.len() > OFFERED_OCTETS_MAX => false,
             Form::Cleartext(stored) => same_octets(stored, offered),
-            Form::Nt(stored) => {
-                std::str::from_utf8(offered).is_ok_and(|text| nt_hash(text).ct_eq(stored.as_slice()).into())
-            }
+            Form::Nt(stored) => std::str::from_utf8(offered)
+                .is_ok_and(|text| nt_hash(text).octets().ct_eq(stored.as_slice()).into()),
             Form::Digest(algorithm, stored) => algorithm.matches(stored, offered),
             Form::Slow(scheme, stored) => {
                 return Comparison::Slow(SlowCheck {
@@ -159,9 +159,9 @@ impl StoredPassword {
 
     /// The NT hash, which MS-CHAP needs: stored, or made of the cleartext (RFC 2759 §8.3).
     #[must_use]
-    pub fn nt_hash(&self) -> Option<Zeroizing<[u8; 16]>> {
+    pub fn nt_hash(&self) -> Option<NtHash> {
         match &self.0 {
-            Form::Nt(octets) => Some(octets.clone()),
+            Form::Nt(octets) => Some(NtHash::new(**octets)),
             Form::Cleartext(octets) => std::str::from_utf8(octets).ok().map(nt_hash),
             Form::Digest(..) | Form::Slow(..) | Form::Unservable(_) => None,
         }
@@ -312,15 +312,6 @@ pub(crate) fn unquoted(value: &str) -> &str {
         }
     }
     value
-}
-
-/// MD4 of the password in UTF-16, lowest octet first (RFC 2759 §8.3).
-fn nt_hash(password: &str) -> Zeroizing<[u8; 16]> {
-    let mut hash = Md4::new();
-    for unit in password.encode_utf16() {
-        hash.update(unit.to_le_bytes());
-    }
-    Zeroizing::new(hash.finalize().into())
 }
 
 /// How the value of a password attribute is read.
@@ -872,7 +863,7 @@ mod tests {
             let stored = StoredPassword::read(attribute, value).unwrap();
             let (clear, nt) = (stored.form() == "cleartext", stored.form() == "NT");
             assert_eq!(stored.cleartext().is_some(), clear, "{attribute} {value}");
-            let hash = stored.nt_hash().map(|hash| hex::encode(*hash));
+            let hash = stored.nt_hash().map(|hash| hex::encode(hash.octets()));
             assert_eq!(hash.as_deref(), (clear || nt).then_some("066ddfd4ef0e9cd7c256fe77191ef43c"));
         }
     }

@@ -23,20 +23,20 @@ pub struct CoaSockets {
 }
 
 impl CoaSockets {
-    /// Opens the sockets of `slots` slots. They send from `address` where it is given, for NASes that
+    /// Opens the sockets of `slots` slots, on a tokio runtime. They send from `address` where it is given, for NASes that
     /// accept requests from one address alone, and to addresses of its family then.
     ///
     /// # Errors
     /// The system's, if it has neither family or too few ports.
-    pub async fn bind(slots: u8, address: Option<IpAddr>) -> io::Result<Self> {
+    pub fn bind(slots: u8, address: Option<IpAddr>) -> io::Result<Self> {
         let v4 = match address {
-            None => bind_slots(slots, Ipv4Addr::UNSPECIFIED.into()).await,
-            Some(address @ IpAddr::V4(_)) => bind_slots(slots, address).await,
+            None => bind_slots(slots, Ipv4Addr::UNSPECIFIED.into()),
+            Some(address @ IpAddr::V4(_)) => bind_slots(slots, address),
             Some(IpAddr::V6(_)) => Ok(Vec::new()),
         };
         let v6 = match address {
-            None => bind_slots(slots, Ipv6Addr::UNSPECIFIED.into()).await,
-            Some(address @ IpAddr::V6(_)) => bind_slots(slots, address).await,
+            None => bind_slots(slots, Ipv6Addr::UNSPECIFIED.into()),
+            Some(address @ IpAddr::V6(_)) => bind_slots(slots, address),
             Some(IpAddr::V4(_)) => Ok(Vec::new()),
         };
         match (v4, v6) {
@@ -86,7 +86,7 @@ impl CoaSockets {
     }
 }
 
-async fn bind_slots(slots: u8, address: IpAddr) -> io::Result<Vec<Arc<UdpSocket>>> {
+fn bind_slots(slots: u8, address: IpAddr) -> io::Result<Vec<Arc<UdpSocket>>> {
     let mut sockets = Vec::with_capacity(usize::from(slots));
     for _ in 0..slots.max(1) {
         sockets.push(Arc::new(bind_one(SocketAddr::new(address, 0))?));

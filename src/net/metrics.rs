@@ -161,3 +161,55 @@ impl Metrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_appear_with_what_they_count_and_bounded_labels() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let text = metrics::with_local_recorder(&recorder, || {
+            let metrics = Metrics::new();
+            let tower = metrics.nas(&"tower".into());
+            assert!(Arc::ptr_eq(&tower, &metrics.nas(&"tower".into())));
+            for _ in 0..3 {
+                tower.request(Asked::Access);
+                tower.discard(Discard::Unsigned);
+                metrics.unknown.discard(Discard::UnknownNas);
+            }
+            tower.reply(Answered::of(&[3]).unwrap());
+            tower.reply(Answered::Status);
+            tower.duplicate();
+            metrics.response(Asked::Accounting, Duration::from_millis(2), 5);
+            metrics.port(Port::Auth).waiting.set(4.0);
+            recorder.handle().render()
+        });
+        for line in [
+            r#"tollkeeper_requests_total{code="access_request",nas="tower"} 3"#,
+            r#"tollkeeper_replies_total{code="access_reject",nas="tower"} 1"#,
+            r#"tollkeeper_replies_total{code="status_response",nas="tower"} 1"#,
+            r#"tollkeeper_discards_total{reason="unsigned",nas="tower"} 3"#,
+            r#"tollkeeper_discards_total{reason="unknown_nas",nas=""} 3"#,
+            r#"tollkeeper_duplicates_total{nas="tower"} 1"#,
+            r#"tollkeeper_request_duration_seconds_count{kind="accounting"} 5"#,
+            r#"tollkeeper_queue_depth{queue="logins"} 4"#,
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} in\n{text}");
+        }
+        assert!(!text.contains("challenge"), "nothing was counted there:\n{text}");
+    }
+
+    #[test]
+    fn a_reply_is_counted_by_its_code() {
+        for (code, answered) in [
+            (2, Some(Answered::Accept)),
+            (3, Some(Answered::Reject)),
+            (5, Some(Answered::Accounting)),
+            (11, Some(Answered::Challenge)),
+            (1, None),
+        ] {
+            assert_eq!(Answered::of(&[code, 0]), answered);
+        }
+    }
+}

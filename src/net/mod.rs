@@ -12,6 +12,8 @@ pub mod duplicates;
 mod metrics;
 mod receive;
 mod replies;
+#[cfg(test)]
+mod tests;
 mod udp;
 
 use std::io;

@@ -5,6 +5,7 @@
 //! [`Errand`] on the runtime, with the octets of the request as its own.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -186,20 +187,21 @@ impl Client {
         source: IpAddr,
         shared: &Shared<S>,
     ) -> Option<&'a mut Self> {
-        if !clients.contains_key(&source) {
-            let nas = table.find(source)?;
-            if clients.len() >= CLIENTS_MAX {
-                clients.clear();
-            }
-            let client = Self {
-                nas: Arc::clone(nas),
-                counters: shared.outlets.metrics.nas(&nas.name),
-                seen: Arc::default(),
-                status: Rate::new(shared.status_per_second, shared.status_per_second),
-            };
-            clients.insert(source, client);
+        if clients.len() >= CLIENTS_MAX && !clients.contains_key(&source) {
+            clients.clear();
         }
-        clients.get_mut(&source)
+        Some(match clients.entry(source) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let nas = table.find(source)?;
+                new.insert(Self {
+                    nas: Arc::clone(nas),
+                    counters: shared.outlets.metrics.nas(&nas.name),
+                    seen: Arc::default(),
+                    status: Rate::new(shared.status_per_second, shared.status_per_second),
+                })
+            }
+        })
     }
 
     /// The checks in order, then the question. A reply that leaves now is in the outbox afterwards.

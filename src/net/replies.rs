@@ -77,37 +77,45 @@ impl Outlets {
         self.listeners.get(usize::try_from(number).ok()?)
     }
 
-    /// Sends finished replies to requests of `code`, in order per socket, and keeps them.
+    /// Keeps finished replies to requests of `code`, and sends them, in order per socket. In this
+    /// sequence a duplicate that arrives meanwhile gets the reply twice, not never.
     pub(super) fn send(&self, code: u8, waiters: &mut [Waiter]) {
         waiters.sort_by_key(|waiter| waiter.listener);
         for group in waiters.chunk_by(|one, other| one.listener == other.listener) {
             let Some(listener) = group.first().and_then(|waiter| self.listener(waiter.listener)) else {
                 continue;
             };
+            let answered = self.keep(listener, code, group);
             let datagrams: Vec<_> = group
                 .iter()
                 .map(|waiter| Outbound { peer: waiter.peer, local: waiter.local, octets: &waiter.reply })
                 .collect();
             let failed = Sender::new(&listener.socket).send(&listener.socket, &datagrams);
             self.metrics.send_errors.increment(u64::try_from(failed).unwrap_or(u64::MAX));
-            self.keep(listener, code, group);
+            let asked = if code == ACCOUNTING_REQUEST { Asked::Accounting } else { Asked::Access };
+            let now = self.clock.now();
+            for pending in answered {
+                let took = now.instant.saturating_duration_since(pending.received);
+                self.metrics.response(asked, took, 1);
+            }
         }
         self.settled();
     }
 
-    fn keep(&self, listener: &Listener, code: u8, waiters: &[Waiter]) {
+    /// Gives back what was kept of the requests. Another request may have taken the place of one
+    /// meanwhile; then nobody will ask for the old reply again.
+    fn keep(&self, listener: &Listener, code: u8, waiters: &[Waiter]) -> Vec<Pending> {
         let now = self.clock.now();
-        let asked = if code == ACCOUNTING_REQUEST { Asked::Accounting } else { Asked::Access };
         let mut duplicates = listener.duplicates.lock();
-        for waiter in waiters {
-            let pending = duplicates.answered(&key(code, waiter), &waiter.authenticator, &waiter.reply, now);
-            // Another request may have taken its place meanwhile; then nobody asks for the old one.
-            let Some(pending) = pending else { continue };
+        let mut keep = |waiter: &Waiter| {
+            let key = key(code, waiter);
+            let pending = duplicates.answered(&key, &waiter.authenticator, &waiter.reply, now)?;
             if let Some(answered) = Answered::of(&waiter.reply) {
                 pending.counters.reply(answered);
             }
-            self.metrics.response(asked, now.instant.saturating_duration_since(pending.received), 1);
-        }
+            Some(pending)
+        };
+        waiters.iter().filter_map(&mut keep).collect()
     }
 
     /// Ends requests of `code` in silence, so that a retransmission is served anew.

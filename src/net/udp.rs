@@ -385,3 +385,29 @@ mod platform {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_0_is_one_free_port_for_all_sockets_of_an_address() {
+        let sockets = Socket::open("127.0.0.1:0".parse().unwrap(), 3, true, 1 << 18, 1 << 18).unwrap();
+        let addresses: Vec<_> = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
+        assert_ne!(addresses[0].port(), 0);
+        assert_eq!(addresses, [addresses[0]; 3]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_the_kernel_drops_is_counted() {
+        let socket = Socket::open("127.0.0.1:0".parse().unwrap(), 1, true, 4096, 4096).unwrap().remove(0);
+        assert_eq!(socket.kernel_drops(), Some(0));
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..100 {
+            sender.send_to(&[0; 1000], socket.local_addr().unwrap()).unwrap();
+        }
+        let drops = socket.kernel_drops().unwrap();
+        assert!((50..100).contains(&drops), "{drops}");
+    }
+}

@@ -80,7 +80,8 @@ impl Ledger {
 }
 
 /// The day in `zone` that `time` is in.
-pub(super) fn day_of(time: UnixTime, zone: &TimeZone) -> Day {
+#[must_use]
+pub fn day_of(time: UnixTime, zone: &TimeZone) -> Day {
     let local = time.0.saturating_add(offset(time, zone));
     Day(i32::try_from(local.div_euclid(DAY)).unwrap_or(i32::MAX))
 }

@@ -14,6 +14,7 @@ mod settings;
 mod subscriber;
 
 pub use device::{Device, Occupancy, Reservation};
+pub use ledger::day_of;
 pub use settings::Settings;
 pub use subscriber::{Change, RecordFacts, SessionChange, SubscriberSessions};
 

@@ -169,6 +169,17 @@ impl SubscriberSessions {
         }
     }
 
+    /// The session whose Acct-Session-Id the record's session has taken over, if there is evidence.
+    /// Where the record names another subscriber, apply it there and close this one here
+    /// ([`CloseGuess::SessionIdReused`]).
+    #[must_use]
+    pub fn reused_by(&self, record: &AccountingRecord) -> Option<UniqueId> {
+        match place(record, &self.sessions) {
+            Place::Another { reused } => self.sessions.get(reused?).map(|online| online.session.unique_id),
+            Place::Known(_) | Place::Earlier => None,
+        }
+    }
+
     /// What was used since ever.
     #[must_use]
     pub const fn lifetime(&self) -> Usage {
@@ -256,7 +267,7 @@ impl SubscriberSessions {
         let mut change = Change { subscriber: self.subscriber, ..Change::default() };
         let found = self.sessions.iter().position(|known| known.session.unique_id == unique_id);
         if let Some(index) = found
-            && self.close(index, guess, None, settings, now)
+            && self.close(index, guess, reopen_after(guess), settings, now)
         {
             change.what = SessionChange::Closed;
             self.push_row(index, &mut change);
@@ -421,7 +432,8 @@ impl SubscriberSessions {
         online.reload_seen = facts.nas_reloaded;
         if online.session.is_open() {
             if earlier {
-                online.close_guess(CloseGuess::SessionIdReused, Some(UnixTime(i64::MAX)));
+                let guess = CloseGuess::SessionIdReused;
+                online.close_guess(guess, reopen_after(guess));
             } else if let Some(reload) = facts.nas_reloaded
                 && record.event_time < reload
             {
@@ -506,8 +518,8 @@ impl SubscriberSessions {
     }
 
     fn close_reused(&mut self, index: usize, settings: &Settings, now: Now) -> bool {
-        // Two sessions cannot have one id: nothing that comes later re-opens the older.
-        self.close(index, CloseGuess::SessionIdReused, Some(UnixTime(i64::MAX)), settings, now)
+        let guess = CloseGuess::SessionIdReused;
+        self.close(index, guess, reopen_after(guess), settings, now)
     }
 
     /// Closes an open session as a guess; `false` if it is not open.
@@ -599,6 +611,12 @@ impl SubscriberSessions {
             change.rows.push(Box::new(online.session.clone()));
         }
     }
+}
+
+/// What may re-open a session that was closed on this guess: any life that is news, but two sessions
+/// cannot have one id.
+fn reopen_after(guess: CloseGuess) -> Option<UnixTime> {
+    (guess == CloseGuess::SessionIdReused).then_some(UnixTime(i64::MAX))
 }
 
 fn earliest(one: Option<Day>, other: Option<Day>) -> Option<Day> {

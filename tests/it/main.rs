@@ -1,5 +1,12 @@
-//! The one integration test binary.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests fail by panicking")]
+//! The integration tests: one binary, one module for each subject.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![expect(clippy::panic, reason = "a test says what it saw")]
+#![expect(clippy::indexing_slicing, reason = "an index out of bounds fails the test")]
+#![expect(clippy::print_stdout, reason = "a test that is skipped says why")]
 
+mod coa;
+mod dictionaries;
+mod mutations;
 mod stores;
 mod support;
+mod vectors;

@@ -22,6 +22,7 @@ shipped![
     "dictionary.cambium",
     "dictionary.chillispot",
     "dictionary.cisco",
+    "dictionary.compat",
     "dictionary.ericsson.ab",
     "dictionary.erx",
     "dictionary.fortinet",

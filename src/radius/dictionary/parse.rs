@@ -490,7 +490,8 @@ impl Builder {
                 DataType::Short => 0xffff,
                 DataType::Integer | DataType::Signed if def.tagged => 0x00ff_ffff,
                 DataType::Integer | DataType::Signed => u64::from(u32::MAX),
-                DataType::Integer64 => u64::MAX,
+                // Names of octets serve nothing, yet FreeRADIUS ships some.
+                DataType::Integer64 | DataType::Octets => u64::MAX,
                 other => return Err(fail(format!("it is {}, whose numbers have no names", other.as_str()))),
             };
             if number > most {

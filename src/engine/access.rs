@@ -1,0 +1,568 @@
+//! What an Access-Request is answered.
+//!
+//! The order is that of the domain model: the login, its status, the password, check rows, validity,
+//! places, and then the reply. [`authorize`] is the part after the password, and the same for `explain`.
+//! Nothing here allocates for a subscriber without conditions who logs in by PAP.
+
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+use zeroize::Zeroize as _;
+
+use super::Settings;
+use super::password::{Comparison, SlowCheck, StoredPassword};
+use super::policy::{Attempt, AuthType, Limits, Open, Policy, ReplyPlan, Subscriber};
+use crate::domain::text::text_from_octets;
+use crate::domain::{ClassToken, PostAuth, RejectReason, SubscriberId, SubscriberStatus};
+use crate::entropy::Entropy;
+use crate::radius::attribute::{
+    ACCT_INTERIM_INTERVAL, Attributes, CLASS, SESSION_TIMEOUT, VENDOR_SPECIFIC, microsoft, vendor,
+    vendor_attributes,
+};
+use crate::radius::credentials::{
+    self, Chap, Credentials, MsChap1, MsChap2, NtHash, lan_manager_key, mschap1_matches, mschap1_mppe_keys,
+    mschap2_matches,
+};
+use crate::radius::{AccessReply, AccessRequest, Hidden, Hiding, ReplyAttributes};
+use crate::sessions::Occupancy;
+use crate::time::{Now, UnixTime};
+
+/// What a decision needs to know besides the request.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessFacts<'a> {
+    /// Who has that login; `None` if nobody.
+    pub subscriber: Option<&'a Subscriber>,
+    /// Where the packet came from.
+    pub source: IpAddr,
+    /// Places of Simultaneous-Use as the device sees them, under the subscriber's lock.
+    pub occupancy: Occupancy,
+    /// Verdict of a [`SlowCheck`] that this request gave before.
+    pub password: Option<bool>,
+    /// Settings.
+    pub settings: &'a Settings,
+}
+
+/// What becomes of an Access-Request.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a decided login is the common case and must not allocate")]
+pub enum Verdict {
+    /// Accept or Reject.
+    Decided(Decided),
+    /// A slow hash must be verified first; then ask again with the result in [`AccessFacts::password`].
+    SlowPassword(SlowCheck),
+}
+
+/// A decided Access-Request.
+#[derive(Debug)]
+pub struct Decided {
+    /// The answer.
+    pub reply: AccessReply,
+    /// Why it is refused; `None` is Accept.
+    pub reject: Option<RejectReason>,
+    /// What decided: a row in words, or a sentence. Never a secret.
+    pub rule: SmolStr,
+    /// How the user proved who it is.
+    pub method: &'static str,
+    /// Whose login it is.
+    pub subscriber: Option<SubscriberId>,
+    /// The token in Class of an Accept.
+    pub token: Option<ClassToken>,
+    /// Simultaneous-Use of an Accept: where it is set, a place is to be reserved under the same lock.
+    pub places: Option<u32>,
+    /// Acct-Interim-Interval of an Accept, seconds; 0 if none was sent.
+    pub interim_interval: u32,
+}
+
+impl Decided {
+    /// What is kept of the attempt.
+    #[must_use]
+    pub fn post_auth(&self, request: &AccessRequest<'_>, source: IpAddr, at: UnixTime) -> PostAuth {
+        let text = |octets: Option<&[u8]>| octets.map(text_from_octets).unwrap_or_default();
+        let class = self.token.map(ClassToken::to_class);
+        PostAuth {
+            at,
+            user_name: text(request.user_name()),
+            subscriber: self.subscriber,
+            reject: self.reject,
+            rule: self.rule.clone(),
+            method: self.method,
+            nas: request.nas_ip_address().map_or(source, IpAddr::V4),
+            calling_station_id: text(request.calling_station_id()),
+            called_station_id: text(request.called_station_id()),
+            class: text(class.as_ref().map(<[u8; 35]>::as_slice)),
+        }
+    }
+}
+
+/// Decides an Access-Request.
+#[must_use]
+pub fn access(
+    request: &AccessRequest<'_>,
+    facts: &AccessFacts<'_>,
+    now: Now,
+    entropy: &mut dyn Entropy,
+) -> Verdict {
+    let credentials = request.credentials();
+    let decide = Decide { request, facts, credentials: &credentials, method: method(&credentials) };
+    match decide.run(now, entropy) {
+        Ok(decided) => Verdict::Decided(decided),
+        Err(Stop::Slow(check)) => Verdict::SlowPassword(check),
+        Err(Stop::Reject(denial)) => Verdict::Decided(decide.reject(denial, entropy)),
+    }
+}
+
+/// Why a login is refused, and what says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The reason.
+    pub reason: RejectReason,
+    /// The row in words, or a sentence.
+    pub rule: SmolStr,
+}
+
+/// What a login is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant<'a> {
+    /// The rows' attributes, without the two below.
+    pub reply: &'a ReplyPlan,
+    /// Session-Timeout: what ends the session first, seconds, with what says so.
+    pub session_timeout: Option<(u32, SmolStr)>,
+    /// Acct-Interim-Interval, seconds; 0 is none.
+    pub interim_interval: u32,
+    /// Simultaneous-Use.
+    pub places: Option<u32>,
+}
+
+impl Grant<'_> {
+    /// The attributes of the Accept. `confidential`: hidden ones may be among them.
+    #[must_use]
+    pub fn attributes(&self, confidential: bool) -> ReplyAttributes {
+        let mut attributes = ReplyAttributes::new();
+        self.reply.push_to(&mut attributes, confidential);
+        if let Some((seconds, _)) = &self.session_timeout {
+            attributes.push_u32(SESSION_TIMEOUT, *seconds);
+        }
+        if self.interim_interval > 0 {
+            attributes.push_u32(ACCT_INTERIM_INTERVAL, self.interim_interval);
+        }
+        attributes
+    }
+}
+
+/// What a subscriber who has proved who it is gets, and what decides: status, check rows, validity,
+/// places, reply. One function for logins and for `explain`.
+///
+/// # Errors
+/// The login is refused.
+pub fn authorize<'a>(
+    subscriber: &Subscriber,
+    policy: &'a Policy<'_>,
+    occupancy: Occupancy,
+    settings: &Settings,
+    now: Now,
+) -> Result<Grant<'a>, Denial> {
+    barred(subscriber, &policy.limits)?;
+    if let Some((reason, rule)) = &policy.unmet {
+        return deny(*reason, rule);
+    }
+    let mut timeout = Timeout { now: now.unix, first: None };
+    timeout.seconds(u64::from(policy.reply.session_timeout), || SmolStr::new_static("reply Session-Timeout"));
+    if let Some(expires) = subscriber.expires {
+        timeout.ends(expires, &SmolStr::new_static("tk_subscriber.expires_at"))?;
+    }
+    if let Some((date, rule)) = &policy.limits.expiration {
+        timeout.ends(*date, rule)?;
+    }
+    if let Some((window, rule)) = &policy.limits.login_time {
+        match window.at(now.unix, &settings.zone) {
+            None => return deny(RejectReason::LoginTimeDenied, rule),
+            Some(Open::Always) => {}
+            Some(Open::Until(end)) => timeout.ends(end, rule)?,
+        }
+    }
+    let places = policy.limits.simultaneous_use.as_ref();
+    if let Some((limit, rule)) = places
+        && (*limit == 0 || (!occupancy.own_place && occupancy.taken >= *limit))
+    {
+        return deny(RejectReason::MaxConcurrent, rule);
+    }
+    Ok(Grant {
+        reply: &policy.reply,
+        session_timeout: timeout.first,
+        // RFC 2869 §5.16: never below 60 seconds.
+        interim_interval: match policy.reply.interim_interval {
+            Some(interval) => interval.max(INTERIM_SECONDS_MIN),
+            None if settings.interim_interval == 0 => 0,
+            None => settings.interim_interval.max(INTERIM_SECONDS_MIN),
+        },
+        places: places.map(|(limit, _)| *limit),
+    })
+}
+
+/// The status, and what no password can help against.
+fn barred(subscriber: &Subscriber, limits: &Limits) -> Result<(), Denial> {
+    if subscriber.status != SubscriberStatus::Active {
+        let rule = smol_str::format_smolstr!("tk_subscriber.status {}", subscriber.status.as_str());
+        return Err(Denial { reason: RejectReason::UserLocked, rule });
+    }
+    match &limits.auth_type {
+        Some((AuthType::Reject, rule)) => deny(RejectReason::UserLocked, rule),
+        Some((AuthType::Other, rule)) => deny(RejectReason::MethodNotServable, rule),
+        _ => match &limits.unreadable {
+            Some(rule) => deny(RejectReason::ConditionFailed, rule),
+            None => Ok(()),
+        },
+    }
+}
+
+fn deny<T>(reason: RejectReason, rule: &SmolStr) -> Result<T, Denial> {
+    Err(Denial { reason, rule: rule.clone() })
+}
+
+/// The least of what ends a session.
+struct Timeout {
+    now: UnixTime,
+    first: Option<(u32, SmolStr)>,
+}
+
+impl Timeout {
+    fn seconds(&mut self, seconds: u64, rule: impl Fn() -> SmolStr) {
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        if seconds > 0 && self.first.as_ref().is_none_or(|(least, _)| seconds < *least) {
+            self.first = Some((seconds, rule()));
+        }
+    }
+
+    /// It ends then; refused if that is not to come, so that a Session-Timeout is never 0 (RFC 2865
+    /// §5.27 gives no meaning to it, and many a NAS takes it for "no limit").
+    fn ends(&mut self, at: UnixTime, rule: &SmolStr) -> Result<(), Denial> {
+        if at <= self.now {
+            return deny(RejectReason::AbsExpDateReached, rule);
+        }
+        self.seconds(at.since(self.now), || rule.clone());
+        Ok(())
+    }
+}
+
+/// One request on its way to a decision.
+struct Decide<'a> {
+    request: &'a AccessRequest<'a>,
+    facts: &'a AccessFacts<'a>,
+    credentials: &'a Credentials<'a>,
+    method: &'static str,
+}
+
+enum Stop {
+    Reject(Denial),
+    Slow(SlowCheck),
+}
+
+impl From<Denial> for Stop {
+    fn from(denial: Denial) -> Self {
+        Self::Reject(denial)
+    }
+}
+
+/// What a right password earns besides the Accept.
+enum Proof {
+    /// Nothing.
+    Plain,
+    /// The success message and keys of MS-CHAPv2.
+    MsChap2(Box<credentials::MsChap2Success>, u8),
+    /// The keys of MS-CHAPv1.
+    MsChap1([u8; 32]),
+}
+
+impl Decide<'_> {
+    fn run(&self, now: Now, entropy: &mut dyn Entropy) -> Result<Decided, Stop> {
+        if self.request.service_type() == Some(AUTHORIZE_ONLY) {
+            // RFC 5080 §2.1.1: it must bring a State of ours, and no Accept has given one.
+            return refuse(
+                RejectReason::MethodNotServable,
+                "Service-Type Authorize-Only without a State of ours",
+            );
+        }
+        match self.credentials {
+            Credentials::Conflicting => {
+                return refuse(RejectReason::MethodNotServable, "several kinds of credentials");
+            }
+            Credentials::Invalid => return refuse(RejectReason::MethodNotServable, "malformed credentials"),
+            Credentials::Eap => return refuse(RejectReason::MethodNotServable, "EAP is not served"),
+            Credentials::Pap(_)
+            | Credentials::Chap(_)
+            | Credentials::MsChap1(_)
+            | Credentials::MsChap2(_)
+            | Credentials::None => {}
+        }
+        let Some(subscriber) = self.facts.subscriber else {
+            self.compute_for_nobody();
+            return refuse(RejectReason::UnknownLogin, "no subscriber has this login");
+        };
+        let settings = self.facts.settings;
+        let policy = subscriber.policy(Attempt::of(self.request, self.facts.source), settings, now);
+        barred(subscriber, &policy.limits)?;
+        let proof = self.prove(&policy)?;
+        let grant = authorize(subscriber, &policy, self.facts.occupancy, settings, now)?;
+        Ok(self.accept(subscriber, &grant, &proof, entropy))
+    }
+
+    /// Does the request prove who it is?
+    fn prove(&self, policy: &Policy<'_>) -> Result<Proof, Stop> {
+        let auth_type = policy.limits.auth_type.as_ref().map(|(auth_type, _)| *auth_type);
+        if auth_type == Some(AuthType::Accept) {
+            return Ok(Proof::Plain);
+        }
+        if let (Some((reason, rule)), []) = (&policy.unmet, policy.passwords.as_slice()) {
+            return Ok(deny(*reason, rule)?);
+        }
+        let asked = match self.credentials {
+            Credentials::Pap(_) => AuthType::Pap,
+            Credentials::Chap(_) => AuthType::Chap,
+            Credentials::MsChap1(_) | Credentials::MsChap2(_) => AuthType::MsChap,
+            _ => return refuse(RejectReason::MethodNotServable, "no credentials"),
+        };
+        if let Some((only @ (AuthType::Pap | AuthType::Chap | AuthType::MsChap), rule)) =
+            &policy.limits.auth_type
+            && *only != asked
+        {
+            return Ok(deny(RejectReason::MethodNotServable, rule)?);
+        }
+        if policy.passwords.is_empty() {
+            return refuse(RejectReason::MethodNotServable, "no password is stored");
+        }
+        match self.credentials {
+            Credentials::Pap(password) => self.pap(policy, password.octets()),
+            Credentials::Chap(chap) => Self::chap(policy, chap),
+            Credentials::MsChap1(response) => Self::mschap1(policy, response),
+            Credentials::MsChap2(response) => self.mschap2(policy, response),
+            _ => refuse(RejectReason::MethodNotServable, "no credentials"),
+        }
+    }
+
+    /// The first stored password counts, as in FreeRADIUS.
+    fn pap(&self, policy: &Policy<'_>, offered: &[u8]) -> Result<Proof, Stop> {
+        let Some(stored) = policy.passwords.first() else {
+            return refuse(RejectReason::MethodNotServable, "no password is stored");
+        };
+        match (stored.compare(offered), self.facts.password) {
+            (Comparison::Right, _) | (Comparison::Slow(_), Some(true)) => Ok(Proof::Plain),
+            (Comparison::Wrong, _) | (Comparison::Slow(_), Some(false)) => wrong_password(),
+            (Comparison::Slow(check), None) => Err(Stop::Slow(check)),
+            (Comparison::Unservable(why), _) => {
+                Err(Denial { reason: RejectReason::MethodNotServable, rule: why.to_string().into() }.into())
+            }
+        }
+    }
+
+    fn chap(policy: &Policy<'_>, chap: &Chap<'_>) -> Result<Proof, Stop> {
+        let Some(cleartext) = policy.passwords.iter().find_map(|stored| stored.cleartext()) else {
+            return unservable(policy, "CHAP needs a cleartext password");
+        };
+        if credentials::chap_matches(chap, cleartext) { Ok(Proof::Plain) } else { wrong_password() }
+    }
+
+    fn mschap1(policy: &Policy<'_>, response: &MsChap1) -> Result<Proof, Stop> {
+        let Some((hash, stored)) = nt_hash_of(policy) else {
+            return unservable(policy, "MS-CHAP needs a cleartext or NT password");
+        };
+        if !mschap1_matches(response, &hash) {
+            return wrong_password();
+        }
+        let cleartext = stored.cleartext().and_then(|octets| std::str::from_utf8(octets).ok());
+        Ok(Proof::MsChap1(mschap1_mppe_keys(&hash, cleartext.map_or([0; 8], lan_manager_key))))
+    }
+
+    fn mschap2(&self, policy: &Policy<'_>, response: &MsChap2) -> Result<Proof, Stop> {
+        let Some((hash, _)) = nt_hash_of(policy) else {
+            return unservable(policy, "MS-CHAP needs a cleartext or NT password");
+        };
+        match mschap2_matches(response, self.user_name(), &hash) {
+            Some(success) => Ok(Proof::MsChap2(Box::new(success), response.identifier)),
+            None => wrong_password(),
+        }
+    }
+
+    fn user_name(&self) -> &[u8] {
+        self.request.user_name().unwrap_or_default()
+    }
+
+    /// The work that a wrong password costs, so that the time to a Reject does not tell which logins
+    /// exist.
+    fn compute_for_nobody(&self) {
+        let right = match self.credentials {
+            Credentials::Pap(password) => StoredPassword::read("Cleartext-Password", "nobody's")
+                .is_some_and(|stored| matches!(stored.compare(password.octets()), Comparison::Right)),
+            Credentials::Chap(chap) => credentials::chap_matches(chap, b"nobody's"),
+            Credentials::MsChap1(response) => mschap1_matches(response, &NtHash::new([0; 16])),
+            Credentials::MsChap2(response) => {
+                mschap2_matches(response, self.user_name(), &NtHash::new([0; 16])).is_some()
+            }
+            _ => false,
+        };
+        std::hint::black_box(right);
+    }
+
+    fn accept(
+        &self,
+        subscriber: &Subscriber,
+        grant: &Grant<'_>,
+        proof: &Proof,
+        entropy: &mut dyn Entropy,
+    ) -> Decided {
+        // RFC 5080 §2.1.1, RFC 2868 §5: secrets of the rows only to a request that is known to be the NAS's.
+        let mut attributes = grant.attributes(self.request.packet().signed());
+        push_proof(&mut attributes, proof);
+        let token = self.facts.settings.token_key.issue(subscriber.id, entropy);
+        attributes.push(CLASS, &token.to_class());
+        Decided {
+            reply: AccessReply::Accept(attributes),
+            reject: None,
+            rule: match (&grant.session_timeout, proof) {
+                (Some((_, rule)), _) => rule.clone(),
+                (None, _) => SmolStr::new_static("accepted"),
+            },
+            method: self.method,
+            subscriber: Some(subscriber.id),
+            token: Some(token),
+            places: grant.places,
+            interim_interval: grant.interim_interval,
+        }
+    }
+
+    /// An Access-Reject provisions nothing (RFC 2865 §2), and looks the same whatever the reason.
+    fn reject(&self, denial: Denial, entropy: &mut dyn Entropy) -> Decided {
+        let mut attributes = ReplyAttributes::new();
+        match self.credentials {
+            Credentials::MsChap1(response) => {
+                attributes.push_vendor(
+                    vendor::MICROSOFT,
+                    microsoft::CHAP_ERROR,
+                    &[&[response.identifier], &b"E=691 R=0"[..]].concat(),
+                );
+            }
+            Credentials::MsChap2(response) => {
+                // A new challenge, as RFC 2759 §6 has it; we do not allow a retry.
+                let mut challenge = [0; 16];
+                entropy.fill(&mut challenge);
+                let text = format!("E=691 R=0 C={} V=3", hex::encode_upper(challenge));
+                let value = [&[response.identifier], text.as_bytes()].concat();
+                attributes.push_vendor(vendor::MICROSOFT, microsoft::CHAP_ERROR, &value);
+            }
+            _ => {}
+        }
+        Decided {
+            reply: AccessReply::Reject(attributes),
+            reject: Some(denial.reason),
+            rule: denial.rule,
+            method: self.method,
+            subscriber: self.facts.subscriber.map(|subscriber| subscriber.id),
+            token: None,
+            places: None,
+            interim_interval: 0,
+        }
+    }
+}
+
+/// NT-Password if there is one, else the hash of the first cleartext, as in FreeRADIUS.
+fn nt_hash_of<'a>(policy: &Policy<'a>) -> Option<(NtHash, &'a StoredPassword)> {
+    let stored = policy.passwords.iter().find(|stored| stored.is_nt());
+    let stored = stored.or_else(|| policy.passwords.iter().find(|stored| stored.cleartext().is_some()))?;
+    Some((stored.nt_hash()?, stored))
+}
+
+fn unservable<T>(policy: &Policy<'_>, needs: &'static str) -> Result<T, Stop> {
+    let rule = match policy.passwords.first() {
+        Some(stored) => smol_str::format_smolstr!("{needs}; stored is {}", stored.form()),
+        None => SmolStr::new_static(needs),
+    };
+    Err(Denial { reason: RejectReason::MethodNotServable, rule }.into())
+}
+
+fn wrong_password<T>() -> Result<T, Stop> {
+    refuse(RejectReason::WrongPassword, "the password is wrong")
+}
+
+fn refuse<T>(reason: RejectReason, rule: &'static str) -> Result<T, Stop> {
+    Err(Denial { reason, rule: SmolStr::new_static(rule) }.into())
+}
+
+fn push_proof(attributes: &mut ReplyAttributes, proof: &Proof) {
+    match proof {
+        Proof::Plain => return,
+        Proof::MsChap1(keys) => {
+            attributes.push_hidden(&microsoft_hidden(microsoft::CHAP_MPPE_KEYS, Hiding::UserPassword, keys));
+        }
+        Proof::MsChap2(success, identifier) => {
+            attributes.push_vendor(vendor::MICROSOFT, microsoft::CHAP2_SUCCESS, &success.value(*identifier));
+            for (number, key) in
+                [(microsoft::MPPE_SEND_KEY, &success.send_key), (microsoft::MPPE_RECV_KEY, &success.recv_key)]
+            {
+                attributes.push_hidden(&microsoft_hidden(number, Hiding::TunnelPassword, key));
+            }
+        }
+    }
+    for (number, value) in [
+        (microsoft::MPPE_ENCRYPTION_POLICY, ENCRYPTION_ALLOWED),
+        (microsoft::MPPE_ENCRYPTION_TYPES, RC4_40_OR_128),
+    ] {
+        if !has_microsoft(attributes.attributes(), number) {
+            attributes.push_vendor(vendor::MICROSOFT, number, &value.to_be_bytes());
+        }
+    }
+}
+
+fn has_microsoft(attributes: Attributes<'_>, number: u8) -> bool {
+    attributes
+        .filter(|attribute| attribute.number == VENDOR_SPECIFIC)
+        .flat_map(|attribute| vendor_attributes(attribute.value))
+        .any(|attribute| attribute.vendor == vendor::MICROSOFT && attribute.number == number)
+}
+
+fn microsoft_hidden(number: u8, method: Hiding, value: &[u8]) -> Hidden {
+    Hidden {
+        vendor: Some(vendor::MICROSOFT),
+        number,
+        tag: None,
+        tlvs: SmallVec::new(),
+        method,
+        value: value.into(),
+    }
+}
+
+impl Drop for Proof {
+    fn drop(&mut self) {
+        if let Self::MsChap1(keys) = self {
+            keys.zeroize();
+        }
+    }
+}
+
+/// How the credentials are called in records and metrics.
+fn method(credentials: &Credentials<'_>) -> &'static str {
+    match credentials {
+        Credentials::Pap(_) => "PAP",
+        Credentials::Chap(_) => "CHAP",
+        Credentials::MsChap1(_) => "MS-CHAPv1",
+        Credentials::MsChap2(_) => "MS-CHAPv2",
+        Credentials::Eap => "EAP",
+        Credentials::None => "none",
+        Credentials::Conflicting => "conflicting",
+        Credentials::Invalid => "invalid",
+    }
+}
+
+/// Service-Type Authorize-Only (RFC 5176 §3.2).
+const AUTHORIZE_ONLY: u32 = 17;
+
+/// MS-MPPE-Encryption-Policy (RFC 2548 §2.4.4).
+const ENCRYPTION_ALLOWED: u32 = 1;
+
+/// MS-MPPE-Encryption-Types: 40 or 128 bits (RFC 2548 §2.4.5).
+const RC4_40_OR_128: u32 = 6;
+
+/// Seconds of Acct-Interim-Interval (RFC 2869 §5.16).
+const INTERIM_SECONDS_MIN: u32 = 60;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,828 @@
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::tz::TimeZone;
+
+use super::*;
+use crate::domain::{AttributeRow, GroupRows, SubscriberRows};
+use crate::engine::policy::Compiler;
+use crate::engine::token::TokenKey;
+use crate::entropy::SeededEntropy;
+use crate::radius::attribute::*;
+use crate::radius::dictionary::Dictionary;
+use crate::radius::hiding::hide_user_password;
+use crate::radius::{Packet, Request, Secret, seal_request, value};
+
+const AUTHENTICATOR: [u8; 16] = *b"0123456789abcdef";
+/// Wednesday 2026-11-25 15:09:00 UTC.
+const NOW: UnixTime = UnixTime(1_795_619_340);
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+
+fn secret() -> Secret {
+    Secret::new(b"testing123").unwrap()
+}
+
+fn settings() -> Settings {
+    Settings::new(TokenKey::new(&[9; 32]), TimeZone::UTC)
+}
+
+fn now() -> Now {
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    let instant = Instant::now();
+    Now { instant, unix: NOW }
+}
+
+/// `Name op value` lines as rows.
+fn rows(lines: &[&str]) -> Vec<AttributeRow> {
+    let row = |(id, line): (i64, &&str)| {
+        let mut words = line.splitn(3, ' ');
+        let mut word = || words.next().unwrap_or_default().into();
+        AttributeRow { id, attribute: word(), op: word(), value: word() }
+    };
+    (1..).zip(lines).map(row).collect()
+}
+
+/// Tables in which one subscriber may have groups.
+#[derive(Default)]
+struct Tables<'a> {
+    check: &'a [&'a str],
+    reply: &'a [&'a str],
+    groups: &'a [(&'a str, &'a [&'a str], &'a [&'a str])],
+    status: SubscriberStatus,
+    expires: Option<UnixTime>,
+}
+
+impl Tables<'_> {
+    fn compile(&self) -> Subscriber {
+        let compiler = Compiler { dictionary: Dictionary::embedded(), zone: TimeZone::UTC };
+        let groups: Vec<_> = self
+            .groups
+            .iter()
+            .map(|(name, check, reply)| {
+                Arc::new(compiler.group(&GroupRows {
+                    name: (*name).into(),
+                    check: rows(check),
+                    reply: rows(reply),
+                }))
+            })
+            .collect();
+        let rows = SubscriberRows {
+            id: SubscriberId(7),
+            login: "bob".into(),
+            status: self.status,
+            kind: "user".into(),
+            first_use: None,
+            expires: self.expires,
+            check: rows(self.check),
+            reply: rows(self.reply),
+            groups: self.groups.iter().map(|(name, ..)| (*name).into()).collect(),
+            usage: Vec::new(),
+        };
+        compiler.subscriber(&rows, &|name| groups.iter().find(|group| group.name == name).cloned())
+    }
+}
+
+fn subscriber(check: &[&str]) -> Subscriber {
+    Tables { check, ..Tables::default() }.compile()
+}
+
+/// An Access-Request under construction.
+struct Login {
+    attributes: ReplyAttributes,
+    signed: bool,
+}
+
+impl Login {
+    fn named(name: &[u8]) -> Self {
+        let mut attributes = ReplyAttributes::new();
+        attributes.push(USER_NAME, name);
+        Self { attributes, signed: true }
+    }
+
+    fn pap(password: &[u8]) -> Self {
+        let hidden = hide_user_password(password, &secret(), &AUTHENTICATOR).unwrap();
+        Self::named(b"bob").with(USER_PASSWORD, &hidden)
+    }
+
+    fn chap(password: &[u8]) -> Self {
+        let mut value = vec![5];
+        value.extend(credentials::chap_response(5, password, &AUTHENTICATOR));
+        Self::named(b"bob").with(CHAP_PASSWORD, &value)
+    }
+
+    fn mschap1(password: &str) -> Self {
+        let challenge = [3; 8];
+        let response = credentials::nt_challenge_response(&challenge, &credentials::nt_hash(password));
+        let value = [&[6, 1][..], &[0; 24], &response].concat();
+        Self::named(b"bob")
+            .vendor(microsoft::CHAP_CHALLENGE, &challenge)
+            .vendor(microsoft::CHAP_RESPONSE, &value)
+    }
+
+    fn mschap2(name: &[u8], bound_to: &[u8], password: &str) -> Self {
+        let (challenge, peer) = ([3; 16], [4; 16]);
+        let hash = credentials::nt_hash(password);
+        let response = credentials::mschap2_response(&challenge, &peer, bound_to, &hash);
+        let value = [&[6, 0][..], &peer, &[0; 8], &response].concat();
+        Self::named(name)
+            .vendor(microsoft::CHAP_CHALLENGE, &challenge)
+            .vendor(microsoft::CHAP2_RESPONSE, &value)
+    }
+
+    fn with(mut self, number: u8, value: &[u8]) -> Self {
+        self.attributes.push(number, value);
+        self
+    }
+
+    fn vendor(mut self, number: u8, value: &[u8]) -> Self {
+        self.attributes.push_vendor(vendor::MICROSOFT, number, value);
+        self
+    }
+
+    fn unsigned(mut self) -> Self {
+        self.signed = false;
+        self
+    }
+
+    fn ask(&self, subscriber: Option<&Subscriber>, occupancy: Occupancy, password: Option<bool>) -> Verdict {
+        let wire = self.attributes.attributes().rest();
+        let length = u16::try_from(20 + wire.len()).unwrap().to_be_bytes();
+        let mut packet = [&[1, 42][..], &length, &AUTHENTICATOR, wire].concat();
+        let secret = secret();
+        if self.signed {
+            seal_request(&mut packet, &secret).unwrap();
+        }
+        let verified = Packet::decode(&packet).unwrap().verify(&secret).unwrap();
+        let Request::Access(request) = verified.into_request(&secret).unwrap() else {
+            panic!("an Access-Request")
+        };
+        let settings = settings();
+        let facts = AccessFacts { subscriber, source: SOURCE, occupancy, password, settings: &settings };
+        access(&request, &facts, now(), &mut SeededEntropy::new(1))
+    }
+
+    /// The decision, slow hashes verified on the way.
+    fn decide(&self, subscriber: &Subscriber) -> Decided {
+        match self.ask(Some(subscriber), Occupancy::default(), None) {
+            Verdict::Decided(decided) => decided,
+            Verdict::SlowPassword(check) => {
+                match self.ask(Some(subscriber), Occupancy::default(), Some(check.verify())) {
+                    Verdict::Decided(decided) => decided,
+                    Verdict::SlowPassword(_) => panic!("asked twice"),
+                }
+            }
+        }
+    }
+
+    fn reason(&self, subscriber: &Subscriber) -> Option<RejectReason> {
+        self.decide(subscriber).reject
+    }
+}
+
+/// `Name = value` of an Accept's plain attributes, without those that every Accept has.
+fn sent(decided: &Decided) -> Vec<String> {
+    let dictionary = Dictionary::embedded();
+    value::values(decided.reply.attributes().attributes(), &dictionary)
+        .iter()
+        .filter(|value| value.vendor.is_some() || !matches!(value.numbers.as_slice(), [25 | 85]))
+        .map(|value| format!("{} = {}", value.name(&dictionary), value.print(&dictionary)))
+        .collect()
+}
+
+const HELLO: &str = "Cleartext-Password := hello";
+
+#[test]
+fn the_right_password_is_accepted_with_every_method() {
+    let bob = subscriber(&[HELLO]);
+    for (login, method) in [
+        (Login::pap(b"hello"), "PAP"),
+        (Login::chap(b"hello"), "CHAP"),
+        (Login::mschap1("hello"), "MS-CHAPv1"),
+        (Login::mschap2(b"bob", b"bob", "hello"), "MS-CHAPv2"),
+    ] {
+        let decided = login.decide(&bob);
+        assert_eq!((decided.reject, decided.method), (None, method));
+        let class = decided.reply.attributes().first(CLASS).expect("Class");
+        assert_eq!(ClassToken::from_class(class), decided.token);
+        assert!(settings().token_key.issued(decided.token.unwrap(), bob.id));
+    }
+}
+
+#[test]
+fn the_wrong_password_is_rejected_with_every_method() {
+    let bob = subscriber(&[HELLO]);
+    for login in [
+        Login::pap(b"Hello"),
+        Login::pap(b"hello\0x"),
+        Login::pap(b""),
+        Login::chap(b"Hello"),
+        Login::mschap1("Hello"),
+        Login::mschap2(b"bob", b"bob", "Hello"),
+        Login::mschap2(b"bob", b"alice", "hello"),
+    ] {
+        assert_eq!(login.reason(&bob), Some(RejectReason::WrongPassword));
+    }
+}
+
+#[test]
+fn each_method_is_served_from_the_forms_that_can_serve_it() {
+    let pap = Login::pap(b"hello");
+    let chap = Login::chap(b"hello");
+    let mschap1 = Login::mschap1("hello");
+    let mschap2 = Login::mschap2(b"bob", b"bob", "hello");
+    let no = Some(RejectReason::MethodNotServable);
+    for (row, for_chap, for_mschap) in [
+        (HELLO, None, None),
+        ("Password-With-Header := {clear}hello", None, None),
+        ("NT-Password := 066ddfd4ef0e9cd7c256fe77191ef43c", no, None),
+        ("MD5-Password := 5d41402abc4b2a76b9719d911017c592", no, no),
+        ("SMD5-Password := ut31JpcwYwNie5eych6WSnNhbHQ=", no, no),
+        ("SHA-Password := aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d", no, no),
+        ("SSHA-Password := FPvT+WAOz8Kj1D5MB6mKh1x5EKJzYWx0", no, no),
+        ("SHA2-Password := LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=", no, no),
+        ("SSHA2-256-Password := h9q6P+Jjs0wzWg7jso/+xNFZqtZUJQLq9VHce5EowmdzYWx0", no, no),
+        ("Crypt-Password := abl0JrMf6tlhw", no, no),
+        ("Crypt-Password := $1$abcdefgh$rwnEbRiN0agqVgZBovWNQ/", no, no),
+        ("Crypt-Password := $2b$04$abcdefghijklmnopqrstuuwHJMEGjfAzmL1lWmUmlphguIbWfjYey", no, no),
+    ] {
+        let bob = subscriber(&[row]);
+        assert_eq!(pap.reason(&bob), None, "PAP, {row}");
+        assert_eq!(chap.reason(&bob), for_chap, "CHAP, {row}");
+        assert_eq!(mschap1.reason(&bob), for_mschap, "MS-CHAPv1, {row}");
+        assert_eq!(mschap2.reason(&bob), for_mschap, "MS-CHAPv2, {row}");
+        assert_eq!(Login::pap(b"hellp").reason(&bob), Some(RejectReason::WrongPassword), "{row}");
+    }
+    let bob = subscriber(&["Crypt-Password := $y$j9T$abcdefgh$epWtSs4Gu0OBWJFQE2cTWrKuGouFdvT/8K.cw.oANm/"]);
+    let decided = pap.decide(&bob);
+    assert_eq!((decided.reject, decided.rule.as_str()), (no, "yescrypt is not supported"));
+    assert_eq!(chap.decide(&bob).rule, "CHAP needs a cleartext password; stored is unservable");
+}
+
+#[test]
+fn a_slow_hash_is_verified_elsewhere_and_its_verdict_counts() {
+    let bob = subscriber(&["Crypt-Password := abl0JrMf6tlhw"]);
+    let login = Login::pap(b"hello");
+    let Verdict::SlowPassword(check) = login.ask(Some(&bob), Occupancy::default(), None) else {
+        panic!("slow")
+    };
+    assert!(check.verify());
+    for (verdict, reason) in [(true, None), (false, Some(RejectReason::WrongPassword))] {
+        let Verdict::Decided(decided) = login.ask(Some(&bob), Occupancy::default(), Some(verdict)) else {
+            panic!("decided")
+        };
+        assert_eq!(decided.reject, reason);
+    }
+    // The verdict on another request's slow hash says nothing about a password that is compared at once.
+    let bob = subscriber(&[HELLO]);
+    let Verdict::Decided(decided) = Login::pap(b"wrong").ask(Some(&bob), Occupancy::default(), Some(true))
+    else {
+        panic!("decided")
+    };
+    assert_eq!(decided.reject, Some(RejectReason::WrongPassword));
+}
+
+#[test]
+fn an_unknown_login_and_a_wrong_password_look_the_same() {
+    let bob = subscriber(&[HELLO]);
+    for login in [
+        Login::pap(b"wrong"),
+        Login::chap(b"wrong"),
+        Login::mschap1("wrong"),
+        Login::mschap2(b"bob", b"bob", "wrong"),
+    ] {
+        let Verdict::Decided(unknown) = login.ask(None, Occupancy::default(), None) else {
+            panic!("decided")
+        };
+        assert_eq!((unknown.reject, unknown.subscriber), (Some(RejectReason::UnknownLogin), None));
+        let wrong = login.decide(&bob);
+        assert_eq!((wrong.reject, wrong.subscriber), (Some(RejectReason::WrongPassword), Some(bob.id)));
+        assert_eq!(unknown.reply, wrong.reply);
+    }
+}
+
+#[test]
+fn a_request_without_one_kind_of_credentials_is_not_served() {
+    let bob = subscriber(&[HELLO]);
+    let hidden = hide_user_password(b"hello", &secret(), &AUTHENTICATOR).unwrap();
+    for login in [
+        Login::named(b"bob"),
+        Login::chap(b"hello").with(USER_PASSWORD, &hidden),
+        Login::named(b"bob").with(CHAP_PASSWORD, &[1; 16]),
+        Login::named(b"bob").with(EAP_MESSAGE, &[2, 1, 0, 5, 1]),
+        Login::named(b"bob").with(USER_PASSWORD, &hidden[..15]),
+        Login::pap(b"hello").with(SERVICE_TYPE, &AUTHORIZE_ONLY.to_be_bytes()),
+    ] {
+        assert_eq!(login.reason(&bob), Some(RejectReason::MethodNotServable));
+    }
+}
+
+#[test]
+fn a_subscriber_without_a_stored_password_never_matches() {
+    for check in [&[][..], &["Cleartext-Password := "], &["Simultaneous-Use := 3"]] {
+        let bob = subscriber(check);
+        for login in
+            [Login::pap(b"hello"), Login::pap(b""), Login::chap(b""), Login::mschap2(b"bob", b"bob", "")]
+        {
+            assert_eq!(login.reason(&bob), Some(RejectReason::MethodNotServable), "{check:?}");
+        }
+    }
+}
+
+#[test]
+fn auth_type_accept_asks_no_password_and_reject_lets_nobody_in() {
+    let bob = subscriber(&["Auth-Type := Accept"]);
+    let check = Login::named(b"bob").with(SERVICE_TYPE, &10_u32.to_be_bytes());
+    for login in [Login::named(b"bob"), Login::pap(b"anything"), check] {
+        assert_eq!(login.reason(&bob), None);
+    }
+    let eap = Login::named(b"bob").with(EAP_MESSAGE, &[2, 1, 0, 5, 1]);
+    assert_eq!(eap.reason(&bob), Some(RejectReason::MethodNotServable));
+    let bob = subscriber(&[HELLO, "Auth-Type := Reject"]);
+    let decided = Login::pap(b"hello").decide(&bob);
+    assert_eq!(decided.reject, Some(RejectReason::UserLocked));
+    assert_eq!(decided.rule, "radcheck Auth-Type := Reject");
+}
+
+#[test]
+fn auth_type_of_one_method_refuses_the_others() {
+    let no = Some(RejectReason::MethodNotServable);
+    for (name, reasons) in [
+        ("PAP", [None, no, no]),
+        ("CHAP", [no, None, no]),
+        ("MS-CHAP", [no, no, None]),
+        ("LDAP", [no, no, no]),
+    ] {
+        let bob = subscriber(&[HELLO, &format!("Auth-Type := {name}")]);
+        let logins = [Login::pap(b"hello"), Login::chap(b"hello"), Login::mschap2(b"bob", b"bob", "hello")];
+        assert_eq!(logins.map(|login| login.reason(&bob)), reasons, "{name}");
+    }
+}
+
+#[test]
+fn a_status_other_than_active_locks() {
+    for (status, word) in SubscriberStatus::ALL {
+        let bob = Tables { check: &[HELLO], status, ..Tables::default() }.compile();
+        let reason = (status != SubscriberStatus::Active).then_some(RejectReason::UserLocked);
+        let decided = Login::pap(b"hello").decide(&bob);
+        assert_eq!(decided.reject, reason, "{word}");
+        if reason.is_some() {
+            assert_eq!(decided.rule, format!("tk_subscriber.status {word}"));
+        }
+    }
+}
+
+#[test]
+fn an_expired_subscriber_is_refused_and_another_gets_what_is_left() {
+    let login = Login::pap(b"hello");
+    let expired = Some(RejectReason::AbsExpDateReached);
+    for (line, reason, left) in [
+        ("Expiration := Nov 25 2026", expired, None),
+        ("Expiration := Nov 26 2026", None, Some(31_860)),
+        ("Expiration := 25 Nov 2026 15:10", None, Some(60)),
+        ("Expiration := Nov 25 2026 15:09:00", expired, None),
+        ("Expiration := Nov 25 2026 15:09:01", None, Some(1)),
+        ("Expiration := 2026-11-26", None, Some(31_860)),
+        ("Expiration := 1795619400", None, Some(60)),
+        ("Expiration == Nov 24 2026", expired, None),
+        ("Expiration == Nov 26 2026", None, Some(31_860)),
+        ("Expiration := banana", Some(RejectReason::ConditionFailed), None),
+    ] {
+        let bob = subscriber(&[HELLO, line]);
+        let decided = login.decide(&bob);
+        let timeout =
+            decided.reply.attributes().first(SESSION_TIMEOUT).map(|value| value.try_into().unwrap());
+        assert_eq!(decided.reject, reason, "{line}");
+        assert_eq!(timeout.map(u32::from_be_bytes), left, "{line}");
+    }
+    let bob = Tables { check: &[HELLO], expires: Some(NOW), ..Tables::default() }.compile();
+    assert_eq!(login.reason(&bob), expired);
+    let bob = Tables { check: &[HELLO], expires: Some(NOW.plus(5)), ..Tables::default() }.compile();
+    assert_eq!(sent(&login.decide(&bob)), ["Session-Timeout = 5"]);
+}
+
+#[test]
+fn login_time_is_a_window_and_caps_the_session() {
+    let login = Login::pap(b"hello");
+    let bob = subscriber(&[HELLO, "Login-Time := Wk1400-1559,Sa"]);
+    assert_eq!(sent(&login.decide(&bob)), ["Session-Timeout = 3060"]);
+    let bob = subscriber(&[HELLO, "Login-Time := Wk1600-1700"]);
+    let decided = login.decide(&bob);
+    assert_eq!(decided.reject, Some(RejectReason::LoginTimeDenied));
+    assert_eq!(decided.rule, "radcheck Login-Time := Wk1600-1700");
+    let bob = subscriber(&[HELLO, "Login-Time := Al"]);
+    assert_eq!(sent(&login.decide(&bob)), [""; 0]);
+    let bob = subscriber(&[HELLO, "Current-Time == Sa"]);
+    assert_eq!(login.reason(&bob), Some(RejectReason::LoginTimeDenied));
+}
+
+#[test]
+fn session_timeout_is_the_least_of_all_and_never_zero() {
+    let login = Login::pap(b"hello");
+    for (reply, seconds) in [("Session-Timeout := 100", "100"), ("Session-Timeout := 1000000", "31860")] {
+        let check = &[HELLO, "Expiration := Nov 26 2026", "Login-Time := We,Th"];
+        let bob = Tables { check, reply: &[reply], ..Tables::default() }.compile();
+        assert_eq!(sent(&login.decide(&bob)), [format!("Session-Timeout = {seconds}")]);
+    }
+    let bob = Tables { check: &[HELLO], reply: &["Session-Timeout := 0"], ..Tables::default() }.compile();
+    assert_eq!(sent(&login.decide(&bob)), [""; 0]);
+}
+
+#[test]
+fn a_limit_of_n_admits_n() {
+    let login = Login::pap(b"hello");
+    let ask = |limit: u32, taken: u32, own_place: bool| {
+        let bob = subscriber(&[HELLO, &format!("Simultaneous-Use := {limit}")]);
+        match login.ask(Some(&bob), Occupancy { taken, own_place }, None) {
+            Verdict::Decided(decided) => decided,
+            Verdict::SlowPassword(_) => panic!("not slow"),
+        }
+    };
+    assert_eq!(ask(2, 0, false).reject, None);
+    assert_eq!(ask(2, 1, false).places, Some(2));
+    assert_eq!(ask(2, 2, false).reject, Some(RejectReason::MaxConcurrent));
+    assert_eq!(ask(2, 2, false).rule, "radcheck Simultaneous-Use := 2");
+    // Its own place, also where others have taken more than there are.
+    assert_eq!(ask(2, 5, true).reject, None);
+    for own_place in [false, true] {
+        assert_eq!(ask(0, 0, own_place).reject, Some(RejectReason::MaxConcurrent));
+    }
+    let bob = subscriber(&[HELLO, "Simultaneous-Use := many"]);
+    assert_eq!(login.reason(&bob), Some(RejectReason::ConditionFailed));
+}
+
+#[test]
+fn a_check_row_that_fails_gives_its_own_reason() {
+    use RejectReason::{CallerIdDenied, ConditionFailed, IpDenied, MacDenied, NasDenied};
+    let login = Login::pap(b"hello")
+        .with(CALLING_STATION_ID, b"AA-BB-CC-00-11-22")
+        .with(NAS_IP_ADDRESS, &[10, 1, 2, 3])
+        .with(NAS_IDENTIFIER, b"pop1")
+        .with(NAS_PORT, &10_u32.to_be_bytes())
+        .with(FRAMED_IP_ADDRESS, &[10, 9, 9, 9]);
+    for (line, reason) in [
+        ("Calling-Station-Id == aa:bb:cc:00:11:22", None),
+        ("Calling-Station-Id == aabb.cc00.1122", None),
+        ("Calling-Station-Id == aa:bb:cc:00:11:23", Some(MacDenied)),
+        ("Calling-Station-Id != aa:bb:cc:00:11:22", Some(MacDenied)),
+        ("Calling-Station-Id == 4989123", Some(CallerIdDenied)),
+        ("NAS-IP-Address == 10.1.2.3", None),
+        ("NAS-IP-Address == 10.1.2.4", Some(NasDenied)),
+        ("NAS-Identifier == pop1", None),
+        ("NAS-Identifier == POP1", Some(NasDenied)),
+        ("Packet-Src-IP-Address == 10.0.0.1", None),
+        ("Packet-Src-IP-Address == 10.0.0.2", Some(NasDenied)),
+        ("Framed-IP-Address == 10.9.9.8", Some(IpDenied)),
+        ("NAS-Port == 11", Some(ConditionFailed)),
+        ("NAS-IP-Address == 10.0.0.300", Some(ConditionFailed)),
+        ("Nonsense == 1", Some(ConditionFailed)),
+        ("NAS-Port <> 1", Some(ConditionFailed)),
+        ("Simultaneous-Use == 1", Some(ConditionFailed)),
+    ] {
+        let bob = subscriber(&[HELLO, line]);
+        let decided = login.decide(&bob);
+        assert_eq!(decided.reject, reason, "{line}");
+        if reason.is_some() {
+            assert_eq!(decided.rule, format!("radcheck {line}"));
+        }
+        // The password comes first.
+        assert_eq!(Login::pap(b"wrong").reason(&bob), Some(RejectReason::WrongPassword), "{line}");
+    }
+}
+
+/// Each line is what FreeRADIUS 3.2.1 answered for the row and the request.
+#[test]
+fn operators_compare_as_in_freeradius() {
+    let login = Login::pap(b"hello")
+        .with(NAS_IDENTIFIER, b"abc")
+        .with(NAS_PORT, &10_u32.to_be_bytes())
+        .with(NAS_IP_ADDRESS, &[10, 1, 2, 3])
+        .with(SERVICE_TYPE, &2_u32.to_be_bytes())
+        .with(REPLY_MESSAGE, b"one")
+        .with(REPLY_MESSAGE, b"two");
+    for (line, matches) in [
+        ("NAS-Identifier = abc", true),
+        ("NAS-Identifier = x", false),
+        ("NAS-Identifier == abc", true),
+        ("NAS-Identifier == ABC", false),
+        ("NAS-Identifier != abc", false),
+        ("NAS-Identifier != x", true),
+        ("NAS-Port-Id != x", false),
+        ("NAS-Identifier > abb", true),
+        ("NAS-Identifier < abb", false),
+        ("NAS-Identifier >= abc", true),
+        ("NAS-Identifier <= abc", true),
+        ("NAS-Identifier < abcd", true),
+        ("NAS-Identifier =~ ^a.c$", true),
+        ("NAS-Identifier =~ ^A", false),
+        ("NAS-Identifier !~ ^x", true),
+        ("NAS-Identifier !~ ^a", false),
+        ("NAS-Port-Id !~ x", false),
+        ("NAS-Port-Id =~ x", false),
+        ("NAS-Identifier =* zzz", true),
+        ("NAS-Port-Id =* zzz", false),
+        ("NAS-Identifier !* zzz", false),
+        ("NAS-Port-Id !* zzz", true),
+        ("NAS-Identifier =~ (", false),
+        ("NAS-Port == 10", true),
+        ("NAS-Port > 9", true),
+        ("NAS-Port < 9", false),
+        ("NAS-Port > 11", false),
+        ("NAS-Port != 10", false),
+        ("NAS-Port =~ ^1", false),
+        ("NAS-Port == abc", false),
+        ("NAS-Port <= 50", true),
+        ("NAS-IP-Address > 10.1.2.2", true),
+        ("NAS-IP-Address < 10.1.2.2", false),
+        ("Service-Type == Framed-User", true),
+        ("Service-Type == 2", true),
+        ("Service-Type == framed-user", true),
+        ("Service-Type == Nonsense", false),
+        ("Service-Type > Login-User", true),
+        ("Reply-Message == one", true),
+        ("Reply-Message == two", true),
+        ("Reply-Message != one", true),
+        ("Reply-Message =~ ^tw", true),
+        ("Reply-Message !~ ^tw", true),
+        ("User-Name == bob", true),
+        ("User-Name != bob", false),
+        ("Simultaneous-Use = 1", false),
+        ("Simultaneous-Use == 1", false),
+        ("Simultaneous-Use <= 5", false),
+        ("Simultaneous-Use !* 1", true),
+        ("Auth-Type == Reject", true),
+        ("Auth-Type = Reject", false),
+        ("Auth-Type += Reject", false),
+        ("Current-Time == We", true),
+        ("Current-Time == Th", false),
+        ("Current-Time != Th", true),
+        ("Current-Time != We", false),
+        ("Expiration = Jan 01 2050", true),
+        ("Expiration != Jan 01 2050", false),
+        ("Expiration >= Jan 01 2050", true),
+        ("Expiration <= Jan 01 2050", true),
+        ("Expiration >= Jan 01 2020", false),
+        ("Expiration < Jan 01 2020", false),
+        ("SQL-Group == g", true),
+        ("SQL-Group != g", false),
+        ("SQL-Group == h", false),
+        ("Login-Time == We", false),
+    ] {
+        let bob = Tables { check: &[HELLO, line], groups: &[("g", &[], &[])], ..Tables::default() }.compile();
+        assert_eq!(login.reason(&bob).is_none(), matches, "{line}");
+    }
+}
+
+#[test]
+fn a_vendors_attribute_is_compared_too() {
+    let bob = subscriber(&[HELLO, "MS-RAS-Version == MSRASV5.20"]);
+    assert_eq!(Login::pap(b"hello").vendor(18, b"MSRASV5.20").reason(&bob), None);
+    assert_eq!(Login::pap(b"hello").vendor(18, b"other").reason(&bob), Some(RejectReason::ConditionFailed));
+    assert_eq!(Login::pap(b"hello").reason(&bob), Some(RejectReason::ConditionFailed));
+}
+
+/// As FreeRADIUS 3.2.1 did it with the same rows.
+#[test]
+fn groups_are_read_up_to_the_first_that_does_not_fall_through() {
+    let login = Login::pap(b"hello");
+    let one = |name, op| format!("Reply-Message {op} {name}");
+    let (m1, m2, m3, user) = (one("1", "+="), one("2", "+="), one("3", "+="), one("u", "+="));
+    let (m1, m2, m3, user) = (m1.as_str(), m2.as_str(), m3.as_str(), user.as_str());
+    let (yes, no) = ("Fall-Through = Yes", "Fall-Through = No");
+    let mismatch: &[&str] = &["NAS-Identifier == x"];
+    let replies = |reply: &[&str], groups: &[(&str, &[&str], &[&str])]| {
+        let bob = Tables { check: &[HELLO], reply, groups, ..Tables::default() }.compile();
+        sent(&login.decide(&bob)).iter().map(|line| line.replace("Reply-Message = ", "")).collect::<String>()
+    };
+    let three = [("a", &[][..], &[m1][..]), ("b", &[], &[m2]), ("c", &[], &[m3])];
+    assert_eq!(replies(&[], &three), "1");
+    assert_eq!(replies(&[user, yes], &three), "u1");
+    assert_eq!(replies(&[user, no], &three), "u");
+    assert_eq!(replies(&[], &[("a", &[], &[m1, yes]), three[1], three[2]]), "12");
+    assert_eq!(replies(&[], &[("a", &[], &[]), three[1], three[2]]), "");
+    assert_eq!(replies(&[], &[("a", mismatch, &[m1]), three[1], three[2]]), "2");
+    assert_eq!(replies(&[], &[("a", &[], &[m1, yes]), ("b", &[], &[]), three[2]]), "1");
+    assert_eq!(replies(&[], &[("a", &[], &[m1, yes]), ("b", mismatch, &[m2, no]), three[2]]), "13");
+    assert_eq!(replies(&[], &[("a", &["Simultaneous-Use := 3"], &[]), three[1]]), "");
+}
+
+#[test]
+fn a_subscriber_whose_rows_do_not_match_may_stand_by_its_group() {
+    let group: (&str, &[&str], &[&str]) = ("g", &[HELLO], &["Reply-Message = group"]);
+    let tables = Tables {
+        check: &["Cleartext-Password := other", "NAS-Identifier == x"],
+        reply: &["Reply-Message = user"],
+        groups: &[group],
+        ..Tables::default()
+    };
+    assert_eq!(sent(&Login::pap(b"hello").decide(&tables.compile())), ["Reply-Message = group"]);
+    // Reply rows without check rows are not looked at.
+    let tables = Tables { reply: &["Reply-Message = user"], groups: &[group], ..Tables::default() };
+    let bob = tables.compile();
+    assert_eq!(sent(&Login::pap(b"hello").decide(&bob)), ["Reply-Message = group"]);
+    assert_eq!(bob.warnings().len(), 1);
+}
+
+#[test]
+fn attributes_that_may_appear_once_are_sent_once_the_last_value() {
+    let reply = &[
+        "Session-Timeout += 5",
+        "Idle-Timeout = 1",
+        "Idle-Timeout += 2",
+        "Filter-Id += a",
+        "Filter-Id += b",
+    ];
+    let group: (&str, &[&str], &[&str]) =
+        ("g", &[], &["Session-Timeout += 9", "Idle-Timeout += 3", "Class = 0x00ff"]);
+    let bob = Tables { check: &[HELLO], reply, groups: &[group], ..Tables::default() }.compile();
+    let decided = Login::pap(b"hello").decide(&bob);
+    assert_eq!(sent(&decided), ["Filter-Id = a", "Filter-Id = b", "Idle-Timeout = 3", "Session-Timeout = 9"]);
+    let classes: Vec<_> =
+        decided.reply.attributes().attributes().filter(|attribute| attribute.number == CLASS).collect();
+    assert_eq!(classes.len(), 2);
+    assert_eq!(classes[0].value, [0, 0xff]);
+}
+
+#[test]
+fn the_interim_interval_is_at_least_a_minute_and_ten_by_default() {
+    let login = Login::pap(b"hello");
+    for (row, seconds) in
+        [("Acct-Interim-Interval := 30", 60), ("Acct-Interim-Interval := 300", 300), ("Filter-Id = x", 600)]
+    {
+        let decided = login.decide(&Tables { check: &[HELLO], reply: &[row], ..Tables::default() }.compile());
+        let sent = decided.reply.attributes().first(ACCT_INTERIM_INTERVAL).unwrap();
+        assert_eq!(
+            (u32::from_be_bytes(sent.try_into().unwrap()), decided.interim_interval),
+            (seconds, seconds)
+        );
+    }
+}
+
+#[test]
+fn mschap2_earns_its_success_and_keys() {
+    let bob = subscriber(&[HELLO]);
+    let decided = Login::mschap2(b"bob", b"bob", "hello").decide(&bob);
+    let attributes = decided.reply.attributes();
+    let success: Vec<u8> = attributes
+        .attributes()
+        .filter(|attribute| attribute.number == VENDOR_SPECIFIC)
+        .flat_map(|attribute| vendor_attributes(attribute.value))
+        .find(|attribute| attribute.number == microsoft::CHAP2_SUCCESS)
+        .unwrap()
+        .value
+        .to_vec();
+    assert_eq!((success[0], &success[1..3], success.len()), (6, &b"S="[..], 43));
+    assert!(success[3..].iter().all(|octet| octet.is_ascii_digit() || (b'A'..=b'F').contains(octet)));
+    let hidden: Vec<_> =
+        attributes.hidden().iter().map(|hidden| (hidden.number, hidden.value.len())).collect();
+    assert_eq!(hidden, [(microsoft::MPPE_SEND_KEY, 16), (microsoft::MPPE_RECV_KEY, 16)]);
+    assert!(has_microsoft(attributes.attributes(), microsoft::MPPE_ENCRYPTION_POLICY));
+    assert!(has_microsoft(attributes.attributes(), microsoft::MPPE_ENCRYPTION_TYPES));
+    // A row's own policy is not doubled.
+    let reply = &["MS-MPPE-Encryption-Policy := Encryption-Required"];
+    let bob = Tables { check: &[HELLO], reply, ..Tables::default() }.compile();
+    let decided = Login::mschap1("hello").decide(&bob);
+    let policies = sent(&decided).iter().filter(|line| line.starts_with("MS-MPPE-Encryption-Policy")).count();
+    assert_eq!(policies, 1);
+    assert_eq!(decided.reply.attributes().hidden()[0].value.len(), 32);
+}
+
+#[test]
+fn a_failed_mschap2_says_error_691() {
+    let bob = subscriber(&[HELLO]);
+    let decided = Login::mschap2(b"bob", b"bob", "wrong").decide(&bob);
+    let attribute = decided.reply.attributes().attributes().next().unwrap();
+    let error = vendor_attributes(attribute.value).next().unwrap();
+    assert_eq!((error.number, error.value[0]), (microsoft::CHAP_ERROR, 6));
+    let text = std::str::from_utf8(&error.value[1..]).unwrap();
+    let challenge = text.strip_prefix("E=691 R=0 C=").and_then(|rest| rest.strip_suffix(" V=3")).unwrap();
+    assert_eq!(challenge.len(), 32);
+    assert!(decided.reply.attributes().hidden().is_empty());
+}
+
+#[test]
+fn an_mschap2_response_is_bound_to_the_name_behind_the_domain() {
+    let bob = subscriber(&[HELLO]);
+    assert_eq!(Login::mschap2(b"CORP\\bob", b"bob", "hello").reason(&bob), None);
+    let bound = Login::mschap2(b"CORP\\bob", b"alice", "hello").reason(&bob);
+    assert_eq!(bound, Some(RejectReason::WrongPassword));
+}
+
+#[test]
+fn a_reject_provisions_nothing() {
+    let check = &[HELLO, "Expiration := Jan 01 2020"];
+    let reply = &["Framed-IP-Address := 10.0.0.9", "Reply-Message := sorry", "Session-Timeout := 5"];
+    let bob = Tables { check, reply, ..Tables::default() }.compile();
+    let decided = Login::pap(b"hello").decide(&bob);
+    assert!(decided.reply.attributes().is_empty());
+    assert_eq!((decided.token, decided.places), (None, None));
+}
+
+#[test]
+fn secrets_of_rows_go_to_signed_requests_alone() {
+    let reply = &["Tunnel-Password:1 := canary", "Tunnel-Type:1 := L2TP"];
+    let bob = Tables { check: &[HELLO], reply, ..Tables::default() }.compile();
+    for (login, count) in [(Login::pap(b"hello"), 1), (Login::pap(b"hello").unsigned(), 0)] {
+        let decided = login.decide(&bob);
+        assert_eq!(decided.reply.attributes().hidden().len(), count);
+        assert_eq!(sent(&decided), ["Tunnel-Type:1 = L2TP"]);
+    }
+}
+
+#[test]
+fn rows_without_effect_are_warned_about_and_secrets_do_not_show() {
+    let check = &[
+        "Cleartext-Password == canary1",
+        "User-Password := canary2",
+        "NT-Password := canary3",
+        "Max-Daily-Session := 3600",
+        "CS-Total-MB-Daily := 1",
+        "No-Such-Attribute := 1",
+        "Pool-Name := x",
+        "NAS-Port == banana",
+        "Auth-Type == Reject",
+        "Login-Time := Sometimes",
+    ];
+    let reply = &[
+        "Session-Timeout := banana",
+        "No-Such-Attribute := canary4",
+        "Reply-Message =~ x",
+        "Reply-Message := `%{User-Name}`",
+        "User-Password := canary5",
+        "Fall-Through = Perhaps",
+    ];
+    let bob = Tables { check, reply, ..Tables::default() }.compile();
+    let text = format!("{bob:?}{:?}", bob.warnings());
+    assert!(!text.contains("canary"), "{text}");
+    let warned: Vec<&str> = bob.warnings().iter().map(|warning| warning.rule.as_str()).collect();
+    for line in check
+        .iter()
+        .map(|line| format!("radcheck {line}"))
+        .chain(reply.iter().map(|line| format!("radreply {line}")))
+    {
+        let words: Vec<&str> = line.splitn(3, ' ').take(2).collect();
+        assert!(
+            warned.iter().any(|rule| rule.starts_with(&words.join(" "))),
+            "no warning for {line}: {warned:?}"
+        );
+    }
+    let quota = bob.warnings().iter().find(|warning| warning.rule.contains("Max-Daily-Session")).unwrap();
+    assert_eq!(quota.why, "not enforced yet");
+}
+
+#[test]
+fn members_without_rows_of_their_own_share_what_their_group_gives() {
+    let compiler = Compiler { dictionary: Dictionary::embedded(), zone: TimeZone::UTC };
+    let group = Arc::new(compiler.group(&GroupRows {
+        name: "gold".into(),
+        check: rows(&["Simultaneous-Use := 3"]),
+        reply: rows(&["Session-Timeout := 60", "Filter-Id := gold"]),
+    }));
+    let subscriber = |check: &[&str]| {
+        let rows = SubscriberRows {
+            id: SubscriberId(1),
+            login: "bob".into(),
+            status: SubscriberStatus::Active,
+            kind: "user".into(),
+            first_use: None,
+            expires: None,
+            check: rows(check),
+            reply: Vec::new(),
+            groups: vec!["gold".into()],
+            usage: Vec::new(),
+        };
+        compiler.subscriber(&rows, &|_| Some(Arc::clone(&group)))
+    };
+    let (one, two) = (subscriber(&[HELLO]), subscriber(&["Cleartext-Password := other"]));
+    let place = |subscriber: &Subscriber| {
+        let policy = subscriber.policy(Attempt { attributes: &[], source: SOURCE }, &settings(), now());
+        match policy.reply {
+            std::borrow::Cow::Borrowed(reply) => std::ptr::from_ref(reply).addr(),
+            std::borrow::Cow::Owned(_) => panic!("static"),
+        }
+    };
+    assert_eq!(place(&one), place(&two));
+}
+
+#[test]
+fn the_record_of_an_attempt_says_who_where_and_why() {
+    let bob = subscriber(&[HELLO, "Simultaneous-Use := 3"]);
+    let login = Login::pap(b"hello").with(CALLING_STATION_ID, b"AA-BB").with(CALLED_STATION_ID, b"hotspot");
+    let wire = login.attributes.attributes().rest();
+    let length = u16::try_from(20 + wire.len()).unwrap().to_be_bytes();
+    let packet = [&[1, 42][..], &length, &AUTHENTICATOR, wire].concat();
+    let secret = secret();
+    let verified = Packet::decode(&packet).unwrap().verify(&secret).unwrap();
+    let Request::Access(request) = verified.into_request(&secret).unwrap() else {
+        panic!("an Access-Request")
+    };
+    let decided = login.decide(&bob);
+    let record = decided.post_auth(&request, SOURCE, NOW);
+    assert_eq!(
+        (record.user_name.as_str(), record.subscriber, record.reject),
+        ("bob", Some(SubscriberId(7)), None)
+    );
+    assert_eq!((record.method, record.nas, record.at), ("PAP", SOURCE, NOW));
+    assert_eq!((record.calling_station_id.as_str(), record.called_station_id.as_str()), ("AA-BB", "hotspot"));
+    assert!(record.class.starts_with("ai:"));
+}

@@ -1,0 +1,444 @@
+//! Attribute rows as a compiled policy, and what it gives for one request.
+//!
+//! Rows are read once, when a subscriber or group is loaded: values are encoded for the wire, limits
+//! become types, comparisons become [`Condition`]s, and what means nothing becomes a [`Warning`]. How
+//! the lists are merged is FreeRADIUS 3.2's way to the letter ([`merge`]): `radcheck` must match, then
+//! `radreply` counts, then groups by priority, each with its own match, up to the first without
+//! `Fall-Through = Yes`. A subscriber without conditions is merged at compile time: its login copies one
+//! buffer. [`Subscriber::policy`] is the one place that says what a request gets; `access` and `explain`
+//! both go through it.
+
+mod condition;
+mod items;
+mod merge;
+mod operator;
+mod window;
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use jiff::tz::TimeZone;
+use smallvec::SmallVec;
+use smol_str::{SmolStr, format_smolstr};
+
+use self::condition::{Circumstances, Condition};
+use self::items::{Check, Control, FallThrough, Reader, Rows};
+use self::merge::{Item, Merged, merge};
+use super::Settings;
+use super::password::StoredPassword;
+use crate::domain::{GroupRows, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus};
+use crate::radius::attribute::{ACCT_INTERIM_INTERVAL, Attributes, SESSION_TIMEOUT};
+use crate::radius::dictionary::Dictionary;
+use crate::radius::value::Encoded;
+use crate::radius::{Hidden, ReplyAttributes};
+use crate::time::{Now, UnixTime};
+
+pub use condition::Attempt;
+pub use items::{AuthType, Warning};
+pub use operator::Operator;
+pub use window::{Open, Window};
+
+/// What compiling needs to know besides the rows.
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    /// Names, types and encodings.
+    pub dictionary: Arc<Dictionary>,
+    /// The zone of dates that do not name one.
+    pub zone: TimeZone,
+}
+
+/// A compiled subscriber.
+#[derive(Debug)]
+pub struct Subscriber {
+    /// The one number.
+    pub id: SubscriberId,
+    /// The login exactly as the tables spell it.
+    pub login: SmolStr,
+    /// `user`, `mac`, `pin` …
+    pub kind: SmolStr,
+    /// Administrative status.
+    pub status: SubscriberStatus,
+    /// First successful login ever.
+    pub first_use: Option<UnixTime>,
+    /// Expiry set in `tk_subscriber`.
+    pub expires: Option<UnixTime>,
+    groups: Box<[Arc<CompiledGroup>]>,
+    plan: Plan,
+    warnings: Box<[Warning]>,
+}
+
+/// A compiled group, shared by its members.
+#[derive(Debug, Default)]
+pub struct CompiledGroup {
+    /// `groupname`.
+    pub name: SmolStr,
+    rows: Rows,
+    warnings: Box<[Warning]>,
+    /// What a member without rows of its own gets, if that does not depend on the request.
+    alone: Option<(Arc<Limits>, Arc<ReplyPlan>)>,
+}
+
+#[derive(Debug)]
+enum Plan {
+    /// Every request gets the same.
+    Static { passwords: Box<[StoredPassword]>, limits: Arc<Limits>, reply: Arc<ReplyPlan> },
+    /// Merged for each request.
+    Conditional(Box<Rows>),
+}
+
+/// What limits a login.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Auth-Type with its row.
+    pub auth_type: Option<(AuthType, SmolStr)>,
+    /// Simultaneous-Use with its row.
+    pub simultaneous_use: Option<(u32, SmolStr)>,
+    /// Expiration with its row.
+    pub expiration: Option<(UnixTime, SmolStr)>,
+    /// Login-Time with its row.
+    pub login_time: Option<(Arc<Window>, SmolStr)>,
+    /// A limit that cannot be read: refused.
+    pub unreadable: Option<SmolStr>,
+}
+
+/// What an Access-Accept carries, ready to be copied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplyPlan {
+    wire: Box<[u8]>,
+    hidden: Box<[Hidden]>,
+    /// Session-Timeout of the rows, seconds; 0 is none.
+    pub session_timeout: u32,
+    /// Acct-Interim-Interval of the rows, seconds.
+    pub interim_interval: Option<u32>,
+}
+
+impl ReplyPlan {
+    /// Appends the attributes. Those that must be hidden only where `confidential` says that they may
+    /// be sent.
+    pub fn push_to(&self, reply: &mut ReplyAttributes, confidential: bool) {
+        reply.push_wire(&self.wire);
+        if confidential {
+            for hidden in &self.hidden {
+                reply.push_hidden(hidden);
+            }
+        }
+    }
+
+    /// The attributes that are sent in the clear.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes<'_> {
+        Attributes::new(&self.wire)
+    }
+}
+
+/// What the rows give one request.
+#[derive(Debug)]
+pub struct Policy<'a> {
+    /// Stored passwords in the order of the rows.
+    pub passwords: SmallVec<[&'a StoredPassword; 2]>,
+    /// What limits the login.
+    pub limits: Cow<'a, Limits>,
+    /// What an Accept carries.
+    pub reply: Cow<'a, ReplyPlan>,
+    /// The check row of the subscriber's own that the request does not meet, if that refuses the login.
+    pub unmet: Option<(RejectReason, SmolStr)>,
+    /// Names of the groups whose rows were used, in order.
+    pub groups: SmallVec<[&'a str; 4]>,
+}
+
+impl Compiler {
+    /// Compiles a group.
+    #[must_use]
+    pub fn group(&self, rows: &GroupRows) -> CompiledGroup {
+        let mut reader = Reader {
+            dictionary: &self.dictionary,
+            zone: &self.zone,
+            check_table: format_smolstr!("radgroupcheck {}", rows.name),
+            reply_table: format_smolstr!("radgroupreply {}", rows.name),
+            warnings: Vec::new(),
+        };
+        let compiled = reader.rows(&rows.check, &rows.reply);
+        let warnings = reader.warnings.into();
+        let alone = (!compiled.conditional()).then(|| {
+            let mut merged = Lists::default();
+            merged.add(&compiled);
+            (Arc::new(merged.limits()), Arc::new(merged.reply()))
+        });
+        CompiledGroup { name: rows.name.clone(), rows: compiled, warnings, alone }
+    }
+
+    /// Compiles a subscriber. `group` gives the compiled groups by name; one that it does not have has
+    /// no rows.
+    #[must_use]
+    pub fn subscriber(
+        &self,
+        rows: &SubscriberRows,
+        group: &dyn Fn(&str) -> Option<Arc<CompiledGroup>>,
+    ) -> Subscriber {
+        let mut reader = Reader {
+            dictionary: &self.dictionary,
+            zone: &self.zone,
+            check_table: SmolStr::new_static("radcheck"),
+            reply_table: SmolStr::new_static("radreply"),
+            warnings: Vec::new(),
+        };
+        let own = reader.rows(&rows.check, &rows.reply);
+        let mut warnings = reader.warnings;
+        if !own.checked && !own.reply.is_empty() {
+            warnings.push(Warning {
+                row: 0,
+                rule: SmolStr::new_static("radreply"),
+                why: SmolStr::new_static("without a row in radcheck, rows in radreply are not used"),
+            });
+        }
+        let groups: Box<[Arc<CompiledGroup>]> = rows
+            .groups
+            .iter()
+            .map(|name| {
+                group(name).unwrap_or_else(|| {
+                    Arc::new(CompiledGroup { name: name.clone(), ..CompiledGroup::default() })
+                })
+            })
+            .collect();
+        let conditional = own.conditional() || groups.iter().any(|group| group.rows.conditional());
+        let plan = if conditional { Plan::Conditional(Box::new(own)) } else { fixed(&own, &groups) };
+        Subscriber {
+            id: rows.id,
+            login: rows.login.clone(),
+            kind: rows.kind.clone(),
+            status: rows.status,
+            first_use: rows.first_use,
+            expires: rows.expires,
+            groups,
+            plan,
+            warnings: warnings.into(),
+        }
+    }
+}
+
+/// Merges now what no request changes, sharing what is equal to what others have.
+fn fixed(own: &Rows, groups: &[Arc<CompiledGroup>]) -> Plan {
+    let mut lists = Lists::default();
+    lists.walk(own, groups, |_| true);
+    let (limits, reply) = (lists.limits(), lists.reply());
+    let alone = groups.first().and_then(|group| group.alone.as_ref()).unwrap_or_else(|| nothing());
+    Plan::Static {
+        passwords: lists.passwords().cloned().collect(),
+        limits: if *alone.0 == limits { Arc::clone(&alone.0) } else { Arc::new(limits) },
+        reply: if *alone.1 == reply { Arc::clone(&alone.1) } else { Arc::new(reply) },
+    }
+}
+
+fn nothing() -> &'static (Arc<Limits>, Arc<ReplyPlan>) {
+    static NOTHING: OnceLock<(Arc<Limits>, Arc<ReplyPlan>)> = OnceLock::new();
+    NOTHING.get_or_init(Default::default)
+}
+
+impl CompiledGroup {
+    /// Rows without effect, or not the one they seem to have.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+}
+
+impl Subscriber {
+    /// The primary group: the first by priority.
+    #[must_use]
+    pub fn group(&self) -> Option<&SmolStr> {
+        self.groups.first().map(|group| &group.name)
+    }
+
+    /// The groups by priority.
+    #[must_use]
+    pub fn groups(&self) -> &[Arc<CompiledGroup>] {
+        &self.groups
+    }
+
+    /// Rows of its own without effect, or not the one they seem to have.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// What the rows give `attempt`.
+    #[must_use]
+    pub fn policy<'a>(&'a self, attempt: Attempt<'_>, settings: &Settings, now: Now) -> Policy<'a> {
+        let own = match &self.plan {
+            Plan::Static { passwords, limits, reply } => {
+                return Policy {
+                    passwords: passwords.iter().collect(),
+                    limits: Cow::Borrowed(limits),
+                    reply: Cow::Borrowed(reply),
+                    unmet: None,
+                    groups: SmallVec::new(),
+                };
+            }
+            Plan::Conditional(own) => own,
+        };
+        let on = Circumstances { attempt, groups: &self.groups, settings, now };
+        let mut lists = Lists::default();
+        let unmet = lists.walk(own, &self.groups, |condition| condition.holds(&on));
+        let mut passwords: SmallVec<[&StoredPassword; 2]> = lists.passwords().collect();
+        let limits = lists.limits();
+        let accepts = matches!(limits.auth_type, Some((AuthType::Accept, _)));
+        // As in FreeRADIUS, a group may still give a password or `Auth-Type := Accept`.
+        let unmet = unmet.filter(|_| passwords.is_empty() && !accepts);
+        if unmet.is_some() {
+            // So that a wrong password is known as such before it is said which condition failed.
+            passwords.extend(own.check.iter().filter_map(password_of));
+        }
+        Policy {
+            passwords,
+            limits: Cow::Owned(limits),
+            reply: Cow::Owned(lists.reply()),
+            unmet: unmet.map(|condition| (condition.reason(), condition.rule.clone())),
+            groups: lists.groups,
+        }
+    }
+
+    /// Does it give every request the same?
+    #[must_use]
+    pub const fn is_static(&self) -> bool {
+        matches!(self.plan, Plan::Static { .. })
+    }
+}
+
+/// The two lists while rows are merged into them.
+#[derive(Default)]
+struct Lists<'a> {
+    control: Merged<'a, Check>,
+    reply: Merged<'a, Encoded>,
+    groups: SmallVec<[&'a str; 4]>,
+    /// The first date that a row was compared with, and found to be still to come.
+    compared: Option<(UnixTime, &'a SmolStr)>,
+}
+
+impl<'a> Lists<'a> {
+    /// Goes through the subscriber's rows and the groups as far as they reach; gives the condition of the
+    /// subscriber's own that does not hold.
+    fn walk(
+        &mut self,
+        own: &'a Rows,
+        groups: &'a [Arc<CompiledGroup>],
+        holds: impl Fn(&Condition) -> bool,
+    ) -> Option<&'a Condition> {
+        let unmet = |rows: &'a Rows| {
+            rows.check
+                .iter()
+                .filter_map(|item| item.meaning.condition.as_ref())
+                .find(|condition| !holds(condition))
+        };
+        let mut fall_through = FallThrough::Unsaid;
+        let failed = unmet(own);
+        if own.checked && failed.is_none() {
+            self.add(own);
+            fall_through = own.fall_through;
+        }
+        if fall_through == FallThrough::No {
+            return failed;
+        }
+        for group in groups {
+            if unmet(&group.rows).is_some() {
+                continue;
+            }
+            self.add(&group.rows);
+            self.groups.push(&group.name);
+            if group.rows.fall_through != FallThrough::Yes {
+                break;
+            }
+        }
+        failed
+    }
+
+    fn add(&mut self, rows: &'a Rows) {
+        for item in &rows.check {
+            if let (Operator::Equal, Control::Expiration(date, rule)) = (item.op, &item.meaning.control)
+                && self.compared.is_none_or(|(first, _)| *date < first)
+            {
+                self.compared = Some((*date, rule));
+            }
+        }
+        merge(&mut self.control, &rows.check);
+        merge(&mut self.reply, &rows.reply);
+    }
+
+    fn passwords(&self) -> impl Iterator<Item = &'a StoredPassword> {
+        self.control.iter().copied().filter_map(password_of)
+    }
+
+    /// The first item of each kind counts; of Auth-Type a Reject if there is one, else the last. An
+    /// Expiration that was compared (`==`) ends the session as well: FreeRADIUS would let it run on.
+    fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        for item in &self.control {
+            match &item.meaning.control {
+                Control::Nothing | Control::Password(_) => {}
+                Control::AuthType(auth_type, rule) => {
+                    if !matches!(limits.auth_type, Some((AuthType::Reject, _))) {
+                        limits.auth_type = Some((*auth_type, rule.clone()));
+                    }
+                }
+                Control::SimultaneousUse(limit, rule) => {
+                    limits.simultaneous_use.get_or_insert_with(|| (*limit, rule.clone()));
+                }
+                Control::Expiration(date, rule) => {
+                    limits.expiration.get_or_insert_with(|| (*date, rule.clone()));
+                }
+                Control::LoginTime(window, rule) => {
+                    limits.login_time.get_or_insert_with(|| (Arc::clone(window), rule.clone()));
+                }
+                Control::Unreadable(rule) => {
+                    limits.unreadable.get_or_insert_with(|| rule.clone());
+                }
+            }
+        }
+        if let Some((date, rule)) = self.compared
+            && limits.expiration.as_ref().is_none_or(|(first, _)| date < *first)
+        {
+            limits.expiration = Some((date, rule.clone()));
+        }
+        limits
+    }
+
+    /// Encoded attributes in order. Of those that may appear once the last is sent (RFC 2865 §5.44).
+    fn reply(&self) -> ReplyPlan {
+        let mut plan = ReplyPlan::default();
+        let (mut wire, mut hidden) = (Vec::new(), Vec::new());
+        for (place, item) in self.reply.iter().enumerate() {
+            let number = standard_number(item);
+            let again = || self.reply.iter().skip(place + 1).any(|later| later.id == item.id);
+            if number.is_some_and(|number| ONCE.contains(&number)) && again() {
+                continue;
+            }
+            let seconds = <[u8; 4]>::try_from(item.octets.as_slice()).map(u32::from_be_bytes);
+            match (number, seconds, &item.meaning) {
+                (Some(SESSION_TIMEOUT), Ok(seconds), _) => plan.session_timeout = seconds,
+                (Some(ACCT_INTERIM_INTERVAL), Ok(seconds), _) => plan.interim_interval = Some(seconds),
+                (_, _, Encoded::Wire(octets)) => wire.extend_from_slice(octets),
+                (_, _, Encoded::Hidden(value)) => hidden.push(value.clone()),
+            }
+        }
+        plan.wire = wire.into();
+        plan.hidden = hidden.into();
+        plan
+    }
+}
+
+fn password_of(item: &Item<Check>) -> Option<&StoredPassword> {
+    if let Control::Password(password) = &item.meaning.control { Some(password) } else { None }
+}
+
+fn standard_number<M>(item: &Item<M>) -> Option<u8> {
+    match item.id.as_slice() {
+        [0, number] => u8::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+/// Standard attributes that an Access-Accept has at most once: RFC 2865 §5.44, RFC 2869 §5.19,
+/// RFC 3162 §3, RFC 4372 §2.1.
+const ONCE: [u8; 30] = [
+    1, 6, 7, 8, 9, 10, 12, 15, 16, 19, 20, 23, 24, 27, 28, 29, 34, 35, 36, 37, 39, 62, 63, 72, 75, 85, 88,
+    89, 96, 100,
+];
