@@ -1,1 +1,285 @@
-//! Composition root: build, restore sessions, open sockets, drain, stop.
+//! The composition root: builds everything from the settings, restores the sessions, opens the
+//! sockets, and takes it all down again in the reverse order.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::config::Settings;
+use crate::engine::token::TokenKey;
+use crate::entropy::{Entropy as _, SystemEntropy};
+use crate::net::coa::CoaSockets;
+use crate::net::{self, Receivers, Sockets};
+use crate::radius::dictionary::{Dictionary, DictionaryError};
+use crate::service::{self, Health, Parts, Service};
+use crate::store::{self, Store, StoreError};
+use crate::telemetry::Metrics;
+use crate::time::Clock;
+use crate::{coa, engine, http, sessions};
+
+/// How long requests that were received may take to be answered once the server stops.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long rows that wait may take to be durable after that.
+const FLUSH: Duration = Duration::from_secs(10);
+/// How long HTTP requests may take to end.
+const HTTP_DRAIN: Duration = Duration::from_secs(2);
+/// Pause between two attempts to reach the database at the start.
+const DATABASE_RETRY: Duration = Duration::from_secs(1);
+/// Where the key of the tokens in Class is kept.
+const TOKEN_KEY: &str = "token_key";
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be made.
+    #[error("data_dir: {path}: {source}", path = path.display())]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A dictionary file of the site is wrong.
+    #[error("radius.dictionaries: {0}")]
+    Dictionary(#[from] DictionaryError),
+    /// The database is there and cannot be used. One that is away is waited for.
+    #[error("database.url: {0}")]
+    Store(#[from] StoreError),
+    /// A RADIUS socket cannot be opened.
+    #[error("radius: {0}")]
+    Radius(#[from] net::BindError),
+    /// An HTTP listener cannot be opened.
+    #[error("{0}")]
+    Http(#[from] http::BindError),
+    /// The system gives no more sockets or threads.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+/// The addresses that are open: the ready line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// Access-Requests.
+    pub auth: Vec<SocketAddr>,
+    /// Accounting-Requests.
+    pub accounting: Vec<SocketAddr>,
+    /// HTTP listeners.
+    pub http: http::Addresses,
+}
+
+impl fmt::Display for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |addresses: &[SocketAddr]| {
+            let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            if addresses.is_empty() { "off".to_owned() } else { addresses.join(",") }
+        };
+        let one = |address: Option<SocketAddr>| list(&address.into_iter().collect::<Vec<_>>());
+        write!(
+            f,
+            "ready auth={} accounting={} http={} ibsng={} antamedia={}",
+            list(&self.auth),
+            list(&self.accounting),
+            one(self.http.http),
+            one(self.http.ibsng),
+            one(self.http.antamedia),
+        )
+    }
+}
+
+/// The running server.
+pub struct Server {
+    ready: Ready,
+    receivers: Receivers,
+    service: Service,
+    coa_sockets: JoinHandle<()>,
+    http: JoinHandle<()>,
+    stop_http: oneshot::Sender<()>,
+    health: Arc<Health>,
+}
+
+impl Server {
+    /// Connects and migrates the database, restores the sessions, opens every socket. A database that
+    /// cannot be reached is waited for.
+    ///
+    /// # Errors
+    /// What cannot be mended by waiting.
+    pub async fn start(
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+    ) -> Result<Self, StartError> {
+        let started = clock.now();
+        std::fs::create_dir_all(&settings.data_dir)
+            .map_err(|source| StartError::DataDir { path: settings.data_dir.clone(), source })?;
+        let dictionary = dictionary(settings)?;
+        let health = Arc::new(Health::default());
+        let store = open_store(settings).await?;
+        let key = token_key(&store).await?;
+        let service_settings = service_settings(settings, key, store.database());
+        let coa_settings = coa::Settings::default();
+
+        let sockets = Sockets::open(net_settings(settings), Arc::clone(&clock))?;
+        let coa_sockets = CoaSockets::bind(coa_settings.slots, None)?;
+        let listeners = http::Listeners::bind(&settings.http).await?;
+        let ready = Ready {
+            auth: sockets.auth().to_vec(),
+            accounting: sockets.accounting().to_vec(),
+            http: listeners.addresses(),
+        };
+
+        let service = Service::start(Parts {
+            settings: service_settings,
+            coa: coa_settings,
+            clock: Arc::clone(&clock),
+            store,
+            dictionary,
+            nas: settings.nas.clone(),
+            deliver: sockets.deliver(),
+            health: Arc::clone(&health),
+        })
+        .await?;
+        let receivers = sockets.serve(Arc::new(service.aaa()), Handle::current())?;
+        let coa_sockets = tokio::spawn(coa_sockets.run(service.coa().clone()));
+        let (stop_http, stopped) = oneshot::channel();
+        let shared = http::Shared { health: Arc::clone(&health), metrics, clock, started: started.unix };
+        let http_settings = settings.http.clone();
+        let http = tokio::spawn(async move {
+            let until = async {
+                // A sender that is gone means the same.
+                let _ = stopped.await;
+            };
+            listeners.serve(&http_settings, shared, until, HTTP_DRAIN).await;
+        });
+        Ok(Self { ready, receivers, service, coa_sockets, http, stop_http, health })
+    }
+
+    /// What is open.
+    #[must_use]
+    pub const fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// The service, for what runs in the same process.
+    #[must_use]
+    pub const fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Puts the NAS entries of newly read settings in force. Everything else of a configuration is read
+    /// at the start.
+    ///
+    /// # Errors
+    /// The database's; the old entries stay.
+    pub async fn reload(&self, settings: &Settings) -> Result<(), StoreError> {
+        self.service.replace_nas(settings.nas.clone()).await
+    }
+
+    /// Takes no new requests, answers those it has, makes durable what waits, and ends.
+    pub async fn stop(mut self) {
+        self.health.stopping();
+        if !self.receivers.stop(DRAIN).await {
+            tracing::warn!("some requests were not answered before the server stopped");
+        }
+        drop(self.receivers);
+        self.coa_sockets.abort();
+        let _ = self.coa_sockets.await;
+        self.service.stop(FLUSH).await;
+        // Whoever serves may be gone already.
+        let _ = self.stop_http.send(());
+        let _ = self.http.await;
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("ready", &self.ready).finish_non_exhaustive()
+    }
+}
+
+fn dictionary(settings: &Settings) -> Result<Arc<Dictionary>, DictionaryError> {
+    if settings.radius.dictionaries.is_empty() {
+        return Ok(Dictionary::embedded());
+    }
+    Dictionary::with_files(&settings.radius.dictionaries).map(Arc::new)
+}
+
+/// Connects and migrates. Says once that the database is away, then waits for it.
+async fn open_store(settings: &Settings) -> Result<Arc<Store>, StoreError> {
+    let store_settings = store::Settings {
+        connections: settings.database.connections,
+        allow_unsafe_durability: settings.database.unsafe_durability,
+        ..store::Settings::new(&settings.database.url)
+    };
+    let mut told = false;
+    loop {
+        let opened = async {
+            let store = Store::connect(&store_settings).await?;
+            store.migrate().await?;
+            Ok(store)
+        };
+        match opened.await {
+            Ok(store) => return Ok(Arc::new(store)),
+            Err(error) if StoreError::is_temporary(&error) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(database = settings.database.shown(), %error, "waiting for the database");
+                }
+                tokio::time::sleep(DATABASE_RETRY).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The key that signs the tokens in Class: in SQL, so that every node and every start has the same one.
+async fn token_key(store: &Store) -> Result<TokenKey, StoreError> {
+    let mut fresh = [0; 32];
+    SystemEntropy.fill(&mut fresh);
+    let kept = store.setting_or(TOKEN_KEY, &hex::encode(fresh)).await?;
+    let mut octets = [0; 32];
+    hex::decode_to_slice(kept.as_bytes(), &mut octets).map_err(|_| StoreError::Corrupt {
+        table: "tk_setting",
+        reason: format!("{TOKEN_KEY} is not 64 hexadecimal digits"),
+    })?;
+    Ok(TokenKey::new(&octets))
+}
+
+fn net_settings(settings: &Settings) -> net::Settings {
+    let radius = &settings.radius;
+    let defaults = net::Settings::default();
+    net::Settings {
+        auth: radius.auth.clone(),
+        accounting: radius.accounting.clone(),
+        sockets_per_port: radius.sockets_per_port,
+        reject_delay: radius.reject_delay,
+        duplicates: net::duplicates::Settings { lifetime: radius.duplicate_lifetime, ..defaults.duplicates },
+        ..defaults
+    }
+}
+
+fn service_settings(settings: &Settings, key: TokenKey, database: &str) -> service::Settings {
+    let engine = engine::Settings::new(key, settings.timezone.clone());
+    let expected = u64::from(engine.interim_interval);
+    let sessions = sessions::Settings {
+        zone: settings.timezone.clone(),
+        expected_interval: (expected > 0).then(|| Duration::from_secs(expected)),
+        ..sessions::Settings::default()
+    };
+    let writer = service::writer::Settings {
+        lanes: if database == "SQLite" { 1 } else { 2 },
+        batch: usize::try_from(settings.database.batch_rows).unwrap_or(usize::MAX),
+        ..service::writer::Settings::default()
+    };
+    service::Settings {
+        sessions,
+        writer,
+        login_records_per_second: settings.radius.login_records_per_second,
+        ..service::Settings::new(engine)
+    }
+}

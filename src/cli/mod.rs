@@ -7,6 +7,7 @@ mod check;
 mod load;
 mod output;
 mod progress;
+mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 
 use self::output::Output;
 use crate::config::ConfigError;
+use crate::server::StartError;
 
 /// RADIUS authentication, accounting and dynamic authorization.
 #[derive(Debug, Parser)]
@@ -32,6 +34,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the server.
+    Serve,
     /// Say what would run, or every mistake with file, key and reason.
     Check,
     /// Send load to any RADIUS server and measure what comes back.
@@ -75,6 +79,8 @@ enum Failure {
     Usage(String),
     #[error("{0}: {1}")]
     Io(String, std::io::Error),
+    #[error("{0}")]
+    Start(#[from] StartError),
 }
 
 impl Failure {
@@ -82,7 +88,7 @@ impl Failure {
         match self {
             Self::Configuration(_) => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,
-            Self::Io(..) => Exit::Failed,
+            Self::Io(..) | Self::Start(_) => Exit::Failed,
         }
     }
 }
@@ -111,6 +117,7 @@ pub fn run() -> Exit {
 
 fn dispatch(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     match &arguments.command {
+        Command::Serve => serve::serve(arguments.config.as_deref(), output),
         Command::Check => check::check(arguments.config.as_deref(), output),
         Command::Load(load) => load::load(load, output),
     }

@@ -137,11 +137,9 @@ impl Outlets {
         let hurried = {
             let mut rejects = self.rejects.lock();
             let due = if self.draining.load(Ordering::Acquire) { self.clock.now().instant } else { due };
-            // Whoever waits for an earlier one needs not be woken.
-            if rejects.next().is_none_or(|next| due < next) {
-                self.rejects_changed.notify_one();
-            }
-            rejects.push(reject, due, self.rejects_max)
+            let hurried = rejects.push(reject, due, self.rejects_max);
+            self.rejects_changed.notify_one();
+            hurried
         };
         if let Some(hurried) = hurried {
             self.metrics.hurried_rejects.increment(1);
@@ -168,7 +166,7 @@ impl Outlets {
                     measure();
                     continue;
                 }
-                let until = rejects.next().map_or(measure_next, |next| measure_next.min(next + GATHER));
+                let until = rejects.next().map_or(measure_next, |next| next.min(measure_next));
                 self.rejects_changed.wait_until(&mut rejects, until);
                 continue;
             }
@@ -236,9 +234,6 @@ impl Outlets {
         }
     }
 }
-
-/// How much longer rejects wait, so that those of a flood leave in batches.
-const GATHER: Duration = Duration::from_millis(5);
 
 /// How often gauges are read off.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);

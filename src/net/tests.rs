@@ -127,7 +127,7 @@ impl Serve for Responder {
 }
 
 fn load(name: &str) -> Work {
-    Work::Load { login: Some(name.into()), session: None }
+    Work::Load { login: Some(name.into()), sessions: smallvec::SmallVec::new() }
 }
 
 /// A running server with the responder behind it.

@@ -38,7 +38,6 @@ pub struct BindError {
 pub(super) struct Socket {
     socket: UdpSocket,
     /// The kernel says which of our addresses a datagram was sent to.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux is asked"))]
     wildcard: bool,
 }
 
@@ -56,7 +55,6 @@ pub(super) struct Inbound<'a> {
 pub(super) struct Outbound<'a> {
     pub(super) peer: SocketAddr,
     /// As in [`Inbound::local`].
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux is asked"))]
     pub(super) local: Option<IpAddr>,
     pub(super) octets: &'a [u8],
 }

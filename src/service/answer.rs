@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::domain::{SessionKey, UniqueId};
@@ -48,8 +49,8 @@ pub enum Work {
     Load {
         /// A login that the directory has not looked up.
         login: Option<SmolStr>,
-        /// A session that may have a row from before.
-        session: Option<(SessionKey, UniqueId)>,
+        /// Sessions that may have a row from before.
+        sessions: SmallVec<[(SessionKey, UniqueId); 2]>,
     },
     /// The stored password is a slow hash: verify on a bounded pool.
     SlowPassword(SlowCheck),

@@ -1,10 +1,312 @@
-//! State and its three faces: RADIUS, dynamic authorization, management.
+//! The state of the server and its faces: RADIUS ([`Aaa`]), dynamic authorization ([`coa::Coa`]),
+//! management.
+//!
+//! Owns what is shared and in which order things happen: facts, decision, commit, reply, effects.
+//! Refuses to know sockets and HTTP. Read [`answer`](Answer) for how it answers, then `aaa.rs`, then
+//! `state.rs` and `writer.rs`.
 
+mod aaa;
 mod answer;
 pub mod coa;
+mod coa_record;
+mod directory;
+mod feed;
 mod health;
+mod index;
+mod loader;
+mod memo;
+mod meters;
+mod recorder;
 mod serve;
+mod state;
+pub mod writer;
 
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+pub use aaa::Aaa;
 pub use answer::{Acknowledgement, Answer, Deliver, NoReply, Resolved, Waiter, Work};
 pub use health::{ComponentHealth, Health, HealthReport, HealthStatus};
 pub use serve::Serve;
+pub use state::Settings;
+
+use self::coa::Coa;
+use self::coa_record::CoaRecord;
+use self::directory::Directory;
+use self::feed::Feed;
+use self::index::Index;
+use self::loader::Loader;
+use self::memo::Memo;
+use self::meters::Meters;
+use self::recorder::Recorder;
+use self::state::State;
+use self::writer::Writer;
+use crate::domain::{Effect, Nas, NasTable};
+use crate::engine::Compiler;
+use crate::entropy::SystemEntropy;
+use crate::radius::dictionary::Dictionary;
+use crate::store::{Store, StoreError};
+use crate::telemetry::names;
+use crate::time::Clock;
+
+/// What the service is built from.
+pub struct Parts {
+    /// How it behaves.
+    pub settings: Settings,
+    /// How dynamic authorization behaves.
+    pub coa: crate::coa::Settings,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The database, migrated.
+    pub store: Arc<Store>,
+    /// Names and types of attributes.
+    pub dictionary: Arc<Dictionary>,
+    /// NAS entries of the configuration file.
+    pub nas: Vec<Nas>,
+    /// Sends the replies that wait for commits.
+    pub deliver: Arc<dyn Deliver>,
+    /// Where troubles are told.
+    pub health: Arc<Health>,
+}
+
+/// Rows of one page at the start.
+const RESTORE_PAGE: u32 = 5_000;
+/// Subscribers of one page of warming.
+const WARM_PAGE: u32 = 1_000;
+/// How often deadlines of sessions are looked at.
+const REAP_EVERY: Duration = Duration::from_secs(2);
+/// Closed sessions that are taken back into memory at the start, at most.
+const TOMBSTONES_RESTORED: u32 = 100_000;
+
+/// The running service.
+pub struct Service {
+    state: Arc<State>,
+    coa: Coa,
+    lanes: Vec<JoinHandle<()>>,
+    background: Vec<JoinHandle<()>>,
+    recorders: Vec<JoinHandle<()>>,
+}
+
+impl Service {
+    /// Restores the sessions from SQL and starts everything that runs beside the packets. Subscribers
+    /// are read ahead of time in the background; until then they are read when they log in.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn start(parts: Parts) -> Result<Self, StoreError> {
+        let now = parts.clock.now();
+        let cursor = parts.store.change_cursor(now.unix).await?;
+        let (effects, follow) = mpsc::unbounded_channel();
+        let (writer, lanes) = Writer::start(
+            &parts.settings.writer,
+            &parts.store,
+            &parts.deliver,
+            &effects,
+            &parts.clock,
+            &parts.health,
+        );
+        // The lanes hold the senders from here on.
+        drop(effects);
+        let (recorder, recorder_task) =
+            Recorder::start(Arc::clone(&parts.store), parts.settings.login_records_per_second);
+        let (loader, rounds) = Loader::new();
+        let compiler =
+            Compiler { dictionary: Arc::clone(&parts.dictionary), zone: parts.settings.engine.zone.clone() };
+        let state = Arc::new(State {
+            slow_passwords: Arc::new(Semaphore::new(parts.settings.slow_passwords.max(1))),
+            directory: Directory::new(compiler, parts.settings.sessions.zone.clone()),
+            settings: parts.settings,
+            clock: Arc::clone(&parts.clock),
+            store: parts.store,
+            dictionary: Arc::clone(&parts.dictionary),
+            subscribers: DashMap::new(),
+            index: Index::default(),
+            writer,
+            recorder,
+            loader,
+            memo: Memo::new(&mut SystemEntropy),
+            health: parts.health,
+            meters: Meters::new(),
+            nas: ArcSwap::from_pointee(NasTable::default()),
+            configured: Mutex::new(parts.nas),
+            reloads: DashMap::new(),
+            wide_counters: DashMap::new(),
+        });
+        state.load_nases().await?;
+        let reloads = restore(&state).await?;
+        let sessions: Arc<dyn coa::Sessions> = Arc::clone(&state) as Arc<dyn coa::Sessions>;
+        let (coa, coa_recorder) = Coa::new(parts.coa, sessions, parts.dictionary, parts.clock);
+        let recorders =
+            vec![recorder_task, tokio::spawn(coa_recorder.run(CoaRecord(Arc::clone(&state.store))))];
+        let weak = Arc::downgrade(&state);
+        for reload in reloads {
+            // After a crash between the durable row and the sweep.
+            let state = Arc::clone(&state);
+            tokio::spawn(async move { sweep(&state, &reload).await });
+        }
+        let background = vec![
+            tokio::spawn(rounds.run(weak.clone())),
+            tokio::spawn(Feed::new(cursor, coa.clone(), now.unix).run(weak.clone())),
+            tokio::spawn(follow_effects(weak.clone(), coa.clone(), follow)),
+            tokio::spawn(reap(weak.clone())),
+            tokio::spawn(warm(weak)),
+        ];
+        Ok(Self { state, coa, lanes, background, recorders })
+    }
+
+    /// The face of RADIUS.
+    #[must_use]
+    pub fn aaa(&self) -> Aaa {
+        Aaa(Arc::clone(&self.state))
+    }
+
+    /// The face of dynamic authorization.
+    #[must_use]
+    pub const fn coa(&self) -> &Coa {
+        &self.coa
+    }
+
+    /// Open sessions in memory.
+    #[must_use]
+    pub fn sessions_open(&self) -> usize {
+        self.state.index.len()
+    }
+
+    /// Puts other NAS entries of the configuration file in force, beside those of the table.
+    ///
+    /// # Errors
+    /// The database's; the old entries stay in force.
+    pub async fn replace_nas(&self, nas: Vec<Nas>) -> Result<(), StoreError> {
+        *self.state.configured.lock() = nas;
+        self.state.load_nases().await
+    }
+
+    /// Stops what runs beside the packets and makes durable what waits. To be called once nothing is
+    /// received any more; every [`Aaa`] must be gone within `patience`, or its rows are given up.
+    pub async fn stop(self, patience: Duration) {
+        self.coa.stop();
+        for task in self.background {
+            task.abort();
+            // Aborted or ended: either is fine.
+            let _ = task.await;
+        }
+        drop(self.coa);
+        let store = Arc::clone(&self.state.store);
+        drop(self.state);
+        let flushed = async {
+            for task in self.lanes.into_iter().chain(self.recorders) {
+                let _ = task.await;
+            }
+        };
+        if tokio::time::timeout(patience, flushed).await.is_err() {
+            tracing::error!("rows were still waiting when the server stopped; they were not acknowledged");
+        }
+        store.close().await;
+    }
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("sessions", &self.state.index.len()).finish_non_exhaustive()
+    }
+}
+
+/// Takes the open sessions, those that closed a moment ago and the unfinished reboots back into memory.
+/// Gives the reboots.
+async fn restore(state: &State) -> Result<Vec<crate::domain::NasReload>, StoreError> {
+    let now = state.clock.now();
+    let reloads = state.store.pending_reloads().await?;
+    for reload in &reloads {
+        state.remember_reload(reload);
+    }
+    let mut after = None;
+    loop {
+        let page = state.store.open_sessions(after.as_ref(), RESTORE_PAGE).await?;
+        if page.unreadable > 0 {
+            tracing::warn!(rows = page.unreadable, "open rows of radacct have no usable acctuniqueid");
+        }
+        state.restore(page.sessions, now);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    let since = now.unix.minus(state.settings.sessions.tombstone.as_secs());
+    state.restore(state.store.closed_since(since, TOMBSTONES_RESTORED).await?, now);
+    Ok(reloads)
+}
+
+/// Reads every subscriber ahead of time.
+async fn warm(state: Weak<State>) {
+    let mut after = None;
+    let mut sighted = false;
+    loop {
+        let Some(state) = state.upgrade() else { return };
+        let step = async {
+            if !sighted {
+                state.store.sight_all(state.clock.now().unix).await?;
+                sighted = true;
+            }
+            let generation = state.directory.generation();
+            let since = state.directory.usage_since(state.clock.now().unix);
+            let rows = state.store.subscriber_page(after, WARM_PAGE, since).await?;
+            let last = rows.last().map(|row| row.id);
+            state.directory.warm(&state.store, rows, generation).await?;
+            Ok::<_, StoreError>(last)
+        };
+        match step.await {
+            Ok(Some(last)) => after = Some(last),
+            Ok(None) => return,
+            Err(error) => {
+                tracing::debug!(%error, "subscribers are not read ahead of time; trying again");
+                drop(state);
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        }
+    }
+}
+
+/// Does what may wait until a reply is on its way.
+async fn follow_effects(state: Weak<State>, coa: Coa, mut effects: mpsc::UnboundedReceiver<Effect>) {
+    while let Some(effect) = effects.recv().await {
+        let Some(state) = state.upgrade() else { return };
+        match effect {
+            Effect::SweepNas(reload) => {
+                tokio::spawn(async move { sweep(&state, &reload).await });
+            }
+            Effect::DynamicAuth { session, order } => coa.order(session, order),
+            Effect::Record(attempt) => state.recorder.record(state.clock.now(), || *attempt),
+        }
+    }
+}
+
+async fn sweep(state: &State, reload: &crate::domain::NasReload) {
+    state.sweep(reload).await;
+    if let Err(error) = state.store.reload_swept(reload, state.clock.now().unix).await {
+        // It is swept again after the next start, which changes nothing.
+        tracing::debug!(%error, "the end of a sweep was not noted");
+    }
+}
+
+/// Looks at the deadlines of sessions and tells how many there are.
+async fn reap(state: Weak<State>) {
+    loop {
+        tokio::time::sleep(REAP_EVERY).await;
+        let Some(state) = state.upgrade() else { return };
+        let (open, reserved) = state.reap(state.clock.now());
+        let gauge = |name: &'static str, value: usize| {
+            metrics::gauge!(name).set(f64::from(u32::try_from(value).unwrap_or(u32::MAX)));
+        };
+        gauge(names::SESSIONS_ONLINE, open);
+        gauge(names::RESERVATIONS, reserved);
+        gauge(names::SUBSCRIBERS, state.directory.len());
+        metrics::gauge!(names::QUEUE_DEPTH, "queue" => "writer")
+            .set(f64::from(u32::try_from(state.writer.depth()).unwrap_or(u32::MAX)));
+    }
+}

@@ -154,6 +154,12 @@ impl SubscriberSessions {
         self.sessions.iter().map(|online| online.session.clone())
     }
 
+    /// How many sessions are open.
+    #[must_use]
+    pub fn open_count(&self) -> usize {
+        self.sessions.iter().filter(|online| online.session.is_open()).count()
+    }
+
     /// The session with this id, if it is kept.
     #[must_use]
     pub fn session(&self, unique_id: UniqueId) -> Option<Session> {

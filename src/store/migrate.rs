@@ -28,8 +28,12 @@ macro_rules! migration {
 }
 
 /// All steps; a step's version is its place, counted from one.
-const MIGRATIONS: [Migration; 3] =
-    [migration!("0001_freeradius"), migration!("0002_tollkeeper"), migration!("0003_changes")];
+const MIGRATIONS: [Migration; 4] = [
+    migration!("0001_freeradius"),
+    migration!("0002_tollkeeper"),
+    migration!("0003_changes"),
+    migration!("0004_settings"),
+];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS tk_schema (
     version BIGINT NOT NULL PRIMARY KEY, name VARCHAR(64) NOT NULL, applied_at BIGINT NOT NULL)";

@@ -17,6 +17,7 @@ mod nas;
 mod orders;
 mod schema;
 mod sessions;
+mod settings;
 mod subscribers;
 
 use std::collections::HashMap;

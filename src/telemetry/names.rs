@@ -31,6 +31,8 @@ pub const SESSIONS_ONLINE: &str = "tollkeeper_sessions_online";
 pub const SESSIONS_OPENED: &str = "tollkeeper_sessions_opened_total";
 /// Sessions that were closed, by `cause` (`stop`, or the word of a guess).
 pub const SESSIONS_CLOSED: &str = "tollkeeper_sessions_closed_total";
+/// Sessions that were closed on a guess and showed life again.
+pub const SESSIONS_REOPENED: &str = "tollkeeper_sessions_reopened_total";
 /// Places taken by an Accept whose Start has not come yet.
 pub const RESERVATIONS: &str = "tollkeeper_reservations";
 /// Subscribers in memory.
@@ -41,6 +43,8 @@ pub const WRITER_BATCH: &str = "tollkeeper_writer_batch_rows";
 pub const COMMIT_DURATION: &str = "tollkeeper_commit_duration_seconds";
 /// Commits that failed or took too long.
 pub const COMMIT_FAILURES: &str = "tollkeeper_commit_failures_total";
+/// Rows that the database cannot hold; they were not acknowledged.
+pub const ROWS_REFUSED: &str = "tollkeeper_rows_refused_total";
 /// What waits in a bounded queue, by `queue` (`logins`, `accounting`, `rejects`, …).
 pub const QUEUE_DEPTH: &str = "tollkeeper_queue_depth";
 /// Age of the oldest change of the tables that is not in force yet.
@@ -107,11 +111,13 @@ pub(super) const ALL: &[(&str, Kind, &str)] = &[
     (SESSIONS_ONLINE, Kind::Gauge, "Open sessions."),
     (SESSIONS_OPENED, Kind::Counter, "Sessions that were opened."),
     (SESSIONS_CLOSED, Kind::Counter, "Sessions that were closed, by cause."),
+    (SESSIONS_REOPENED, Kind::Counter, "Sessions closed on a guess that showed life again."),
     (RESERVATIONS, Kind::Gauge, "Places taken by an Accept whose Start has not come yet."),
     (SUBSCRIBERS, Kind::Gauge, "Subscribers in memory."),
     (WRITER_BATCH, Kind::Histogram(BATCHES), "Rows of one commit of the writer."),
     (COMMIT_DURATION, Kind::Histogram(LATENCIES), "How long a commit took."),
     (COMMIT_FAILURES, Kind::Counter, "Commits that failed or exceeded their deadline."),
+    (ROWS_REFUSED, Kind::Counter, "Rows that the database cannot hold; they were not acknowledged."),
     (QUEUE_DEPTH, Kind::Gauge, "What waits in a bounded queue."),
     (CHANGE_FEED_LAG, Kind::Gauge, "Age of the oldest change of the tables that is not in force yet."),
     (CHANGES, Kind::Counter, "Changes of the tables that were taken over."),

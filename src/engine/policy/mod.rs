@@ -249,6 +249,16 @@ impl Subscriber {
         self.groups.first().map(|group| &group.name)
     }
 
+    /// May an Accept be refused for want of a place? Then the decision is made under the subscriber's
+    /// lock.
+    #[must_use]
+    pub fn may_be_limited(&self) -> bool {
+        match &self.plan {
+            Plan::Static { limits, .. } => limits.simultaneous_use.is_some(),
+            Plan::Conditional(_) => true,
+        }
+    }
+
     /// The groups by priority.
     #[must_use]
     pub fn groups(&self) -> &[Arc<CompiledGroup>] {

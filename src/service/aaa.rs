@@ -1,0 +1,300 @@
+//! The face of RADIUS: decides logins from memory and applies accounting, both without waiting.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
+use super::answer::{Acknowledgement, Answer, NoReply, Resolved, Waiter, Work};
+use super::directory::{Known, Lookup};
+use super::serve::Serve;
+use super::state::State;
+use super::writer::Pending;
+use crate::domain::text::text_from_octets;
+use crate::domain::{ClassToken, Effect, Nas, NasIdentity, NasReload, NasTable, RecordStatus, Write};
+use crate::engine::accounting;
+use crate::engine::password::SlowCheck;
+use crate::engine::{AccessFacts, Decided, Verdict, access};
+use crate::entropy::SystemEntropy;
+use crate::radius::{AccessReply, AccessRequest, AccountingRequest, AcctStatus};
+use crate::sessions::{Device, Occupancy, Reservation};
+use crate::time::Now;
+
+/// Answers Access-Requests and Accounting-Requests.
+#[derive(Clone)]
+pub struct Aaa(pub(super) Arc<State>);
+
+impl Serve for Aaa {
+    fn nas_table(&self) -> arc_swap::Guard<Arc<NasTable>> {
+        self.0.nas.load()
+    }
+
+    fn access(
+        &self,
+        nas: &Arc<Nas>,
+        source: IpAddr,
+        request: &AccessRequest<'_>,
+        resolved: Resolved,
+        now: Now,
+    ) -> Answer<AccessReply> {
+        let _ = nas;
+        let known = match self.known(login_of(request.user_name()), resolved, now) {
+            Ok(known) => known,
+            Err(login) => return Answer::Later(Work::Load { login: Some(login), sessions: SmallVec::new() }),
+        };
+        match self.decide(known.as_deref(), source, request, resolved.password, now) {
+            Verdict::Decided(decided) => self.answer(known.as_deref(), source, request, decided, now),
+            Verdict::SlowPassword(check) if self.0.memo.knows(&check, now.instant) => {
+                match self.decide(known.as_deref(), source, request, Some(true), now) {
+                    Verdict::Decided(decided) => self.answer(known.as_deref(), source, request, decided, now),
+                    Verdict::SlowPassword(check) => Answer::Later(Work::SlowPassword(check)),
+                }
+            }
+            Verdict::SlowPassword(check) => Answer::Later(Work::SlowPassword(check)),
+        }
+    }
+
+    fn accounting(
+        &self,
+        nas: &Arc<Nas>,
+        source: IpAddr,
+        request: &AccountingRequest<'_>,
+        resolved: Resolved,
+        waiter: Waiter,
+        now: Now,
+    ) -> Acknowledgement {
+        match request.status() {
+            Some(AcctStatus::AccountingOn | AcctStatus::AccountingOff) => {
+                self.nas_reload(source, request, waiter, now)
+            }
+            Some(AcctStatus::Start | AcctStatus::InterimUpdate | AcctStatus::Stop) => {
+                self.session_record(nas, source, request, resolved, waiter, now)
+            }
+            Some(AcctStatus::Other(_)) | None => Acknowledgement::Silence(NoReply::NothingToRecord),
+        }
+    }
+
+    async fn resolve(&self, work: Work) -> Result<Resolved, NoReply> {
+        match work {
+            Work::Load { login, sessions } => {
+                self.0.loader.load(login, sessions).await?;
+                Ok(Resolved { looked_up: true, password: None })
+            }
+            Work::SlowPassword(check) => {
+                let matches = self.verify(check).await?;
+                Ok(Resolved { looked_up: true, password: Some(matches) })
+            }
+        }
+    }
+}
+
+impl Aaa {
+    /// Who has the login. `Err` is a login that has to be looked up first.
+    fn known(
+        &self,
+        login: Option<SmolStr>,
+        resolved: Resolved,
+        now: Now,
+    ) -> Result<Option<Arc<Known>>, SmolStr> {
+        let Some(login) = login else { return Ok(None) };
+        match self.0.directory.lookup(&login, now.instant) {
+            Lookup::Known(known) => Ok(Some(known)),
+            Lookup::Absent => Ok(None),
+            Lookup::NotLoaded if resolved.looked_up => Ok(None),
+            Lookup::NotLoaded => Err(login),
+        }
+    }
+
+    /// The decision, and on Accept the place, under the subscriber's lock.
+    fn decide(
+        &self,
+        known: Option<&Known>,
+        source: IpAddr,
+        request: &AccessRequest<'_>,
+        password: Option<bool>,
+        now: Now,
+    ) -> Verdict {
+        let settings = &self.0.settings;
+        let mut facts = AccessFacts {
+            subscriber: known.map(|known| &known.policy),
+            source,
+            occupancy: Occupancy::default(),
+            password,
+            settings: &settings.engine,
+        };
+        let Some(known) = known.filter(|known| known.policy.may_be_limited()) else {
+            return access(request, &facts, now, &mut SystemEntropy);
+        };
+        let nas =
+            identity(source, request.nas_ip_address(), request.nas_ipv6_address(), request.nas_identifier());
+        let text = |octets: Option<&[u8]>| octets.map(text_from_octets).unwrap_or_default();
+        let station = text(request.calling_station_id());
+        let device = Device::of(&station, &nas, &text(request.acct_session_id()));
+        self.0.with_login(&known.policy.login, Some(known), now, |sessions| {
+            facts.occupancy = sessions.occupancy(&device, now);
+            let verdict = access(request, &facts, now, &mut SystemEntropy);
+            if let Verdict::Decided(Decided { reject: None, token: Some(token), places: Some(_), .. }) =
+                &verdict
+                && let Verdict::Decided(decided) = &verdict
+            {
+                sessions.reserve(Reservation {
+                    token: *token,
+                    device,
+                    nas,
+                    until: now.instant + settings.reservation,
+                    interim_interval: decided.interim_interval,
+                });
+            }
+            verdict
+        })
+    }
+
+    /// What follows a decision and needs no waiting: the record of the attempt, the note of the use.
+    fn answer(
+        &self,
+        known: Option<&Known>,
+        source: IpAddr,
+        request: &AccessRequest<'_>,
+        decided: Decided,
+        now: Now,
+    ) -> Answer<AccessReply> {
+        if let Some(reason) = decided.reject {
+            self.0.meters.reject(reason);
+        } else if let Some(known) = known
+            && known.note_use(now.unix)
+        {
+            let used = Write::Used { subscriber: known.policy.id, at: now.unix };
+            let pending = Pending { writes: SmallVec::from_iter([used]), ..Pending::default() };
+            // Not a promise: the next login notes it.
+            let _ = self.0.writer.enqueue(&known.policy.login, pending);
+        }
+        self.0.recorder.record(now, || decided.post_auth(request, source, now.unix));
+        Answer::Now(decided.reply)
+    }
+
+    /// Computes a slow hash beside the packet path.
+    async fn verify(&self, check: SlowCheck) -> Result<bool, NoReply> {
+        let permit =
+            Arc::clone(&self.0.slow_passwords).acquire_owned().await.map_err(|_| NoReply::Overloaded)?;
+        let state = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let matches = check.verify();
+            if matches {
+                state.memo.learn(&check, state.clock.now().instant);
+            }
+            matches
+        })
+        .await
+        .map_err(|_| NoReply::Overloaded)
+    }
+
+    /// Accounting-On and -Off: one durable row says that the sessions are over; closing them follows.
+    fn nas_reload(
+        &self,
+        source: IpAddr,
+        request: &AccountingRequest<'_>,
+        waiter: Waiter,
+        now: Now,
+    ) -> Acknowledgement {
+        let nas =
+            identity(source, request.nas_ip_address(), request.nas_ipv6_address(), request.nas_identifier());
+        let reload = NasReload { nas, at: accounting::event_time(request, now).0 };
+        self.0.remember_reload(&reload);
+        let pending = Pending {
+            writes: SmallVec::from_iter([Write::NasReload(reload.clone())]),
+            waiter: Some(waiter),
+            after: SmallVec::from_iter([Effect::SweepNas(reload)]),
+            done: None,
+        };
+        match self.0.writer.enqueue("", pending) {
+            Ok(()) => Acknowledgement::Pending,
+            Err(_) => Acknowledgement::Silence(NoReply::Overloaded),
+        }
+    }
+
+    /// Start, Interim-Update and Stop: lock, apply, enqueue, unlock. The writer answers.
+    fn session_record(
+        &self,
+        nas: &Arc<Nas>,
+        source: IpAddr,
+        request: &AccountingRequest<'_>,
+        resolved: Resolved,
+        waiter: Waiter,
+        now: Now,
+    ) -> Acknowledgement {
+        let state = &*self.0;
+        let user_name = request.user_name().map(text_from_octets).unwrap_or_default();
+        let mut work = (None, SmallVec::new());
+        let known = match self.known(login_of(request.user_name()), resolved, now) {
+            Ok(known) => known,
+            Err(login) => {
+                work.0 = Some(login);
+                None
+            }
+        };
+        let token = known.as_ref().and_then(|known| {
+            let mut tokens = request.classes().filter_map(ClassToken::from_class);
+            tokens.find(|token| state.settings.engine.token_key.issued(*token, known.policy.id))
+        });
+        let nas_identity =
+            identity(source, request.nas_ip_address(), request.nas_ipv6_address(), request.nas_identifier());
+        let Ok(record) = accounting::record(request, nas, nas_identity, token, &state.dictionary, now) else {
+            return Acknowledgement::Silence(NoReply::NothingToRecord);
+        };
+        let owner = state.index.login(&record.key).or_else(|| state.index.login(&record.nas_key));
+        if owner.is_none()
+            && !resolved.looked_up
+            && !(record.status == RecordStatus::Start && token.is_some())
+        {
+            work.1.push((record.key, record.unique_id));
+            if record.nas_key != record.key {
+                work.1.push((record.nas_key, record.unique_id));
+            }
+        }
+        if work.0.is_some() || !work.1.is_empty() {
+            return Acknowledgement::Later(Work::Load { login: work.0, sessions: work.1 }, waiter);
+        }
+        if record.input.gigawords.is_some() || record.output.gigawords.is_some() {
+            state.remember_wide_counters(&record.nas);
+        }
+        let login = owner.unwrap_or(user_name);
+        // A session that was opened under another name stays with it; its group does too.
+        let known = known.as_deref().filter(|known| known.policy.login == login);
+        let group = known.and_then(|known| known.policy.group()).map_or("", SmolStr::as_str);
+        let facts = state.record_facts(&record.nas, group);
+        state.with_login(&login, known, now, |sessions| {
+            let change = sessions.apply(&record, &facts, &state.settings.sessions, now);
+            state.note(&login, &change);
+            state.meters.session(change.what);
+            let pending =
+                Pending { writes: change.into_writes(), waiter: Some(waiter), ..Pending::default() };
+            // What is applied and not queued is queued again by the retransmission.
+            match state.writer.enqueue(&login, pending) {
+                Ok(()) => Acknowledgement::Pending,
+                Err(_) => Acknowledgement::Silence(NoReply::Overloaded),
+            }
+        })
+    }
+}
+
+/// The login that a User-Name names. Octets that no database could hold name nobody.
+fn login_of(user_name: Option<&[u8]>) -> Option<SmolStr> {
+    let text = std::str::from_utf8(user_name?).ok()?;
+    (!text.is_empty() && !text.contains('\0')).then(|| SmolStr::new(text))
+}
+
+/// Which physical NAS speaks.
+fn identity(
+    source: IpAddr,
+    ip: Option<std::net::Ipv4Addr>,
+    ipv6: Option<std::net::Ipv6Addr>,
+    identifier: Option<&[u8]>,
+) -> NasIdentity {
+    NasIdentity {
+        source,
+        address: ip.map(IpAddr::V4).or_else(|| ipv6.map(IpAddr::V6)),
+        identifier: identifier.map(text_from_octets).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,270 @@
+//! Subscribers compiled to policy, in memory: loaded on demand in batches and ahead of time at
+//! start, kept coherent by the change feed (DESIGN §3). A login that is known is never looked up in
+//! SQL again until one of its rows changes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use jiff::tz::TimeZone;
+use parking_lot::Mutex;
+use smol_str::SmolStr;
+
+use crate::domain::{Day, SubscriberRows, Usage};
+use crate::engine::policy::{CompiledGroup, Compiler, Subscriber};
+use crate::sessions::day_of;
+use crate::store::{Store, StoreError};
+use crate::time::{Now, UnixTime};
+
+/// How long a login that does not exist is remembered as such. The change feed ends it sooner.
+const ABSENT_FOR: Duration = Duration::from_secs(60);
+/// Logins remembered as absent: a stranger with a secret may try any number of names.
+const ABSENT_MAX: usize = 50_000;
+/// Seconds between two notes of a subscriber's last use.
+const USE_NOTED_EVERY: i64 = 60;
+/// Days of usage that are kept in memory.
+const USAGE_DAYS: i32 = 40;
+/// Logins asked for in one query.
+const LOAD_BATCH: usize = 500;
+
+/// What the directory knows of a login.
+#[derive(Debug)]
+pub(super) enum Lookup {
+    /// This subscriber.
+    Known(Arc<Known>),
+    /// Nobody, as of a moment ago.
+    Absent,
+    /// Not asked yet.
+    NotLoaded,
+}
+
+/// A subscriber in memory.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Everything its rows say.
+    pub(super) policy: Subscriber,
+    /// Unix seconds of the last use that was noted in SQL; 0 if none was.
+    used: AtomicI64,
+    /// Buckets to continue counting from, until somebody does.
+    usage: Mutex<Vec<(Day, Usage)>>,
+}
+
+impl Known {
+    fn new(policy: Subscriber, usage: Vec<(Day, Usage)>) -> Self {
+        Self { policy, used: AtomicI64::new(0), usage: Mutex::new(usage) }
+    }
+
+    /// The buckets to continue counting from, as SQL had them when the rows were read. Only the first
+    /// caller gets them: from then on memory is ahead of SQL.
+    pub(super) fn take_usage(&self) -> Vec<(Day, Usage)> {
+        std::mem::take(&mut self.usage.lock())
+    }
+
+    /// Is this use to be noted in SQL? The first one is, then one a minute.
+    pub(super) fn note_use(&self, at: UnixTime) -> bool {
+        let noted = self.used.load(Ordering::Relaxed);
+        at.0.saturating_sub(noted) >= USE_NOTED_EVERY
+            && self.used.compare_exchange(noted, at.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+#[derive(Debug)]
+enum Slot {
+    Known(Arc<Known>),
+    Absent { until: Instant },
+}
+
+#[derive(Debug)]
+pub(super) struct Directory {
+    entries: DashMap<SmolStr, Slot>,
+    groups: parking_lot::RwLock<HashMap<SmolStr, Arc<CompiledGroup>>>,
+    absent: AtomicUsize,
+    /// Rises with every batch of the change feed: rows read before a rise may be older than it.
+    generation: AtomicU64,
+    compiler: Compiler,
+    zone: TimeZone,
+}
+
+impl Directory {
+    /// `zone` is the one whose midnights part the days of usage.
+    pub(super) fn new(compiler: Compiler, zone: TimeZone) -> Self {
+        Self {
+            entries: DashMap::new(),
+            groups: parking_lot::RwLock::default(),
+            absent: AtomicUsize::new(0),
+            generation: AtomicU64::new(0),
+            compiler,
+            zone,
+        }
+    }
+
+    pub(super) fn lookup(&self, login: &str, now: Instant) -> Lookup {
+        match self.entries.get(login).as_deref() {
+            Some(Slot::Known(known)) => Lookup::Known(Arc::clone(known)),
+            Some(Slot::Absent { until }) if now < *until => Lookup::Absent,
+            _ => Lookup::NotLoaded,
+        }
+    }
+
+    /// Subscribers in memory.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len().saturating_sub(self.absent.load(Ordering::Relaxed))
+    }
+
+    /// Reads the rows of these logins and replaces what is known of them. Those without rows become
+    /// absent.
+    pub(super) async fn load(&self, store: &Store, logins: &[SmolStr], now: Now) -> Result<(), StoreError> {
+        for logins in logins.chunks(LOAD_BATCH) {
+            // A change that commits while the rows are on their way would be overwritten by them:
+            // read again. The third reading stands; the change feed repairs what it missed.
+            for attempt in 1..=3 {
+                let generation = self.generation();
+                let rows = store.subscribers(logins, self.usage_since(now.unix), now.unix).await?;
+                let compiled = self.compile(store, rows).await?;
+                if attempt == 3 || generation == self.generation() {
+                    self.replace(logins, compiled, now.instant);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a page of rows in that was read ahead of time, where nothing newer is known. `generation`
+    /// is [`Directory::generation`] from before the rows were read.
+    pub(super) async fn warm(
+        &self,
+        store: &Store,
+        rows: Vec<SubscriberRows>,
+        generation: u64,
+    ) -> Result<(), StoreError> {
+        for known in self.compile(store, rows).await? {
+            if generation != self.generation() {
+                break;
+            }
+            if let dashmap::Entry::Vacant(slot) = self.entries.entry(known.policy.login.clone()) {
+                slot.insert(Slot::Known(Arc::new(known)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets everybody: each is read again when asked for. For a feed that has lost changes.
+    pub(super) fn forget_all(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.groups.write().clear();
+        self.entries.clear();
+        self.absent.store(0, Ordering::Relaxed);
+    }
+
+    /// The oldest day whose usage is read: the longest period of a quota lies after it.
+    pub(super) fn usage_since(&self, now: UnixTime) -> Day {
+        Day(day_of(now, &self.zone).0.saturating_sub(USAGE_DAYS))
+    }
+
+    /// Rises with every batch of the change feed.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The change feed says that these logins and groups have new rows.
+    pub(super) async fn refresh(
+        &self,
+        store: &Store,
+        logins: &BTreeSet<SmolStr>,
+        groups: &BTreeSet<SmolStr>,
+        now: Now,
+    ) -> Result<(), StoreError> {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        let mut stale: BTreeSet<SmolStr> = BTreeSet::new();
+        for login in logins {
+            // A login that nobody has asked for is read when somebody does.
+            if self.entries.contains_key(login) {
+                stale.insert(login.clone());
+            }
+        }
+        if !groups.is_empty() {
+            let names: Vec<_> = groups.iter().cloned().collect();
+            let rows = store.groups(&names).await?;
+            {
+                let mut held = self.groups.write();
+                for name in groups {
+                    held.remove(name);
+                }
+                for group in rows {
+                    let compiled = self.compiler.group(&group);
+                    held.insert(group.name.clone(), Arc::new(compiled));
+                }
+            }
+            for entry in &self.entries {
+                if let Slot::Known(known) = entry.value()
+                    && known.policy.groups().iter().any(|group| groups.contains(&group.name))
+                {
+                    stale.insert(entry.key().clone());
+                }
+            }
+        }
+        let stale: Vec<_> = stale.into_iter().collect();
+        self.load(store, &stale, now).await
+    }
+
+    async fn compile(&self, store: &Store, rows: Vec<SubscriberRows>) -> Result<Vec<Known>, StoreError> {
+        let unknown: BTreeSet<SmolStr> = {
+            let held = self.groups.read();
+            rows.iter()
+                .flat_map(|row| &row.groups)
+                .filter(|name| !held.contains_key(*name))
+                .cloned()
+                .collect()
+        };
+        if !unknown.is_empty() {
+            let names: Vec<_> = unknown.into_iter().collect();
+            let found = store.groups(&names).await?;
+            let mut held = self.groups.write();
+            for group in found {
+                let compiled = self.compiler.group(&group);
+                held.insert(group.name.clone(), Arc::new(compiled));
+            }
+        }
+        let held = self.groups.read();
+        Ok(rows
+            .into_iter()
+            .map(|mut row| {
+                let usage = std::mem::take(&mut row.usage);
+                Known::new(self.compiler.subscriber(&row, &|name| held.get(name).cloned()), usage)
+            })
+            .collect())
+    }
+
+    fn replace(&self, logins: &[SmolStr], compiled: Vec<Known>, now: Instant) {
+        let mut missing: BTreeSet<&SmolStr> = logins.iter().collect();
+        for known in compiled {
+            let login = known.policy.login.clone();
+            missing.remove(&login);
+            self.put(login, Slot::Known(Arc::new(known)));
+        }
+        if self.absent.load(Ordering::Relaxed) + missing.len() > ABSENT_MAX {
+            self.entries.retain(|_, slot| matches!(slot, Slot::Known(_)));
+            self.absent.store(0, Ordering::Relaxed);
+        }
+        for login in missing {
+            self.put(login.clone(), Slot::Absent { until: now + ABSENT_FOR });
+        }
+    }
+
+    fn put(&self, login: SmolStr, slot: Slot) {
+        let absent = matches!(slot, Slot::Absent { .. });
+        let was_absent = matches!(self.entries.insert(login, slot), Some(Slot::Absent { .. }));
+        match (was_absent, absent) {
+            (false, true) => {
+                self.absent.fetch_add(1, Ordering::Relaxed);
+            }
+            (true, false) => {
+                self.absent.fetch_sub(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+}

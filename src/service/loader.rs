@@ -1,0 +1,102 @@
+//! Fetches rows that a request needs and that are not in memory: everything that was asked for while
+//! one query ran goes into the next one.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::answer::NoReply;
+use super::state::State;
+use crate::domain::{SessionKey, UniqueId};
+use crate::store::StoreError;
+
+/// Requests that may wait to be fetched for.
+const QUEUE: usize = 32_768;
+/// Requests served by one round of queries.
+const BATCH: usize = 512;
+/// Rounds that may run beside each other.
+const ROUNDS: usize = 2;
+/// A round that takes longer is given up: the NAS has sent its request again by then.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+struct Request {
+    login: Option<SmolStr>,
+    sessions: SmallVec<[(SessionKey, UniqueId); 2]>,
+    done: oneshot::Sender<bool>,
+}
+
+#[derive(Debug)]
+pub(super) struct Loader(mpsc::Sender<Request>);
+
+/// The loader's end that does the work; started once the state it fills exists.
+#[derive(Debug)]
+pub(super) struct Rounds(mpsc::Receiver<Request>);
+
+impl Loader {
+    pub(super) fn new() -> (Self, Rounds) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), Rounds(receiver))
+    }
+
+    /// Resolves once everything asked for is in memory or known to be nowhere.
+    pub(super) async fn load(
+        &self,
+        login: Option<SmolStr>,
+        sessions: SmallVec<[(SessionKey, UniqueId); 2]>,
+    ) -> Result<(), NoReply> {
+        let (done, loaded) = oneshot::channel();
+        self.0.try_send(Request { login, sessions, done }).map_err(|_| NoReply::Overloaded)?;
+        match loaded.await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(NoReply::StoreUnavailable),
+        }
+    }
+}
+
+impl Rounds {
+    /// Serves until the state is gone.
+    pub(super) async fn run(mut self, state: Weak<State>) {
+        let permits = Arc::new(Semaphore::new(ROUNDS));
+        let mut taken = Vec::with_capacity(BATCH);
+        while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+            if self.0.recv_many(&mut taken, BATCH).await == 0 {
+                return;
+            }
+            let requests = std::mem::take(&mut taken);
+            let Some(state) = state.upgrade() else { return };
+            tokio::spawn(async move {
+                let loaded = tokio::time::timeout(DEADLINE, round(&state, &requests)).await;
+                let loaded = match loaded {
+                    Ok(Ok(())) => true,
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "rows were not loaded");
+                        false
+                    }
+                    Err(_) => false,
+                };
+                for request in requests {
+                    // Whoever asked may have given up.
+                    let _ = request.done.send(loaded);
+                }
+                drop(permit);
+            });
+        }
+    }
+}
+
+async fn round(state: &State, requests: &[Request]) -> Result<(), StoreError> {
+    let logins: BTreeSet<_> = requests.iter().filter_map(|request| request.login.clone()).collect();
+    let sessions: BTreeSet<_> =
+        requests.iter().flat_map(|request| request.sessions.iter().copied()).collect();
+    let logins: Vec<_> = logins.into_iter().collect();
+    let sessions: Vec<_> = sessions.into_iter().collect();
+    let subscribers =
+        async { if logins.is_empty() { Ok(()) } else { state.load_subscribers(&logins).await } };
+    let restored = async { if sessions.is_empty() { Ok(()) } else { state.load_sessions(&sessions).await } };
+    tokio::try_join!(subscribers, restored).map(drop)
+}

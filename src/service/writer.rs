@@ -1,0 +1,375 @@
+//! Group commit: rows wait here, in order, for the transaction that makes them durable; then the
+//! replies that depend on them leave together (DESIGN §3).
+//!
+//! Rows are absolute, so a batch keeps only the last one of each key, and a batch whose fate is
+//! unknown is simply written again.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use tokio::sync::{mpsc, oneshot};
+
+use super::answer::{Deliver, Waiter};
+use super::health::Health;
+use crate::domain::{Day, Effect, NasReload, Session, SubscriberId, UniqueId, Usage, Write};
+use crate::store::{CommitWrites, StoreError};
+use crate::telemetry::names;
+use crate::time::{Clock, Now, UnixTime};
+
+/// How rows are gathered and committed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Transactions that may run beside each other; rows of one subscriber always go through the
+    /// same one. 1 on SQLite, which has one writer.
+    pub lanes: usize,
+    /// Entries that may wait in one lane; beyond it requests are dropped in silence (DESIGN §1, 10).
+    pub queue: usize,
+    /// Entries taken into one transaction.
+    pub batch: usize,
+    /// How long a commit may take before it is given up and tried again.
+    pub commit_timeout: Duration,
+    /// Rows kept for another attempt while commits fail; beyond it the queue fills and requests drop.
+    pub backlog: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { lanes: 1, queue: 65_536, batch: 512, commit_timeout: Duration::from_secs(5), backlog: 200_000 }
+    }
+}
+
+/// What `/health` calls the writer.
+const COMPONENT: &str = "writer";
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// What has to be durable, who waits for it and what follows.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// Rows, in order.
+    pub(super) writes: SmallVec<[Write; 2]>,
+    /// The reply that may leave afterwards.
+    pub(super) waiter: Option<Waiter>,
+    /// What is done afterwards.
+    pub(super) after: SmallVec<[Effect; 1]>,
+    /// Told when it is durable.
+    pub(super) done: Option<oneshot::Sender<()>>,
+}
+
+/// Hands rows to the lanes. Cloning shares them; the lanes end when the last clone is gone.
+#[derive(Clone, Debug)]
+pub(super) struct Writer {
+    lanes: Arc<[mpsc::Sender<Pending>]>,
+    hasher: RandomState,
+}
+
+impl Writer {
+    /// Starts the lanes on the current runtime. The handles end after the last row is durable.
+    pub(super) fn start<S>(
+        settings: &Settings,
+        store: &Arc<S>,
+        deliver: &Arc<dyn Deliver>,
+        effects: &mpsc::UnboundedSender<Effect>,
+        clock: &Arc<dyn Clock>,
+        health: &Arc<Health>,
+    ) -> (Self, Vec<tokio::task::JoinHandle<()>>)
+    where
+        S: CommitWrites + Send + Sync + 'static,
+    {
+        let mut lanes = Vec::new();
+        let mut tasks = Vec::new();
+        for _ in 0..settings.lanes.max(1) {
+            let (sender, receiver) = mpsc::channel(settings.queue);
+            let lane = Lane {
+                settings: settings.clone(),
+                receiver,
+                store: Arc::clone(store),
+                deliver: Arc::clone(deliver),
+                effects: effects.clone(),
+                clock: Arc::clone(clock),
+                health: Arc::clone(health),
+                meters: Meters::new(),
+                batch: Batch::default(),
+                failing: false,
+            };
+            lanes.push(sender);
+            tasks.push(tokio::spawn(lane.run()));
+        }
+        (Self { lanes: lanes.into(), hasher: RandomState::new() }, tasks)
+    }
+
+    /// Queues rows behind all earlier ones of the same `login`.
+    ///
+    /// # Errors
+    /// Gives the entry back if the lane is full or has ended.
+    pub(super) fn enqueue(&self, login: &str, pending: Pending) -> Result<(), Box<Pending>> {
+        self.lane(login).try_send(pending).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(pending) | mpsc::error::TrySendError::Closed(pending) => {
+                Box::new(pending)
+            }
+        })
+    }
+
+    /// Is there room for a row that nobody would retransmit?
+    pub(super) fn has_room(&self, login: &str) -> bool {
+        self.lane(login).capacity() > 0
+    }
+
+    /// Entries that wait, over all lanes.
+    pub(super) fn depth(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.max_capacity() - lane.capacity()).sum()
+    }
+
+    fn lane(&self, login: &str) -> &mpsc::Sender<Pending> {
+        let lanes = u64::try_from(self.lanes.len()).unwrap_or(1).max(1);
+        let number = usize::try_from(self.hasher.hash_one(login) % lanes).unwrap_or(0);
+        self.lanes.get(number).expect("the remainder is below the number of lanes")
+    }
+}
+
+struct Lane<S> {
+    settings: Settings,
+    receiver: mpsc::Receiver<Pending>,
+    store: Arc<S>,
+    deliver: Arc<dyn Deliver>,
+    effects: mpsc::UnboundedSender<Effect>,
+    clock: Arc<dyn Clock>,
+    health: Arc<Health>,
+    meters: Meters,
+    batch: Batch,
+    /// The last commit failed.
+    failing: bool,
+}
+
+impl<S: CommitWrites + Send + Sync + 'static> Lane<S> {
+    async fn run(mut self) {
+        let mut taken = Vec::with_capacity(self.settings.batch);
+        let mut open = true;
+        let mut pause = RETRY_MIN;
+        while open || !self.batch.is_empty() {
+            if self.batch.is_empty() {
+                open = self.receiver.recv_many(&mut taken, self.settings.batch).await > 0;
+            } else {
+                // After a failure: what has come meanwhile joins what is still to be written.
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY_MAX);
+                while taken.len() < self.settings.batch && self.batch.rows() < self.settings.backlog {
+                    match self.receiver.try_recv() {
+                        Ok(pending) => taken.push(pending),
+                        Err(mpsc::error::TryRecvError::Empty) => break,
+                        Err(mpsc::error::TryRecvError::Disconnected) => {
+                            open = false;
+                            break;
+                        }
+                    }
+                }
+            }
+            for pending in taken.drain(..) {
+                self.batch.absorb(pending);
+            }
+            if self.batch.is_empty() {
+                continue;
+            }
+            if self.commit().await {
+                pause = RETRY_MIN;
+            } else if !open {
+                // Stopping: nobody waits for these rows any more than for a retransmission.
+                break;
+            }
+        }
+    }
+
+    /// One transaction. On failure the rows stay for the next attempt and the waiters are let go, so
+    /// that a retransmission is not taken for a duplicate in flight.
+    async fn commit(&mut self) -> bool {
+        let started = self.clock.now();
+        let writes = self.batch.writes();
+        let result = tokio::time::timeout(self.settings.commit_timeout, self.store.commit(&writes)).await;
+        let failure = match result {
+            Ok(Ok(())) => None,
+            Ok(Err(StoreError::Refused { writes: refused, reason })) => {
+                self.set_aside(&writes, &refused, &reason);
+                None
+            }
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no answer within {:?}", self.settings.commit_timeout)),
+        };
+        self.meters.committed(started, self.clock.now(), writes.len(), failure.is_some());
+        match failure {
+            None => {
+                let mut waiters = self.batch.take_waiters();
+                self.deliver.committed(&mut waiters);
+                for effect in self.batch.after.drain(..) {
+                    // The receiver is gone only while the server stops.
+                    let _ = self.effects.send(effect);
+                }
+                for done in self.batch.done.drain(..) {
+                    let _ = done.send(());
+                }
+                self.batch.clear_rows();
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("accounting is stored again");
+                    self.health.ok(COMPONENT);
+                }
+                true
+            }
+            Some(reason) => {
+                let mut waiters = self.batch.take_waiters();
+                self.deliver.abandoned(&mut waiters);
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(%reason, "accounting cannot be stored and is not acknowledged");
+                }
+                let said =
+                    format!("accounting is not acknowledged: {reason}; {} rows wait", self.batch.rows());
+                self.health.degraded(COMPONENT, &said, started.unix);
+                false
+            }
+        }
+    }
+}
+
+impl<S> Lane<S> {
+    /// The database cannot hold some rows and never will: they are not acknowledged, and keep nobody else
+    /// out. The rest of the batch is durable.
+    fn set_aside(&mut self, writes: &[Write], refused: &[usize], reason: &str) {
+        tracing::error!(
+            rows = refused.len(),
+            reason,
+            "rows that the database cannot hold are not acknowledged"
+        );
+        self.meters.refused.increment(u64::try_from(refused.len()).unwrap_or(u64::MAX));
+        let sessions: HashSet<UniqueId> = refused
+            .iter()
+            .filter_map(|place| match writes.get(*place) {
+                Some(Write::Session(session)) => Some(session.unique_id),
+                _ => None,
+            })
+            .collect();
+        let mut abandoned = self.batch.waiters_of(&sessions);
+        self.deliver.abandoned(&mut abandoned);
+    }
+}
+
+/// Rows by key, the last one of each, and who waits for them.
+#[derive(Debug, Default)]
+struct Batch {
+    sessions: HashMap<UniqueId, Box<Session>>,
+    usage: HashMap<(SubscriberId, Day), Usage>,
+    used: HashMap<SubscriberId, UnixTime>,
+    reloads: Vec<NasReload>,
+    /// With the session whose row each waits for, where it is one.
+    waiters: Vec<(Option<UniqueId>, Waiter)>,
+    after: Vec<Effect>,
+    done: Vec<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn absorb(&mut self, pending: Pending) {
+        let session = pending.writes.iter().find_map(|write| match write {
+            Write::Session(session) => Some(session.unique_id),
+            _ => None,
+        });
+        for write in pending.writes {
+            match write {
+                Write::Session(session) => {
+                    self.sessions.insert(session.unique_id, session);
+                }
+                Write::Usage { subscriber, day, total } => {
+                    self.usage.insert((subscriber, day), total);
+                }
+                Write::NasReload(reload) => self.reloads.push(reload),
+                Write::Used { subscriber, at } => match self.used.entry(subscriber) {
+                    Entry::Occupied(mut held) => {
+                        let latest = (*held.get()).max(at);
+                        held.insert(latest);
+                    }
+                    Entry::Vacant(slot) => {
+                        slot.insert(at);
+                    }
+                },
+            }
+        }
+        self.waiters.extend(pending.waiter.map(|waiter| (session, waiter)));
+        self.after.extend(pending.after);
+        self.done.extend(pending.done);
+    }
+
+    fn take_waiters(&mut self) -> Vec<Waiter> {
+        self.waiters.drain(..).map(|(_, waiter)| waiter).collect()
+    }
+
+    fn waiters_of(&mut self, sessions: &HashSet<UniqueId>) -> Vec<Waiter> {
+        let theirs = |(session, _): &mut (Option<UniqueId>, Waiter)| {
+            session.is_some_and(|session| sessions.contains(&session))
+        };
+        self.waiters.extract_if(.., theirs).map(|(_, waiter)| waiter).collect()
+    }
+
+    fn rows(&self) -> usize {
+        self.sessions.len() + self.usage.len() + self.used.len() + self.reloads.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rows() == 0 && self.waiters.is_empty() && self.after.is_empty() && self.done.is_empty()
+    }
+
+    /// The rows in the order of their keys, which is the same in every transaction, so that two of
+    /// them cannot wait for each other.
+    fn writes(&self) -> Vec<Write> {
+        let mut writes = Vec::with_capacity(self.rows());
+        writes.extend(self.reloads.iter().cloned().map(Write::NasReload));
+        let mut sessions: Vec<_> = self.sessions.values().collect();
+        sessions.sort_unstable_by_key(|session| session.unique_id);
+        writes.extend(sessions.into_iter().cloned().map(Write::Session));
+        let mut usage: Vec<_> = self.usage.iter().collect();
+        usage.sort_unstable_by_key(|(key, _)| **key);
+        writes.extend(usage.into_iter().map(|((subscriber, day), total)| Write::Usage {
+            subscriber: *subscriber,
+            day: *day,
+            total: *total,
+        }));
+        let mut used: Vec<_> = self.used.iter().collect();
+        used.sort_unstable();
+        writes.extend(
+            used.into_iter().map(|(subscriber, at)| Write::Used { subscriber: *subscriber, at: *at }),
+        );
+        writes
+    }
+
+    fn clear_rows(&mut self) {
+        self.sessions.clear();
+        self.usage.clear();
+        self.used.clear();
+        self.reloads.clear();
+    }
+}
+
+struct Meters {
+    rows: metrics::Histogram,
+    seconds: metrics::Histogram,
+    failures: metrics::Counter,
+    refused: metrics::Counter,
+}
+
+impl Meters {
+    fn new() -> Self {
+        Self {
+            rows: metrics::histogram!(names::WRITER_BATCH),
+            seconds: metrics::histogram!(names::COMMIT_DURATION),
+            failures: metrics::counter!(names::COMMIT_FAILURES),
+            refused: metrics::counter!(names::ROWS_REFUSED),
+        }
+    }
+
+    fn committed(&self, started: Now, ended: Now, rows: usize, failed: bool) {
+        self.rows.record(u32::try_from(rows).unwrap_or(u32::MAX));
+        self.seconds.record(ended.instant.saturating_duration_since(started.instant));
+        if failed {
+            self.failures.increment(1);
+        }
+    }
+}

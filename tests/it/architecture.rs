@@ -1,0 +1,170 @@
+//! The shape of the crate, held by reading it: who may name whom, and what must not be left behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Who may name whom (ARCHITECTURE.md has the same table with its reasons). A module may always name
+/// itself. `*` is everything.
+const MAY_NAME: &[(&str, &[&str])] = &[
+    ("time", &[]),
+    ("entropy", &[]),
+    ("radius", &["entropy", "time"]),
+    ("domain", &["radius", "time"]),
+    ("sessions", &["domain", "radius", "time"]),
+    ("engine", &["domain", "entropy", "radius", "sessions", "time"]),
+    ("coa", &["domain", "entropy", "radius", "time"]),
+    ("store", &["domain", "radius", "time"]),
+    ("service", &["coa", "domain", "engine", "entropy", "radius", "sessions", "store", "telemetry", "time"]),
+    ("net", &["coa", "domain", "entropy", "radius", "service", "telemetry", "time"]),
+    ("http", &["domain", "service", "telemetry"]),
+    ("telemetry", &["time"]),
+    ("config", &["*"]),
+    ("server", &["*"]),
+    ("cli", &["*"]),
+    ("demo", &["*"]),
+];
+
+/// Words that the code of a module must not contain: what it must never meet.
+const MUST_NOT_MEET: &[(&str, &[&str])] = &[
+    ("radius", &["sqlx", "tokio", "UdpSocket", "dashmap"]),
+    ("domain", &["serde", "sqlx", "tokio"]),
+    ("sessions", &["tokio", "Mutex", "RwLock", "dashmap", "sqlx", "async fn"]),
+    ("engine", &["tokio", "Mutex", "RwLock", "dashmap", "sqlx", "async fn", "SystemClock"]),
+    ("coa", &["tokio", "UdpSocket", "Mutex", "async fn", "SystemClock"]),
+    ("service", &["axum", "hyper", "UdpSocket"]),
+    ("http", &["sqlx"]),
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file of `src/` with the top-level module it belongs to and its text without line comments.
+fn modules() -> Vec<(String, PathBuf, String)> {
+    let src = root().join("src");
+    sources(&src)
+        .into_iter()
+        .filter_map(|path| {
+            let relative = path.strip_prefix(&src).unwrap();
+            let first = relative.components().next().unwrap().as_os_str().to_string_lossy();
+            let module = first.trim_end_matches(".rs").to_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code: Vec<_> = text.lines().map(|line| line.split("//").next().unwrap_or("")).collect();
+            (module != "lib" && module != "main").then(|| (module, path.clone(), code.join("\n")))
+        })
+        .collect()
+}
+
+/// The top-level modules that `code` names by `crate::…` paths, groups included.
+fn named(code: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut word = String::new();
+            for character in group.chars() {
+                match character {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => word.clear(),
+                    ':' if depth == 0 && !word.is_empty() => {
+                        names.insert(std::mem::take(&mut word));
+                    }
+                    _ if depth == 0 && (character.is_alphanumeric() || character == '_') => {
+                        word.push(character)
+                    }
+                    _ => {}
+                }
+            }
+        } else {
+            let word: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            names.insert(word);
+        }
+    }
+    names
+}
+
+#[test]
+fn modules_name_only_whom_they_may() {
+    let table: BTreeMap<_, _> = MAY_NAME.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (module, path, code) in modules() {
+        let Some(allowed) = table.get(module.as_str()) else {
+            wrong.push(format!("{}: the module `{module}` is not in the table", path.display()));
+            continue;
+        };
+        for name in named(&code) {
+            let is_module = table.contains_key(name.as_str());
+            if is_module && name != module && !allowed.contains(&"*") && !allowed.contains(&name.as_str()) {
+                wrong.push(format!("{}: `{module}` names `{name}`", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn modules_do_not_meet_what_they_must_not() {
+    let mut wrong = Vec::new();
+    for (module, path, code) in modules() {
+        let code = code.split("#[cfg(test)]").next().unwrap_or("");
+        for (_, words) in MUST_NOT_MEET.iter().filter(|(name, _)| *name == module) {
+            for word in *words {
+                if code.contains(word) {
+                    wrong.push(format!("{}: `{word}`", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let mut wrong = Vec::new();
+    let marks = [
+        concat!("FIX", "ME"),
+        concat!("TO", "DO"),
+        concat!("XX", "X"),
+        concat!("dbg", "!("),
+        concat!("todo", "!("),
+    ];
+    for folder in ["src", "tests", "benches"] {
+        for path in sources(&root().join(folder)) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for (number, line) in text.lines().enumerate() {
+                if marks.iter().any(|mark| line.contains(mark)) {
+                    wrong.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_is_on_the_map() {
+    let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let missing: BTreeSet<_> = modules()
+        .into_iter()
+        .map(|(module, ..)| module)
+        .filter(|module| !map.contains(&format!("`{module}`")))
+        .collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md does not mention {missing:?}");
+}
