@@ -145,3 +145,25 @@ fn our_definitions_are_those_of_an_installed_freeradius() {
     assert!(!complete || used.len() == CORRECTED.len(), "a listed difference is gone: {used:?}");
     assert!(compared > 5000, "only {compared}");
 }
+
+#[test]
+fn a_freeradius_beside_us_takes_our_names_of_limits() {
+    if installed().is_empty() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("dictionaries/dictionary.tollkeeper");
+    let main = format!("$INCLUDE {INSTALLED}/dictionary\n$INCLUDE {}\n", ours.display());
+    std::fs::write(folder.path().join("dictionary"), main).unwrap();
+    // It reads the dictionaries first, and stops at the file of requests that is not there.
+    let radclient = std::process::Command::new("radclient")
+        .args(["-f", "/nonexistent", "127.0.0.1:1", "auth", "secret", "-D"])
+        .arg(folder.path())
+        .output();
+    let Ok(output) = radclient else {
+        eprintln!("skipped: radclient is absent (freeradius-utils)");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("/nonexistent") && !said.contains("dictionary"), "{said}");
+}

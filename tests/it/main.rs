@@ -10,4 +10,5 @@ mod dictionaries;
 mod mutations;
 mod stores;
 mod support;
+mod values;
 mod vectors;

@@ -15,6 +15,9 @@ use crate::radius::hiding::Hiding;
 /// Files may include files, this deep: a file that includes itself ends here.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
+/// Rules go on in the next attribute (RFC 4849 §2), but the format knows `concat` of octets alone.
+const NAS_FILTER_RULE: u8 = 92;
+
 /// Lines that only version 4 has.
 const VERSION_4: [&str; 11] = [
     "ALIAS",
@@ -353,6 +356,7 @@ impl Builder {
         }
         def.vendor = vendor;
         self.check_numbers(&mut def).map_err(fail)?;
+        def.concat |= def.standard_number() == Some(NAS_FILTER_RULE) && def.data_type == DataType::Text;
         check_flags(&def).map_err(|reason| place.error(format!("ATTRIBUTE {name}: {reason}")))?;
         self.define(def, place)
     }

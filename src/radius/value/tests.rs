@@ -70,7 +70,7 @@ fn what_is_no_value_is_refused_with_the_reason() {
         ("Session-Timeout", "-1", ValueError::OutOfRange),
         ("Session-Timeout", "4294967296", ValueError::OutOfRange),
         ("Session-Timeout", "99999999999999999999", ValueError::OutOfRange),
-        ("Service-Type", "Framed", ValueError::UnknownName),
+        ("Service-Type", "Framed-Users", ValueError::UnknownName),
         ("Tunnel-Type", "16777216", ValueError::OutOfRange),
         ("3GPP-Teardown-Indicator", "256", ValueError::OutOfRange),
         ("Framed-IP-Address", "router.example.net", ValueError::NotAnAddress),
