@@ -20,6 +20,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::coa::{self, Discard, ExchangeId, Exchanges, Full, Kind, Request, Transmit};
 use crate::domain::dynamic_auth::{Attempt, Job, NotSent, Order, Outcome, error_cause_name};
+use crate::domain::text::text_from_octets;
 use crate::domain::{CloseGuess, Nas, Session, UniqueId};
 use crate::entropy::SystemEntropy;
 use crate::radius::dictionary::Dictionary;
@@ -52,8 +53,13 @@ pub trait Record: Send + Sync {
         now: UnixTime,
     ) -> impl Future<Output = Result<Vec<Job>, Self::Error>> + Send;
 
-    /// Writes what came of orders: into the row of the job, or into a new one.
+    /// Writes what came of orders: into the row of the job, or into a new one. All or none.
     fn record_attempts(&self, attempts: &[Attempt]) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// May the same write succeed later? Otherwise the database refuses what it is given.
+    fn is_temporary(_error: &Self::Error) -> bool {
+        true
+    }
 }
 
 /// The face: cheap to clone, all clones are one.
@@ -220,7 +226,7 @@ impl Coa {
             return Err(Full);
         };
         let queued = self.shared.clock.now().unix;
-        self.begin(session, order, Asker { job: None, queued, waiter, record });
+        self.begin(session, recordable(order), Asker { job: None, queued, waiter, record });
         Ok(())
     }
 
@@ -364,21 +370,49 @@ impl Coa {
 }
 
 impl Recorder {
-    /// Writes until the last [`Coa`] is gone and all is written. What the database does not take is tried
-    /// again: a row that names its job or its attempt twice is harmless.
-    pub async fn run(mut self, record: impl Record) {
+    /// Writes until the last [`Coa`] is gone and all is written. While the database is away it tries again.
+    pub async fn run<R: Record>(mut self, record: R) {
         let mut batch = Vec::with_capacity(RECORDS_AT_ONCE);
         while self.records.recv_many(&mut batch, RECORDS_AT_ONCE).await > 0 {
-            let mut pause = self.retry_min;
-            while let Err(error) = record.record_attempts(&batch).await {
-                tracing::warn!(%error, "the record of dynamic authorization cannot be written; trying again");
-                metrics::counter!(names::COA_RECORD_FAILURES).increment(1);
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(RETRY_MAX);
+            if let Err(error) = self.write(&record, &batch).await {
+                // One of them is refused; the others shall not suffer for it.
+                tracing::warn!(%error, "outcomes of dynamic authorization are written one by one");
+                for attempt in batch.chunks(1) {
+                    if let Err(error) = self.write(&record, attempt).await {
+                        tracing::error!(%error, ?attempt, "an outcome of dynamic authorization cannot be recorded");
+                    }
+                }
             }
             batch.clear();
         }
     }
+
+    async fn write<R: Record>(&self, record: &R, attempts: &[Attempt]) -> Result<(), R::Error> {
+        let mut pause = self.retry_min;
+        loop {
+            let Err(error) = record.record_attempts(attempts).await else { return Ok(()) };
+            metrics::counter!(names::COA_RECORD_FAILURES).increment(1);
+            if !R::is_temporary(&error) {
+                return Err(error);
+            }
+            tracing::warn!(%error, "outcomes of dynamic authorization wait for the database");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+}
+
+/// The order as a database can hold it: attributes without NUL, which none can have, and none at all where
+/// they are more than any packet holds. Either is refused as a bad attribute.
+fn recordable(order: Order) -> Order {
+    let Order::ChangeOfAuthorization(mut lines) = order else { return order };
+    if lines.iter().map(|line| line.len()).sum::<usize>() > ORDER_LENGTH_MAX {
+        lines.clear();
+    }
+    for line in lines.iter_mut().filter(|line| line.contains('\0')) {
+        *line = text_from_octets(line.as_bytes());
+    }
+    Order::ChangeOfAuthorization(lines)
 }
 
 /// May the NAS still have it? A Stop or a reboot says no, an id that is in use again means another session;
@@ -432,6 +466,8 @@ const RECORDS_MAX: usize = 65_536;
 /// Rows of one transaction.
 const RECORDS_AT_ONCE: usize = 256;
 const JOBS_AT_ONCE: usize = 256;
+/// Octets of all lines of one order: four times what a packet holds, since hexadecimal takes two for one.
+const ORDER_LENGTH_MAX: usize = 16_384;
 const RETRY_MIN: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
@@ -687,16 +723,25 @@ mod tests {
         assert_eq!(bench.recorded().len(), 3);
     }
 
-    /// A queue and a record in memory, whose first writes fail.
+    /// A queue and a record in memory, whose first writes fail, and which refuses one job.
     #[derive(Default)]
     struct Table {
         jobs: Mutex<Vec<Job>>,
         attempts: Mutex<Vec<Attempt>>,
         failures: Mutex<u32>,
+        refuses: Option<i64>,
+    }
+
+    #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+    enum Failure {
+        #[error("away")]
+        Away,
+        #[error("refused")]
+        Refused,
     }
 
     impl Record for Arc<Table> {
-        type Error = &'static str;
+        type Error = Failure;
 
         async fn take_jobs(&self, limit: usize, _: UnixTime) -> Result<Vec<Job>, Self::Error> {
             let mut jobs = self.jobs.lock();
@@ -708,10 +753,17 @@ mod tests {
             let mut failures = self.failures.lock();
             if *failures > 0 {
                 *failures -= 1;
-                return Err("away");
+                return Err(Failure::Away);
+            }
+            if attempts.iter().any(|attempt| attempt.job.is_some() && attempt.job == self.refuses) {
+                return Err(Failure::Refused);
             }
             self.attempts.lock().extend_from_slice(attempts);
             Ok(())
+        }
+
+        fn is_temporary(error: &Failure) -> bool {
+            *error == Failure::Away
         }
     }
 
@@ -749,6 +801,30 @@ mod tests {
         bench.recorder.run(Arc::clone(&table)).await;
         let attempts = table.attempts.lock();
         assert_eq!((attempts.len(), attempts[0].job, attempts[0].outcome), (1, Some(7), Outcome::Ack));
+    }
+
+    #[tokio::test]
+    async fn one_record_that_is_refused_holds_up_no_other() {
+        let mut bench = Bench::new(Settings::default());
+        let table = Arc::new(Table { refuses: Some(2), ..Table::default() });
+        table.jobs.lock().extend((1..=3).map(job));
+        bench.coa.take_queued(&table).await.unwrap();
+        bench.answer(Verdict::Ack);
+        drop(bench.coa);
+        bench.recorder.run(Arc::clone(&table)).await;
+        let jobs: Vec<_> = table.attempts.lock().iter().map(|attempt| attempt.job).collect();
+        assert_eq!(jobs, [Some(1), Some(3)]);
+    }
+
+    #[tokio::test]
+    async fn what_a_database_cannot_hold_is_not_recorded_as_it_came() {
+        let mut bench = Bench::new(Settings::default());
+        let bad = Outcome::NotSent(NotSent::BadAttribute);
+        assert_eq!(bench.coa.change(ID, vec!["No-Such = a\0b".into()]).await, bad);
+        assert_eq!(bench.coa.change(ID, vec!["Filter-Id = x".into(); 2000]).await, bad);
+        let orders: Vec<_> = bench.recorded().into_iter().map(|attempt| attempt.order).collect();
+        let escaped = Order::ChangeOfAuthorization(vec!["No-Such = a\\x00b".into()]);
+        assert_eq!(orders, [escaped, Order::ChangeOfAuthorization(Vec::new())]);
     }
 
     #[test]

@@ -103,6 +103,10 @@ impl Record for Recorded {
         }
         Ok(())
     }
+
+    fn is_temporary(_: &Self::Error) -> bool {
+        false
+    }
 }
 
 /// Ours, with sockets, for sessions of one NAS.
