@@ -24,6 +24,7 @@ use crate::domain::text::text_from_octets;
 use crate::domain::{CloseGuess, Nas, Session, UniqueId};
 use crate::entropy::SystemEntropy;
 use crate::radius::dictionary::Dictionary;
+use crate::store::{Store, StoreError};
 use crate::telemetry::names;
 use crate::time::{Clock, Now, UnixTime};
 
@@ -59,6 +60,23 @@ pub trait Record: Send + Sync {
     /// May the same write succeed later? Otherwise the database refuses what it is given.
     fn is_temporary(_error: &Self::Error) -> bool {
         true
+    }
+}
+
+impl Record for Store {
+    type Error = StoreError;
+
+    async fn take_jobs(&self, limit: usize, now: UnixTime) -> Result<Vec<Job>, StoreError> {
+        Self::take_jobs(self, u32::try_from(limit).unwrap_or(u32::MAX), now).await
+    }
+
+    async fn record_attempts(&self, attempts: &[Attempt]) -> Result<(), StoreError> {
+        Self::record_attempts(self, attempts).await
+    }
+
+    fn is_temporary(error: &StoreError) -> bool {
+        // A table that is missing is an operator's to mend, and then all fits.
+        error.is_temporary() || matches!(error, StoreError::Schema { .. })
     }
 }
 

@@ -2,10 +2,10 @@
 
 use smol_str::SmolStr;
 
-use super::db::{Columns, Db, execute, fetch};
+use super::db::{Columns, Db, execute, fetch, on_pool};
 use super::{Store, StoreError};
 use crate::domain::UniqueId;
-use crate::domain::dynamic_auth::{Job, NotSent, Order, Outcome};
+use crate::domain::dynamic_auth::{Attempt, Job, NotSent, Order, Outcome};
 use crate::time::UnixTime;
 
 /// A row of `tk_coa` as operators see it.
@@ -27,6 +27,9 @@ pub struct OrderRow {
 
 const DISCONNECT_REQUEST: i64 = 40;
 const COA_REQUEST: i64 = 43;
+
+const END_ORDER: &str =
+    "UPDATE tk_coa SET outcome = ?, error_cause = ?, sent_at = ?, done_at = ? WHERE id = ?";
 
 const COLUMNS: &str =
     "id, session, code, attributes, queued_at, queued_by, taken_at, sent_at, done_at, outcome, error_cause";
@@ -102,13 +105,50 @@ impl Store {
         sent: Option<UnixTime>,
         now: UnixTime,
     ) -> Result<(), StoreError> {
-        let error_cause = match outcome {
-            Outcome::Nak { error_cause } => error_cause.map(i64::from),
-            Outcome::Ack | Outcome::TimedOut | Outcome::NotSent(_) => None,
-        };
-        let sql = "UPDATE tk_coa SET outcome = ?, error_cause = ?, sent_at = ?, done_at = ? WHERE id = ?";
-        let sent = sent.map(|sent| sent.0);
-        execute!(self.db(), write, "tk_coa", sql, [outcome.as_str(), error_cause, sent, now.0, id]).map(drop)
+        let (error_cause, sent) = (error_cause(outcome), sent.map(|sent| sent.0));
+        execute!(self.db(), write, "tk_coa", END_ORDER, [outcome.as_str(), error_cause, sent, now.0, id])
+            .map(drop)
+    }
+
+    /// Records orders that have ended, all or none: into the row that was queued, or into a new one.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn record_attempts(&self, attempts: &[Attempt]) -> Result<(), StoreError> {
+        let insert = self.db().sql(
+            "INSERT INTO tk_coa (session, code, attributes, queued_at, queued_by, taken_at, sent_at, done_at,
+                 outcome, error_cause) VALUES (?, ?, ?, ?, 'server', ?, ?, ?, ?, ?)",
+        );
+        let update = self.db().sql(END_ORDER);
+        on_pool!(self.db(), write, |pool| {
+            let written = async {
+                let mut transaction = pool.begin().await?;
+                for attempt in attempts {
+                    let (error_cause, sent) = (error_cause(attempt.outcome), attempt.sent.map(|sent| sent.0));
+                    let word = attempt.outcome.as_str();
+                    let query = if let Some(id) = attempt.job {
+                        let ended = attempt.ended.0;
+                        sqlx::query(&update).bind(word).bind(error_cause).bind(sent).bind(ended).bind(id)
+                    } else {
+                        let (code, attributes) = code_and_attributes(&attempt.order);
+                        let queued = attempt.queued.0;
+                        sqlx::query(&insert)
+                            .bind(attempt.session.to_text().to_string())
+                            .bind(code)
+                            .bind(attributes)
+                            .bind(queued)
+                            .bind(queued)
+                            .bind(sent)
+                            .bind(attempt.ended.0)
+                            .bind(word)
+                            .bind(error_cause)
+                    };
+                    query.execute(&mut *transaction).await?;
+                }
+                transaction.commit().await
+            };
+            written.await.map_err(|error| StoreError::from_sql(&error, "tk_coa"))
+        })
     }
 
     /// Ends the orders that a server took before `before` and never finished, as after a crash: nobody
@@ -149,10 +189,7 @@ impl Store {
         now: UnixTime,
         taken: Option<UnixTime>,
     ) -> Result<i64, StoreError> {
-        let (code, attributes) = match order {
-            Order::Disconnect => (DISCONNECT_REQUEST, None),
-            Order::ChangeOfAuthorization(attributes) => (COA_REQUEST, Some(attributes.join("\n"))),
-        };
+        let (code, attributes) = code_and_attributes(order);
         let session = session.to_text();
         let taken = taken.map(|taken| taken.0);
         let insert = "INSERT INTO tk_coa (session, code, attributes, queued_at, queued_by, taken_at) VALUES (?, ?, ?, ?, ?, ?)";
@@ -180,6 +217,20 @@ impl Store {
         )?
         .pop()
         .ok_or_else(|| StoreError::Corrupt { table: "tk_coa", reason: "no number".to_owned() })
+    }
+}
+
+fn code_and_attributes(order: &Order) -> (i64, Option<String>) {
+    match order {
+        Order::Disconnect => (DISCONNECT_REQUEST, None),
+        Order::ChangeOfAuthorization(attributes) => (COA_REQUEST, Some(attributes.join("\n"))),
+    }
+}
+
+fn error_cause(outcome: Outcome) -> Option<i64> {
+    match outcome {
+        Outcome::Nak { error_cause } => error_cause.map(i64::from),
+        Outcome::Ack | Outcome::TimedOut | Outcome::NotSent(_) => None,
     }
 }
 

@@ -1,7 +1,4 @@
 //! Dynamic authorization through real sockets: NASes of our own that misbehave, and FreeRADIUS's.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stdout, reason = "shown when a test fails or is skipped")]
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
@@ -14,9 +11,9 @@ use parking_lot::Mutex;
 use smol_str::SmolStr;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tollkeeper::coa::{Responder, Settings, Verdict};
-use tollkeeper::domain::dynamic_auth::{Attempt, Job, Outcome};
+use tollkeeper::domain::dynamic_auth::{Attempt, Job, NotSent, Order, Outcome};
 use tollkeeper::domain::session::SessionDetails;
 use tollkeeper::domain::{
     Counter, Nas, NasIdentity, NasSource, Session, SessionFlags, SessionKey, TriState, UniqueId, Usage,
@@ -25,6 +22,8 @@ use tollkeeper::net::coa::CoaSockets;
 use tollkeeper::radius::{Dictionary, Secret};
 use tollkeeper::service::coa::{Coa, Record, Sessions};
 use tollkeeper::time::{Clock as _, SystemClock, UnixTime};
+
+use crate::support::databases::{Kind, TestDatabase};
 
 const SECRET: &[u8] = b"testing123";
 
@@ -114,11 +113,17 @@ struct Ours {
     coa: Coa,
     known: Arc<Known>,
     recorded: mpsc::UnboundedReceiver<Attempt>,
-    _tasks: JoinSet<()>,
+    network: JoinHandle<()>,
+    recorder: JoinHandle<()>,
 }
 
 impl Ours {
-    async fn serving(nas: SocketAddr, settings: Settings) -> Self {
+    fn serving(nas: SocketAddr, settings: Settings) -> Self {
+        let (sender, recorded) = mpsc::unbounded_channel();
+        Self { recorded, ..Self::recording_to(Recorded(sender), nas, settings) }
+    }
+
+    fn recording_to(record: impl Record + 'static, nas: SocketAddr, settings: Settings) -> Self {
         let known = Arc::new(Known {
             sessions: (0..1000).map(|number| (id(number), session(number, nas.ip()))).collect(),
             nas: Arc::new(Nas {
@@ -140,11 +145,19 @@ impl Ours {
         let sockets = CoaSockets::bind(settings.slots, None).unwrap();
         let (coa, recorder) =
             Coa::new(settings, known.clone(), Dictionary::embedded(), Arc::new(SystemClock));
-        let (sender, recorded) = mpsc::unbounded_channel();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(sockets.run(coa.clone()));
-        tasks.spawn(recorder.run(Recorded(sender)));
-        Self { coa, known, recorded, _tasks: tasks }
+        let network = tokio::spawn(sockets.run(coa.clone()));
+        let recorder = tokio::spawn(recorder.run(record));
+        let (_, recorded) = mpsc::unbounded_channel();
+        Self { coa, known, recorded, network, recorder }
+    }
+
+    /// Stops as the server does: the record is whole when this returns.
+    async fn stop(self) {
+        self.network.abort();
+        assert!(self.network.await.unwrap_err().is_cancelled());
+        self.coa.stop();
+        drop(self.coa);
+        self.recorder.await.unwrap();
     }
 }
 
@@ -181,7 +194,7 @@ async fn answer_all(socket: UdpSocket, mut decide: impl FnMut(&[u8]) -> Verdict)
 #[tokio::test]
 async fn acks_and_naks_reach_the_caller_and_the_record() {
     let (socket, address) = nas_socket().await;
-    let mut ours = Ours::serving(address, Settings::default()).await;
+    let mut ours = Ours::serving(address, Settings::default());
     let causes = [401, 402, 403, 404, 405, 406, 407, 501, 502, 504, 505, 506, 507, 508, 509, 503];
     let mut verdicts = causes.into_iter().map(Verdict::Nak).chain([Verdict::Ack, Verdict::Ack]);
     let nas = tokio::spawn(answer_all(socket, move |_| verdicts.next().unwrap()));
@@ -201,7 +214,7 @@ async fn acks_and_naks_reach_the_caller_and_the_record() {
 #[tokio::test]
 async fn a_silent_nas_gets_the_same_octets_from_the_same_port_until_we_give_up() {
     let (socket, address) = nas_socket().await;
-    let ours = Ours::serving(address, hasty()).await;
+    let ours = Ours::serving(address, hasty());
     let nas = tokio::spawn(async move {
         let mut received = Vec::new();
         let mut buffer = [0; 4096];
@@ -226,8 +239,7 @@ async fn a_silent_nas_gets_the_same_octets_from_the_same_port_until_we_give_up()
 async fn forged_replies_do_not_end_the_wait() {
     let (socket, address) = nas_socket().await;
     let ours =
-        Ours::serving(address, Settings { first_wait: Duration::from_millis(40), ..Settings::default() })
-            .await;
+        Ours::serving(address, Settings { first_wait: Duration::from_millis(40), ..Settings::default() });
     let (stranger, _) = nas_socket().await;
     let nas = tokio::spawn(async move {
         let mut buffer = [0; 4096];
@@ -263,7 +275,7 @@ async fn hundreds_of_sessions_of_one_nas_end_at_once() {
     let (socket, address) = nas_socket().await;
     let settings =
         Settings { outstanding_per_nas: 700, pace: Duration::from_micros(100), ..Settings::default() };
-    let mut ours = Ours::serving(address, settings).await;
+    let mut ours = Ours::serving(address, settings);
     let nas = tokio::spawn(async move {
         // It looks at everything first, then answers the last first.
         let mut held = Vec::new();
@@ -307,10 +319,59 @@ async fn a_nas_may_be_reached_over_ipv6() {
         println!("skipped: this machine has no IPv6 loopback");
         return;
     };
-    let ours = Ours::serving(socket.local_addr().unwrap(), Settings::default()).await;
+    let ours = Ours::serving(socket.local_addr().unwrap(), Settings::default());
     let nas = tokio::spawn(answer_all(socket, |_| Verdict::Ack));
     assert_eq!(ours.coa.disconnect(id(1)).await, Outcome::Ack);
     nas.abort();
+}
+
+/// What another process queues is carried out once, and what came of it is in its row; an order of ours
+/// makes a row.
+#[tokio::test]
+async fn the_table_is_the_queue_and_the_record() {
+    for kind in [Kind::Sqlite, Kind::Postgres, Kind::MySql] {
+        let Some(database) = TestDatabase::create(kind).await else { continue };
+        let store = database.store().await;
+        let (socket, address) = nas_socket().await;
+        let nas =
+            tokio::spawn(answer_all(
+                socket,
+                |request| {
+                    if request[0] == 40 { Verdict::Ack } else { Verdict::Nak(402) }
+                },
+            ));
+        let ours = Ours::recording_to(store.clone(), address, Settings::default());
+        let timeout =
+            Order::ChangeOfAuthorization(vec!["Session-Timeout = 60".into(), "Filter-Id = a".into()]);
+        let now = UnixTime(1_750_000_000);
+        let first = store.queue_order(id(1), &Order::Disconnect, "cli", now).await.unwrap();
+        let second = store.queue_order(id(2), &timeout, "cli", now).await.unwrap();
+        let third = store.queue_order(UniqueId([0xff; 16]), &Order::Disconnect, "cli", now).await.unwrap();
+        assert_eq!(ours.coa.take_queued(&store).await, Ok(true));
+        assert_eq!(ours.coa.disconnect(id(3)).await, Outcome::Ack);
+        // Nobody waits for the other two but their rows.
+        for order in [first, second] {
+            while store.outcome(order).await.unwrap().unwrap().outcome.is_none() {
+                tokio::task::yield_now().await;
+            }
+        }
+        ours.stop().await;
+
+        let row = store.outcome(first).await.unwrap().unwrap();
+        assert_eq!((row.outcome, row.job.queued, row.queued_by.as_str()), (Some(Outcome::Ack), now, "cli"));
+        assert!(row.taken.is_some() && row.sent.is_some() && row.done.is_some(), "{row:?}");
+        let row = store.outcome(second).await.unwrap().unwrap();
+        assert_eq!((row.outcome, row.job.order), (Some(Outcome::Nak { error_cause: Some(402) }), timeout));
+        let row = store.outcome(third).await.unwrap().unwrap();
+        assert_eq!((row.outcome, row.sent), (Some(Outcome::NotSent(NotSent::NoSession)), None));
+        let rows = store.orders_of(id(3), 10).await.unwrap();
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].outcome, rows[0].queued_by.as_str()), (Some(Outcome::Ack), "server"));
+        assert_eq!(store.take_jobs(10, now).await.unwrap(), []);
+        nas.abort();
+        store.close().await;
+        database.drop().await;
+    }
 }
 
 /// FreeRADIUS as a Dynamic Authorization Server that looks at every attribute. Ends with the value.
@@ -424,7 +485,7 @@ async fn freeradius_understands_us_and_we_understand_freeradius() {
         }
     "#;
     let Some(freeradius) = FreeRadius::start(policy) else { return };
-    let ours = Ours::serving(freeradius.address, Settings::default()).await;
+    let ours = Ours::serving(freeradius.address, Settings::default());
     assert_eq!(ours.coa.disconnect(id(1)).await, Outcome::Ack);
     assert_eq!(ours.coa.disconnect(id(2)).await, Outcome::Nak { error_cause: Some(503) });
     let right: [SmolStr; 4] = [
