@@ -7,6 +7,7 @@
 mod architecture;
 mod coa;
 mod dictionaries;
+mod freeradius_rows;
 mod mutations;
 mod stores;
 mod support;

@@ -509,7 +509,8 @@ pub(super) fn id_of(def: &AttributeDef) -> Id {
 /// Names of limits on time and volume that other products put into check rows (domain model §3).
 fn is_quota(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    name.starts_with("cs-")
+    ["access-period", "expire-after"].contains(&name.as_str())
+        || name.starts_with("cs-")
         || name.starts_with("chillispot-max-")
         || (name.starts_with("max-")
             && ["-session", "-traffic", "-octets", "-mb", "-bandwidth"].iter().any(|end| name.ends_with(end)))
