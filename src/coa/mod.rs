@@ -2,7 +2,7 @@
 //! (RFC 5176, as its Dynamic Authorization Client). Pure.
 //!
 //! Owns the exchanges with every NAS and the bounds on them. Refuses to know sockets, clocks and what a
-//! session means to anybody else: the caller looks sessions up and acts on outcomes. Read [`Request::new`]
+//! session means to anybody else: the caller looks sessions up and acts on outcomes. Read [`Request`]
 //! for what is sent, then [`Exchanges`] for when; [`Responder`] is the other end, for simulated NASes.
 
 mod changes;
