@@ -217,14 +217,14 @@ impl Layout {
         wanted.extend(FIELDS.iter().map(|field| (field.name, Merge::Newer, Source::Field(field))));
         wanted.extend([
             ("acctstarttime", Merge::Least, Source::Started),
+            // The order of what follows matters on MySQL, which assigns one after the other and lets each
+            // expression see what was assigned before it.
+            ("acctstoptime", Merge::Stop, Source::Stopped),
+            ("acctterminatecause", Merge::Cause, Source::Cause),
             ("acctsessiontime", Merge::Greatest, Source::SessionTime),
             ("acctinputoctets", Merge::Greatest, Source::Input),
             ("acctoutputoctets", Merge::Greatest, Source::Output),
-            // The order of the last four matters on MySQL, which assigns one after the other and lets
-            // each expression see what was assigned before it.
             ("acctinterval", Merge::Newer, Source::Interval),
-            ("acctstoptime", Merge::Stop, Source::Stopped),
-            ("acctterminatecause", Merge::Cause, Source::Cause),
             ("acctupdatetime", Merge::Greatest, Source::Updated),
         ]);
         let columns = wanted
@@ -433,9 +433,9 @@ impl Layout {
 
     /// Does the end that the new row states (or denies) replace the old row's? `tk_session` is written
     /// first and says what is known: 1, this very write brought the first Stop; 2, a Stop was there
-    /// before and stays unless a newer Stop speaks; 3, never a Stop, and a later record re-opened the
-    /// session; 0, only guesses. A close that we did not guess ourselves (another server's, an
-    /// operator's) is undone by nothing but a Stop.
+    /// before, and of two Stops the one with the longer session time holds, of equal ones the earlier;
+    /// 3, never a Stop, and a later record re-opened the session; 0, only guesses. A close that we did
+    /// not guess ourselves (another server's, an operator's) is undone by nothing but a Stop.
     fn closing(&self, names: &Names, newer: &str, cause: bool) -> String {
         let guesses = guess_words();
         let id = match self.dialect {
@@ -447,23 +447,29 @@ impl Layout {
         };
         let (old_stop, new_stop) = (names.old("acctstoptime"), names.proposed("acctstoptime"));
         let (old_cause, new_cause) = (names.old("acctterminatecause"), names.proposed("acctterminatecause"));
-        let strictly = if self.has_update_time {
-            format!("{} > {}", names.proposed("acctupdatetime"), names.old("acctupdatetime"))
-        } else {
-            "1 = 0".to_owned()
-        };
-        let replaceable = if cause && self.dialect == Dialect::MySql {
-            // acctstoptime holds the outcome already: what it took, its cause takes too.
-            format!("(COALESCE({old_cause}, '') IN ({guesses}, '') AND {old_stop} <=> {new_stop})")
+        let (old_ran, new_ran) = (names.old("acctsessiontime"), names.proposed("acctsessiontime"));
+        // acctstoptime holds the outcome already on MySQL: what it took, its cause takes too.
+        let decided = cause && self.dialect == Dialect::MySql;
+        let taken = format!("{old_stop} <=> {new_stop}");
+        let replaceable = if decided {
+            format!("(COALESCE({old_cause}, '') IN ({guesses}, '') AND {taken})")
         } else {
             format!("(({old_stop} IS NULL OR {old_cause} IN ({guesses})) AND {newer})")
+        };
+        let better = if decided {
+            taken
+        } else {
+            format!(
+                "({old_stop} IS NULL OR COALESCE({new_ran}, -1) > COALESCE({old_ran}, -1)
+                  OR COALESCE({new_ran}, -1) = COALESCE({old_ran}, -1) AND {new_stop} < {old_stop})"
+            )
         };
         format!(
             "CASE COALESCE((SELECT CASE WHEN t.stop_seen > 0 THEN t.stop_seen
                     WHEN t.flags LIKE '%reopened%' THEN 3 ELSE 0 END
                     FROM tk_session t WHERE t.unique_id = {id}), 0)
                 WHEN 1 THEN 1 = 1
-                WHEN 2 THEN {new_stop} IS NOT NULL AND {new_cause} NOT IN ({guesses}) AND {strictly}
+                WHEN 2 THEN {new_stop} IS NOT NULL AND COALESCE({new_cause}, '') NOT IN ({guesses}) AND {better}
                 WHEN 3 THEN {replaceable}
                 ELSE {new_stop} IS NOT NULL AND {replaceable} END"
         )

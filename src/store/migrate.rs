@@ -102,6 +102,12 @@ impl Store {
         Ok(taken)
     }
 
+    /// How many steps this release knows.
+    #[must_use]
+    pub const fn known_migrations(&self) -> usize {
+        MIGRATIONS.len()
+    }
+
     /// The steps that [`Store::migrate`] would take.
     ///
     /// # Errors
