@@ -1,8 +1,10 @@
-//! The look-up tables of a [`super::Dictionary`]: sorted, compact, built once.
+//! The look-up tables of a [`super::Dictionary`]: compact, built once.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use super::{AttributeDef, NumberPath, Vendor};
@@ -10,13 +12,14 @@ use super::{AttributeDef, NumberPath, Vendor};
 /// Positions in the list of attributes, found by name and by number.
 #[derive(Clone)]
 pub(super) struct Index {
-    /// By name, sorted without regard to ASCII case.
-    names: Vec<(SmolStr, u32)>,
+    /// By name in lower case (ASCII).
+    names: HashMap<SmolStr, u32, foldhash::fast::RandomState>,
     /// By path, sorted; vendor 0 stands for none.
     paths: Vec<(u32, NumberPath, u32)>,
     /// Standard attributes of one octet.
     standard: Box<[Option<u32>; 256]>,
     enumerations: Vec<Enumeration>,
+    /// By number.
     vendors: Vec<Arc<Vendor>>,
 }
 
@@ -34,20 +37,21 @@ impl Index {
         attributes: &[AttributeDef],
         values: Vec<(u32, SmolStr, u64)>,
         enumerations: usize,
-        vendors: Vec<Arc<Vendor>>,
+        mut vendors: Vec<Arc<Vendor>>,
     ) -> Self {
-        let mut names = Vec::with_capacity(attributes.len());
+        vendors.sort_by_key(|vendor| vendor.number);
+        let mut names =
+            HashMap::with_capacity_and_hasher(attributes.len(), foldhash::fast::RandomState::default());
         let mut paths = Vec::with_capacity(attributes.len());
         let mut standard = Box::new([None; 256]);
         for (def, at) in attributes.iter().zip(0_u32..) {
-            names.push((def.name.clone(), at));
+            names.insert(SmolStr::from(def.name.to_ascii_lowercase()), at);
             paths.push((def.specific_vendor().map_or(0, |vendor| vendor.number), def.numbers.clone(), at));
             if let Some(slot) = def.standard_number().and_then(|number| standard.get_mut(usize::from(number)))
             {
                 *slot = Some(at);
             }
         }
-        names.sort_by(|one, other| caseless(&one.0, &other.0));
         paths.sort();
         keep_last(&mut paths, |one, other| one.0 == other.0 && one.1 == other.1);
         let mut tables = vec![Enumeration::default(); enumerations];
@@ -64,14 +68,14 @@ impl Index {
             table.by_name.sort_by(|one, other| caseless(&one.0, &other.0));
             keep_last(&mut table.by_name, |one, other| one.0.eq_ignore_ascii_case(&other.0));
         }
-        names.shrink_to_fit();
         paths.shrink_to_fit();
         Self { names, paths, standard, enumerations: tables, vendors }
     }
 
     pub(super) fn by_name(&self, name: &str) -> Option<usize> {
-        let at = self.names.binary_search_by(|(known, _)| caseless(known, name)).ok()?;
-        self.names.get(at).and_then(|(_, at)| usize::try_from(*at).ok())
+        let lower: SmallVec<[u8; 64]> = name.bytes().map(|octet| octet.to_ascii_lowercase()).collect();
+        let at = self.names.get(std::str::from_utf8(&lower).ok()?)?;
+        usize::try_from(*at).ok()
     }
 
     pub(super) fn by_path(&self, vendor: Option<u32>, numbers: &[u32]) -> Option<usize> {
@@ -113,8 +117,13 @@ impl Index {
             .flat_map(|table| table.by_number.iter().map(|(number, name)| (*number, name.as_str())))
     }
 
-    pub(super) fn vendors(&self) -> &[Arc<Vendor>] {
-        &self.vendors
+    pub(super) fn vendor(&self, number: u32) -> Option<&Arc<Vendor>> {
+        let at = self.vendors.binary_search_by_key(&number, |vendor| vendor.number).ok()?;
+        self.vendors.get(at)
+    }
+
+    pub(super) fn vendor_named(&self, name: &str) -> Option<&Arc<Vendor>> {
+        self.vendors.iter().find(|vendor| vendor.name.eq_ignore_ascii_case(name))
     }
 }
 
