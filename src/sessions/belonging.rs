@@ -98,9 +98,11 @@ fn is_before(record: &AccountingRecord, later: &Session, earlier: &Session) -> b
         return false;
     }
     // Delayed by more than it admits: it came after the later began, but its session time leads
-    // back to the start of the earlier and to nowhere near that of the later.
+    // back to the start of the earlier and to nowhere near that of the later, which is the less
+    // certain if no Start was seen.
+    let slack = if later.flags.start_inferred { RETRANSMISSION } else { SLACK };
     implied_start(record).is_some_and(|implied| {
-        implied.plus(SLACK) < later.started
+        implied.plus(slack) < later.started
             && distance(implied, earlier.started) <= RETRANSMISSION
             && distance(implied, earlier.started) < distance(implied, later.started)
     })
@@ -138,7 +140,9 @@ fn is_after_reload(record: &AccountingRecord, session: &Session, reload: UnixTim
         RecordStatus::InterimUpdate | RecordStatus::Stop => match implied_start(record) {
             // It began before: a late record, or the NAS said Accounting-On without rebooting.
             Some(implied) if implied.plus(SLACK) < reload => false,
-            Some(implied) => distance(implied, session.started) > SLACK || falls_behind(record, session),
+            Some(implied) => {
+                distance(implied, session.started) > RETRANSMISSION || falls_behind(record, session)
+            }
             // Counters that go on are of the same session.
             None => !reports_octets(record) || falls_behind(record, session),
         },
@@ -155,16 +159,15 @@ fn is_another_start(record: &AccountingRecord, session: &Session) -> bool {
         Some(closed) if closed.guess.is_none() => closed.at,
         _ => session.updated,
     };
-    // The Start that is missing, or the only one there was, may be repeated for a while.
-    let repeated =
-        session.flags.start_inferred || is_only_a_start(session) && looks_the_same(record, session);
-    let slack = if repeated { RETRANSMISSION } else { SLACK };
-    record.event_time > last.plus(slack)
-}
-
-/// Has nothing but the Start been seen of it?
-fn is_only_a_start(session: &Session) -> bool {
-    session.updated == session.started && session.total().is_zero() && session.closed.is_none()
+    let repeats_until = if session.flags.start_inferred {
+        // It may be the Start that is missing, sent again and again.
+        last.plus(RETRANSMISSION)
+    } else if session.closed.is_none() && looks_the_same(record, session) {
+        last.plus(SLACK).max(session.started.plus(RETRANSMISSION))
+    } else {
+        last.plus(SLACK)
+    };
+    record.event_time > repeats_until
 }
 
 fn looks_the_same(record: &AccountingRecord, session: &Session) -> bool {

@@ -19,4 +19,6 @@ pub use settings::Settings;
 pub use subscriber::{Change, RecordFacts, SessionChange, SubscriberSessions};
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -12,20 +12,20 @@ use crate::domain::{
 use crate::time::{Now, UnixTime};
 
 /// A Thursday, 12:00 UTC.
-const NOON: i64 = 1_750_248_000;
+pub(super) const NOON: i64 = 1_750_248_000;
 
 #[expect(clippy::disallowed_methods, reason = "a base to count from; nothing waits for it")]
-fn noon() -> Now {
+pub(super) fn noon() -> Now {
     Now { instant: Instant::now(), unix: UnixTime(NOON) }
 }
 
-fn nas(last: u8) -> NasIdentity {
+pub(super) fn nas(last: u8) -> NasIdentity {
     let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
     NasIdentity { source: address, address: Some(address), identifier: "".into() }
 }
 
 /// A record of session 1 of NAS 1, `at` seconds after noon, received at once.
-fn record(status: RecordStatus, at: i64) -> AccountingRecord {
+pub(super) fn record(status: RecordStatus, at: i64) -> AccountingRecord {
     let nas = nas(1);
     let key = SessionKey::of_nas(&nas, "00000001");
     AccountingRecord {

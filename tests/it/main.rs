@@ -9,6 +9,7 @@ mod coa;
 mod dictionaries;
 mod freeradius_rows;
 mod mutations;
+mod simulation;
 mod stores;
 mod support;
 mod values;
