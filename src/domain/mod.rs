@@ -8,6 +8,8 @@ pub mod decision;
 pub mod dynamic_auth;
 pub mod nas;
 pub mod nas_table;
+pub mod operator;
+pub mod plan;
 pub mod record;
 pub mod session;
 pub mod subscriber;
