@@ -28,11 +28,12 @@ macro_rules! migration {
 }
 
 /// All steps; a step's version is its place, counted from one.
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     migration!("0001_freeradius"),
     migration!("0002_tollkeeper"),
     migration!("0003_changes"),
     migration!("0004_settings"),
+    migration!("0005_charges"),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS tk_schema (

@@ -4,6 +4,7 @@
 //! which a row is merged into what is there. Refuses to know packets, policy and the online table.
 //! One file per aggregate; read [`CommitWrites`] in `commit` next, then `sessions`.
 
+mod admin;
 mod attempts;
 mod changes;
 mod columns;
@@ -33,6 +34,10 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+pub use admin::{
+    Adopted, AttributeEdit, Author, KeySecret, NasEntry, NewAttribute, NewKey, NewNas, NewOperator,
+    NewSubscriber, OperatorSecret, PlanDraft, SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey,
+};
 pub use attempts::Attempt;
 pub use changes::{Change, ChangeCursor, Changes};
 pub use commit::CommitWrites;

@@ -1,0 +1,177 @@
+//! What the management service reads and writes: one transaction and one row of `tk_audit` per change.
+//!
+//! A change of a `rad*` table goes to rows by their number, found by comparing names octet for
+//! octet here, since a database may take `Bob` for `bob`. One file per noun; `tx` runs their texts.
+
+mod adopt;
+mod nas;
+mod operators;
+mod orders;
+mod plans;
+mod subscribers;
+mod tx;
+
+pub use adopt::{Adopted, Survey};
+pub use nas::{NasEntry, NewNas};
+pub use operators::{KeySecret, NewKey, NewOperator, OperatorSecret};
+pub use plans::PlanDraft;
+pub use subscribers::{AttributeEdit, NewSubscriber, SubscriberEdit, SubscriberObstacle, SubscriberRecord};
+
+use tx::{Bind, Tx};
+
+use super::StoreError;
+use crate::domain::AttributeRow;
+use crate::domain::operator::Dialect;
+use crate::time::UnixTime;
+
+/// Who changes something, and when: the constant part of a row of `tk_audit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// Login or key id; the name of the operating system's user for the command line.
+    pub name: String,
+    /// By which language.
+    pub dialect: Dialect,
+    /// Address that it came from; empty for the command line.
+    pub remote: String,
+    /// When.
+    pub at: UnixTime,
+}
+
+/// An attribute as it is written into a table of attributes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAttribute {
+    /// Name as the dictionary spells it.
+    pub attribute: String,
+    /// FreeRADIUS's operator.
+    pub op: String,
+    /// Value as the table holds it.
+    pub value: String,
+}
+
+impl NewAttribute {
+    /// An attribute.
+    #[must_use]
+    pub fn new(attribute: &str, op: &str, value: impl Into<String>) -> Self {
+        Self { attribute: attribute.to_owned(), op: op.to_owned(), value: value.into() }
+    }
+}
+
+/// What happened to what, for `tk_audit`.
+struct Event<'a> {
+    object: &'a str,
+    id: Option<i64>,
+    verb: &'a str,
+    old: Option<String>,
+    new: Option<String>,
+}
+
+async fn audit(tx: &mut Tx<'_>, author: &Author, event: Event<'_>) -> Result<(), StoreError> {
+    tx.run(
+        "tk_audit",
+        "INSERT INTO tk_audit (at, actor, dialect, object, object_id, attribute, old_value, new_value, remote_addr)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        &[
+            Bind::Int(author.at.0),
+            Bind::Text(&author.name),
+            Bind::Text(author.dialect.as_str()),
+            Bind::Text(event.object),
+            Bind::MaybeInt(event.id),
+            Bind::Text(event.verb),
+            Bind::MaybeText(event.old.as_deref()),
+            Bind::MaybeText(event.new.as_deref()),
+            Bind::Text(&author.remote),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// The number of an account by its name.
+async fn account(tx: &mut Tx<'_>, name: &str) -> Result<Option<i64>, StoreError> {
+    let found = tx
+        .fetch("tk_account", "SELECT id FROM tk_account WHERE name = ?", &[Bind::Text(name)], |row| {
+            row.number(0)
+        })
+        .await?;
+    Ok(found.into_iter().next())
+}
+
+/// A table of attributes of subscribers or groups: its name and what its rows belong to.
+#[derive(Clone, Copy, Debug)]
+struct AttributeTable {
+    name: &'static str,
+    owner: &'static str,
+}
+
+const RADCHECK: AttributeTable = AttributeTable { name: "radcheck", owner: "username" };
+const RADREPLY: AttributeTable = AttributeTable { name: "radreply", owner: "username" };
+const RADGROUPCHECK: AttributeTable = AttributeTable { name: "radgroupcheck", owner: "groupname" };
+const RADGROUPREPLY: AttributeTable = AttributeTable { name: "radgroupreply", owner: "groupname" };
+
+impl AttributeTable {
+    async fn rows(self, tx: &mut Tx<'_>, owner: &str) -> Result<Vec<AttributeRow>, StoreError> {
+        let Self { name, owner: column } = self;
+        let sql =
+            format!("SELECT id, attribute, op, value, {column} FROM {name} WHERE {column} = ? ORDER BY id");
+        let rows = tx
+            .fetch(name, &sql, &[Bind::Text(owner)], |row| {
+                let attribute = AttributeRow {
+                    id: row.number(0)?,
+                    attribute: row.word(1)?,
+                    op: row.word(2)?,
+                    value: row.word(3)?,
+                };
+                Ok((row.word(4)?, attribute))
+            })
+            .await?;
+        Ok(rows.into_iter().filter(|(exact, _)| exact == owner).map(|(_, row)| row).collect())
+    }
+
+    async fn add(self, tx: &mut Tx<'_>, owner: &str, item: &NewAttribute) -> Result<(), StoreError> {
+        let Self { name, owner: column } = self;
+        let sql = format!("INSERT INTO {name} ({column}, attribute, op, value) VALUES (?, ?, ?, ?)");
+        let binds =
+            [Bind::Text(owner), Bind::Text(&item.attribute), Bind::Text(&item.op), Bind::Text(&item.value)];
+        tx.run(name, &sql, &binds).await.map(drop)
+    }
+
+    async fn delete(self, tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError> {
+        tx.run(self.name, &format!("DELETE FROM {} WHERE id = ?", self.name), &[Bind::Int(id)])
+            .await
+            .map(drop)
+    }
+
+    async fn delete_all(self, tx: &mut Tx<'_>, owner: &str) -> Result<(), StoreError> {
+        for row in self.rows(tx, owner).await? {
+            self.delete(tx, row.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts `items` in the place of all rows with the same attribute names; gives how many there were.
+    async fn replace(
+        self,
+        tx: &mut Tx<'_>,
+        owner: &str,
+        items: &[NewAttribute],
+    ) -> Result<usize, StoreError> {
+        let names: Vec<&str> = items.iter().map(|item| item.attribute.as_str()).collect();
+        let gone = self.remove(tx, owner, &names).await?;
+        for item in items {
+            self.add(tx, owner, item).await?;
+        }
+        Ok(gone)
+    }
+
+    /// Removes all rows with these attribute names; gives how many there were.
+    async fn remove(self, tx: &mut Tx<'_>, owner: &str, names: &[&str]) -> Result<usize, StoreError> {
+        let mut gone = 0;
+        for row in self.rows(tx, owner).await? {
+            if names.iter().any(|name| name.eq_ignore_ascii_case(&row.attribute)) {
+                self.delete(tx, row.id).await?;
+                gone += 1;
+            }
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,195 @@
+//! NASes: rows of FreeRADIUS's `nas` with ours of `tk_nas` beside them.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use smol_str::SmolStr;
+
+use super::tx::{Bind, Tx};
+use super::{Author, Event, audit};
+use crate::domain::TriState;
+use crate::store::{Store, StoreError};
+use crate::time::UnixTime;
+
+/// A NAS to be made, or its new values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewNas {
+    /// Whose requests it answers for.
+    pub network: IpNet,
+    /// For people and labels.
+    pub name: String,
+    /// Names the vendor pack.
+    pub nas_type: String,
+    /// Shared secret.
+    pub secret: String,
+    /// Also valid while secrets are being rotated.
+    pub secret_next: Option<String>,
+    /// NAS-Identifier that packets must carry.
+    pub identifier: Option<String>,
+    /// Port of dynamic authorization.
+    pub coa_port: Option<u16>,
+    /// Secret of dynamic authorization.
+    pub coa_secret: Option<String>,
+    /// Input and output are the other way round.
+    pub swap_octets: bool,
+    /// Is Message-Authenticator required?
+    pub require_message_authenticator: TriState,
+    /// Is Proxy-State without Message-Authenticator refused?
+    pub limit_proxy_state: TriState,
+}
+
+/// A row as it is, without its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NasEntry {
+    /// `nas.id`.
+    pub id: i64,
+    /// `nasname` as written: an address, a network, a host name.
+    pub address: SmolStr,
+    /// `shortname`.
+    pub name: SmolStr,
+    /// `type`.
+    pub nas_type: SmolStr,
+    /// NAS-Identifier that packets must carry; empty is any.
+    pub identifier: SmolStr,
+    /// Port of dynamic authorization, where it is not the usual one.
+    pub coa_port: Option<i64>,
+    /// Is a second secret valid?
+    pub rotating: bool,
+    /// Input and output are the other way round.
+    pub swap_octets: bool,
+    /// `no`, `auto`, `yes`.
+    pub require_message_authenticator: SmolStr,
+    /// Taken out of service.
+    pub disabled: bool,
+    /// When it last asked something.
+    pub last_seen: Option<UnixTime>,
+}
+
+impl Store {
+    /// Makes a NAS; gives its number. `Ok(None)`: its network has one already.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where a column cannot hold a value.
+    pub async fn add_nas(&self, new: &NewNas, author: &Author) -> Result<Option<i64>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let address = written(new.network);
+        if rows(&mut tx).await?.iter().any(|row| same(&row.address, new.network)) {
+            return Ok(None);
+        }
+        let learned = self.learned()?;
+        let mut columns = vec!["nasname", "shortname", "type", "secret"];
+        let mut binds = vec![
+            Bind::Text(&address),
+            Bind::Text(&new.name),
+            Bind::Text(&new.nas_type),
+            Bind::Text(&new.secret),
+        ];
+        // Older databases lack these; tk_nas has them in any case.
+        for (column, value) in
+            [("require_ma", new.require_message_authenticator), ("limit_proxy_state", new.limit_proxy_state)]
+        {
+            if learned.schema.has("nas", column) {
+                columns.push(column);
+                binds.push(Bind::Text(value.as_str()));
+            }
+        }
+        let marks = vec!["?"; columns.len()].join(", ");
+        let sql = format!("INSERT INTO nas ({}) VALUES ({marks})", columns.join(", "));
+        let id = tx.insert("nas", &sql, &binds).await?;
+        tx.run(
+            "tk_nas",
+            "INSERT INTO tk_nas (nas_id, identifier, coa_port, coa_secret, secret_next, swap_octets, require_ma,
+                 limit_proxy_state) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            &[
+                Bind::Int(id),
+                Bind::MaybeText(new.identifier.as_deref()),
+                Bind::MaybeInt(new.coa_port.map(i64::from)),
+                Bind::MaybeText(new.coa_secret.as_deref()),
+                Bind::MaybeText(new.secret_next.as_deref()),
+                Bind::Int(i64::from(new.swap_octets)),
+                Bind::Text(new.require_message_authenticator.as_str()),
+                Bind::Text(new.limit_proxy_state.as_str()),
+            ],
+        )
+        .await?;
+        let text = format!("{address} ({})", new.nas_type);
+        audit(
+            &mut tx,
+            author,
+            Event { object: "nas", id: Some(id), verb: "add", old: None, new: Some(text) },
+        )
+        .await?;
+        tx.commit().await?;
+        Ok(Some(id))
+    }
+
+    /// All NASes of the table, by number.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn nas_entries(&self) -> Result<Vec<NasEntry>, StoreError> {
+        rows(&mut Tx::read(self.db()).await?).await
+    }
+
+    /// Removes the NAS of a network, or the one with that name or number; gives its address.
+    /// `Ok(None)`: there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn delete_nas(&self, which: &str, author: &Author) -> Result<Option<SmolStr>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let network = which.parse::<IpNet>().ok().or_else(|| which.parse::<IpAddr>().ok().map(IpNet::from));
+        let found = rows(&mut tx).await?.into_iter().find(|row| match network {
+            Some(network) => same(&row.address, network),
+            None => row.name == which || row.address == which || row.id.to_string() == which,
+        });
+        let Some(row) = found else { return Ok(None) };
+        tx.run("nas", "DELETE FROM nas WHERE id = ?", &[Bind::Int(row.id)]).await?;
+        tx.run("tk_nas", "DELETE FROM tk_nas WHERE nas_id = ?", &[Bind::Int(row.id)]).await?;
+        let old = Some(row.address.to_string());
+        audit(&mut tx, author, Event { object: "nas", id: Some(row.id), verb: "delete", old, new: None })
+            .await?;
+        tx.commit().await?;
+        Ok(Some(row.address))
+    }
+}
+
+async fn rows(tx: &mut Tx<'_>) -> Result<Vec<NasEntry>, StoreError> {
+    tx.fetch(
+        "nas",
+        "SELECT n.id, n.nasname, COALESCE(n.shortname, ''), COALESCE(n.type, ''), COALESCE(t.identifier, ''),
+             t.coa_port, CASE WHEN t.secret_next IS NULL THEN 0 ELSE 1 END, COALESCE(t.swap_octets, 0),
+             COALESCE(t.require_ma, 'auto'), COALESCE(t.disabled, 0), t.last_seen_at
+         FROM nas n LEFT JOIN tk_nas t ON t.nas_id = n.id ORDER BY n.id",
+        &[],
+        |row| {
+            Ok(NasEntry {
+                id: row.number(0)?,
+                address: row.word(1)?,
+                name: row.word(2)?,
+                nas_type: row.word(3)?,
+                identifier: row.word(4)?,
+                coa_port: row.int(5)?,
+                rotating: row.int(6)? == Some(1),
+                swap_octets: row.int(7)? == Some(1),
+                require_message_authenticator: row.word(8)?,
+                disabled: row.int(9)? == Some(1),
+                last_seen: row.time(10)?,
+            })
+        },
+    )
+    .await
+}
+
+/// An address alone where the network is one.
+fn written(network: IpNet) -> String {
+    if network.prefix_len() == network.max_prefix_len() {
+        network.addr().to_string()
+    } else {
+        network.to_string()
+    }
+}
+
+fn same(written: &str, network: IpNet) -> bool {
+    written.parse::<IpNet>().ok().or_else(|| written.parse::<IpAddr>().ok().map(IpNet::from)) == Some(network)
+}

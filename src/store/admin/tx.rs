@@ -1,0 +1,166 @@
+//! One transaction, whatever the database.
+
+use sqlx::{MySql, Postgres, Sqlite, Transaction};
+
+use crate::store::StoreError;
+use crate::store::db::{Columns, Db, read_all};
+
+/// A transaction. Dropped without [`Tx::commit`], it leaves nothing behind.
+pub(super) enum Tx<'p> {
+    Sqlite(Transaction<'p, Sqlite>),
+    Postgres(Transaction<'p, Postgres>, &'p Db),
+    MySql(Transaction<'p, MySql>),
+}
+
+/// A value for a placeholder.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bind<'a> {
+    Text(&'a str),
+    Int(i64),
+    MaybeText(Option<&'a str>),
+    MaybeInt(Option<i64>),
+}
+
+/// A query of `$text` with all of `$binds`.
+macro_rules! bound {
+    ($text:expr, $binds:expr) => {{
+        let mut query = sqlx::query($text);
+        for bind in $binds {
+            query = match *bind {
+                Bind::Text(text) => query.bind(text),
+                Bind::Int(number) => query.bind(number),
+                Bind::MaybeText(text) => query.bind(text),
+                Bind::MaybeInt(number) => query.bind(number),
+            };
+        }
+        query
+    }};
+}
+
+impl<'p> Tx<'p> {
+    /// Begins. SQLite is locked for writing at once: a transaction that reads first and writes later
+    /// could not be continued after somebody else wrote in between.
+    pub(super) async fn begin(db: &'p Db) -> Result<Self, StoreError> {
+        let failed = |error: sqlx::Error| StoreError::from_sql(&error, "transaction");
+        match db {
+            Db::Sqlite(pools) => {
+                pools.write.begin_with("BEGIN IMMEDIATE").await.map(Self::Sqlite).map_err(failed)
+            }
+            Db::Postgres(pools) => {
+                let transaction = pools.write.begin().await.map_err(failed)?;
+                Ok(Self::Postgres(transaction, db))
+            }
+            Db::MySql(pools) => pools.write.begin().await.map(Self::MySql).map_err(failed),
+        }
+    }
+
+    /// Begins a transaction that only reads: all of it sees the tables at one moment.
+    pub(super) async fn read(db: &'p Db) -> Result<Self, StoreError> {
+        let failed = |error: sqlx::Error| StoreError::from_sql(&error, "transaction");
+        match db {
+            Db::Sqlite(pools) => pools.read.begin().await.map(Self::Sqlite).map_err(failed),
+            Db::Postgres(pools) => {
+                let transaction = pools.read.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await;
+                Ok(Self::Postgres(transaction.map_err(failed)?, db))
+            }
+            Db::MySql(pools) => pools.read.begin().await.map(Self::MySql).map_err(failed),
+        }
+    }
+
+    /// Makes it durable.
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        let done = match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Postgres(transaction, _) => transaction.commit().await,
+            Self::MySql(transaction) => transaction.commit().await,
+        };
+        done.map_err(|error| StoreError::from_sql(&error, "transaction"))
+    }
+
+    /// Runs a text; gives how many rows it touched.
+    pub(super) async fn run(
+        &mut self,
+        table: &'static str,
+        sql: &str,
+        binds: &[Bind<'_>],
+    ) -> Result<u64, StoreError> {
+        let done = match self {
+            Self::Sqlite(transaction) => {
+                bound!(sql, binds).execute(&mut **transaction).await.map(|done| done.rows_affected())
+            }
+            Self::Postgres(transaction, db) => {
+                let text = db.sql(sql);
+                bound!(&text, binds).execute(&mut **transaction).await.map(|done| done.rows_affected())
+            }
+            Self::MySql(transaction) => {
+                bound!(sql, binds).execute(&mut **transaction).await.map(|done| done.rows_affected())
+            }
+        };
+        done.map_err(|error| StoreError::from_sql(&error, table))
+    }
+
+    /// Runs an INSERT of one row into a table whose key is `id`; gives that.
+    pub(super) async fn insert(
+        &mut self,
+        table: &'static str,
+        sql: &str,
+        binds: &[Bind<'_>],
+    ) -> Result<i64, StoreError> {
+        let failed = |error: sqlx::Error| StoreError::from_sql(&error, table);
+        match self {
+            Self::Sqlite(transaction) => {
+                let done = bound!(sql, binds).execute(&mut **transaction).await.map_err(failed)?;
+                Ok(done.last_insert_rowid())
+            }
+            Self::Postgres(transaction, db) => {
+                let text = format!("{} RETURNING id", db.sql(sql));
+                let row = bound!(&text, binds).fetch_one(&mut **transaction).await.map_err(failed)?;
+                row.number(0).map_err(failed)
+            }
+            Self::MySql(transaction) => {
+                let done = bound!(sql, binds).execute(&mut **transaction).await.map_err(failed)?;
+                Ok(i64::try_from(done.last_insert_id()).unwrap_or(i64::MAX))
+            }
+        }
+    }
+
+    /// Fetches all rows and reads each.
+    pub(super) async fn fetch<T>(
+        &mut self,
+        table: &'static str,
+        sql: &str,
+        binds: &[Bind<'_>],
+        read: impl Fn(&dyn Columns) -> Result<T, sqlx::Error>,
+    ) -> Result<Vec<T>, StoreError> {
+        let failed = |error: sqlx::Error| StoreError::from_sql(&error, table);
+        match self {
+            Self::Sqlite(transaction) => {
+                let rows = bound!(sql, binds).fetch_all(&mut **transaction).await.map_err(failed)?;
+                read_all(rows.iter(), table, read)
+            }
+            Self::Postgres(transaction, db) => {
+                let text = db.sql(sql);
+                let rows = bound!(&text, binds).fetch_all(&mut **transaction).await.map_err(failed)?;
+                read_all(rows.iter(), table, read)
+            }
+            Self::MySql(transaction) => {
+                let rows = bound!(sql, binds).fetch_all(&mut **transaction).await.map_err(failed)?;
+                read_all(rows.iter(), table, read)
+            }
+        }
+    }
+
+    /// One of three texts.
+    pub(super) const fn pick<T: Copy>(&self, sqlite: T, postgres: T, mysql: T) -> T {
+        match self {
+            Self::Sqlite(_) => sqlite,
+            Self::Postgres(..) => postgres,
+            Self::MySql(_) => mysql,
+        }
+    }
+
+    /// The placeholder of a decimal number that is bound as text.
+    pub(super) const fn decimal(&self) -> &'static str {
+        self.pick("?", "CAST(? AS numeric)", "?")
+    }
+}
