@@ -7,13 +7,17 @@
 
 mod aaa;
 mod answer;
+mod attributes;
 pub mod coa;
 mod coa_record;
 mod directory;
+mod error;
+mod explain;
 mod feed;
 mod health;
 mod index;
 mod loader;
+mod management;
 mod memo;
 mod meters;
 mod recorder;
@@ -32,7 +36,14 @@ use tokio::task::JoinHandle;
 
 pub use aaa::Aaa;
 pub use answer::{Acknowledgement, Answer, Deliver, NoReply, Resolved, Waiter, Work};
+pub use attributes::{MASK, is_secret, shown};
+pub use error::{Denial, ServiceError};
+pub use explain::{Explanation, Imagined};
 pub use health::{ComponentHealth, Health, HealthReport, HealthStatus};
+pub use management::{
+    MadeKey, Management, ManagementGate, OperatorCredential, PlanChange, Proof, SubscriberChange,
+    SubscriberOrder, random_secret,
+};
 pub use serve::Serve;
 pub use state::Settings;
 

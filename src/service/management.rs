@@ -1,0 +1,929 @@
+//! The third face of the service: who may manage, and every command they have.
+//!
+//! A [`Management`] is rights as a value: it is had from the gate alone, and no command can be given
+//! without it. A rule such as "a login is unique" or "a plan's name is its group" lives here, once.
+
+use std::sync::Arc;
+
+use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::attributes::{self, Sorted};
+use super::error::{Denial, ServiceError};
+use crate::domain::dynamic_auth::Order;
+use crate::domain::operator::{ApiKey, Dialect, Operator, Rights};
+use crate::domain::plan::{Amount, Concurrency, Plan, PlanId, PlanTerms};
+use crate::domain::{Session, SubscriberId, SubscriberStatus, UniqueId};
+use crate::engine;
+use crate::entropy::Entropy;
+use crate::radius::dictionary::Dictionary;
+use crate::store::{
+    Adopted, AttributeEdit, Author, NasEntry, NewAttribute, NewKey, NewNas, NewOperator, NewSubscriber,
+    OpenCursor, OpenPage, OrderRow, PlanDraft, Store, SubscriberEdit, SubscriberObstacle, SubscriberRecord,
+    Survey,
+};
+use crate::time::{Clock, Now};
+
+/// Where operators come in.
+#[derive(Clone)]
+pub struct ManagementGate {
+    store: Store,
+    dictionary: Arc<Dictionary>,
+    engine: engine::Settings,
+    clock: Arc<dyn Clock>,
+}
+
+/// What somebody shows to be let in.
+#[derive(Clone, Copy)]
+pub enum OperatorCredential<'a> {
+    /// A key of an API.
+    Key {
+        /// Which API is spoken.
+        dialect: Dialect,
+        /// The part that is not secret.
+        key_id: &'a str,
+        /// The part that is.
+        secret: &'a str,
+    },
+    /// A login of an operator.
+    Login {
+        /// Which API is spoken.
+        dialect: Dialect,
+        /// Login.
+        login: &'a str,
+        /// Password.
+        password: &'a str,
+    },
+}
+
+/// What an operator may do, and does.
+pub struct Management<'g> {
+    gate: &'g ManagementGate,
+    rights: Rights,
+    name: String,
+    dialect: Dialect,
+    remote: String,
+}
+
+/// A subscriber to be made.
+#[derive(Clone, Debug, Default)]
+pub struct SubscriberOrder {
+    /// User-Name.
+    pub login: String,
+    /// How it proves who it is.
+    pub proof: Proof,
+    /// Name of the plan.
+    pub plan: Option<String>,
+    /// Name of the account; empty is `Main`.
+    pub account: String,
+    /// `Name op value`.
+    pub attributes: Vec<String>,
+}
+
+/// How a subscriber proves who it is.
+#[derive(Clone, Default)]
+pub enum Proof {
+    /// A password, kept readable: CHAP and MS-CHAP need it so.
+    Password(String),
+    /// Its MAC address is login enough.
+    Mac,
+    /// Its login is the secret.
+    Pin,
+    /// Whatever the attributes say (`Crypt-Password := …`).
+    #[default]
+    Attributes,
+}
+
+impl std::fmt::Debug for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Password(_) => "Password(***)",
+            Self::Mac => "Mac",
+            Self::Pin => "Pin",
+            Self::Attributes => "Attributes",
+        })
+    }
+}
+
+/// What shall be different about a subscriber; `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct SubscriberChange {
+    /// A new password.
+    pub password: Option<Proof>,
+    /// Name of the plan; `Some(None)` takes it away.
+    pub plan: Option<Option<String>>,
+    /// Status, and why.
+    pub status: Option<(SubscriberStatus, String)>,
+    /// Who gives way; `Some(None)` leaves it to the plan.
+    pub concurrency: Option<Option<Concurrency>>,
+    /// Reset day; `Some(None)` leaves it to the plan.
+    pub reset_day: Option<Option<u8>>,
+    /// `Name op value`, in the place of rows of the same name.
+    pub attributes: Vec<String>,
+    /// Names whose rows go.
+    pub remove: Vec<String>,
+}
+
+/// What shall be different about a plan; `None` stays, `Some(None)` is taken away.
+#[derive(Clone, Debug, Default)]
+pub struct PlanChange {
+    /// For people.
+    pub description: Option<String>,
+    /// See [`PlanTerms`], as all below.
+    pub price: Option<Option<Amount>>,
+    /// Currency of the price.
+    pub currency: Option<String>,
+    /// Credit with the plan.
+    pub credit: Option<Option<Amount>>,
+    /// Credit with a recharge.
+    pub recharge_credit: Option<Option<Amount>>,
+    /// Charge per minute.
+    pub charge_per_minute: Option<Option<Amount>>,
+    /// Charge per 1,024 octets.
+    pub charge_per_kib: Option<Option<Amount>>,
+    /// Seconds online.
+    pub time: Option<Option<u64>>,
+    /// Octets.
+    pub quota: Option<Option<u64>>,
+    /// Bit/s to the subscriber.
+    pub rate_down: Option<Option<u64>>,
+    /// Bit/s from the subscriber.
+    pub rate_up: Option<Option<u64>>,
+    /// Days from the first use.
+    pub validity_days: Option<Option<u32>>,
+    /// Day of the month.
+    pub reset_day: Option<Option<u8>>,
+    /// Who gives way.
+    pub concurrency: Option<Option<Concurrency>>,
+    /// `Name op value`, in the place of rows of the same name.
+    pub attributes: Vec<String>,
+    /// Names whose rows go.
+    pub remove: Vec<String>,
+}
+
+/// A key just made: the only time its secret is seen.
+#[derive(Clone)]
+pub struct MadeKey {
+    /// The part that is not secret.
+    pub key_id: String,
+    /// The part that is.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for MadeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MadeKey").field("key_id", &self.key_id).finish_non_exhaustive()
+    }
+}
+
+/// Columns of FreeRADIUS's tables hold names of so many characters.
+const NAME_CHARACTERS_MAX: usize = 64;
+/// Octets of a random secret: more than 128 bits, and 32 characters as text.
+const SECRET_OCTETS: usize = 24;
+/// Octets of a random key id.
+const KEY_ID_OCTETS: usize = 10;
+/// Octets of a salt.
+const SALT_OCTETS: usize = 16;
+/// An operator's password has at least so many characters.
+const PASSWORD_CHARACTERS_MIN: usize = 8;
+/// The account that is always there.
+const MAIN: &str = "Main";
+
+impl ManagementGate {
+    /// A gate in front of a store; `engine` is how logins are decided, for explanations.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        dictionary: Arc<Dictionary>,
+        engine: engine::Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { store, dictionary, engine, clock }
+    }
+
+    /// Lets an operator in. Password hashes are slow on purpose: call it where that holds up nobody.
+    ///
+    /// # Errors
+    /// [`Denial::Credential`] for a wrong one, whatever is wrong with it; [`ServiceError::Unavailable`].
+    pub async fn enter(
+        &self,
+        credential: OperatorCredential<'_>,
+        remote: &str,
+    ) -> Result<Management<'_>, ServiceError> {
+        let denied = ServiceError::Denied(Denial::Credential);
+        let (name, dialect, rights) = match credential {
+            OperatorCredential::Key { dialect, key_id, secret } => {
+                let found = self.store.key(key_id).await?;
+                let digest = digest(secret);
+                // An unknown key costs as much as a known one.
+                let expected = found.as_ref().map_or("", |found| found.secret_hash.as_str());
+                let right = bool::from(digest.as_bytes().ct_eq(expected.as_bytes()));
+                match found.filter(|found| right && found.key.enabled && found.key.dialect == Some(dialect)) {
+                    Some(found) => (found.key.key_id.to_string(), dialect, found.key.rights),
+                    None => return Err(denied),
+                }
+            }
+            OperatorCredential::Login { dialect, login, password } => {
+                let found = self.store.operator(login).await?;
+                let stored = found.as_ref().map_or(NOBODY, |found| found.password_hash.as_str());
+                let right = argon2::PasswordHash::new(stored)
+                    .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
+                match found.filter(|found| right && !found.operator.locked) {
+                    Some(found) => (login.to_owned(), dialect, found.operator.rights),
+                    None => return Err(denied),
+                }
+            }
+        };
+        Ok(Management { gate: self, rights, name, dialect, remote: remote.to_owned() })
+    }
+
+    /// The command line: whoever can run it can read the database's address, and so has every right.
+    #[must_use]
+    pub fn console(&self, user: &str) -> Management<'_> {
+        Management {
+            gate: self,
+            rights: Rights::ALL,
+            name: user.to_owned(),
+            dialect: Dialect::Cli,
+            remote: String::new(),
+        }
+    }
+}
+
+/// A hash of nobody's password, so that an unknown login takes as long as a known one.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$Y29tcGFyZWQgd2l0aCBub25l$WXBqVyXyMqQGOZ6l6U2S0nBM8eDfPXEZD9tfxKKp3NU";
+
+impl Management<'_> {
+    pub(super) fn read(&self) -> Result<&Store, ServiceError> {
+        if self.rights.read { Ok(&self.gate.store) } else { Err(ServiceError::Denied(Denial::Read)) }
+    }
+
+    fn write(&self) -> Result<(&Store, Author), ServiceError> {
+        if self.rights.write {
+            Ok((&self.gate.store, self.author()))
+        } else {
+            Err(ServiceError::Denied(Denial::Write))
+        }
+    }
+
+    fn author(&self) -> Author {
+        Author {
+            name: self.name.clone(),
+            dialect: self.dialect,
+            remote: self.remote.clone(),
+            at: self.gate.clock.now().unix,
+        }
+    }
+
+    pub(super) fn dictionary(&self) -> &Dictionary {
+        &self.gate.dictionary
+    }
+
+    pub(super) fn shared_dictionary(&self) -> Arc<Dictionary> {
+        Arc::clone(&self.gate.dictionary)
+    }
+
+    pub(super) fn engine(&self) -> &engine::Settings {
+        &self.gate.engine
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.gate.clock.now()
+    }
+
+    /// What this operator may do.
+    #[must_use]
+    pub const fn rights(&self) -> Rights {
+        self.rights
+    }
+}
+
+/// Keys and operators.
+impl Management<'_> {
+    /// Makes a key with a random secret.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`] for the account.
+    pub async fn create_key(
+        &self,
+        dialect: Dialect,
+        rights: Rights,
+        account: &str,
+        entropy: &mut dyn Entropy,
+    ) -> Result<MadeKey, ServiceError> {
+        let (store, author) = self.write()?;
+        let mut key_id = [0; KEY_ID_OCTETS];
+        entropy.fill(&mut key_id);
+        let made = MadeKey { key_id: hex::encode(key_id), secret: random_secret(entropy) };
+        let key = NewKey {
+            key_id: made.key_id.clone(),
+            secret_hash: digest(&made.secret),
+            dialect,
+            rights,
+            account: account_or_main(account),
+        };
+        if store.add_key(&key, &author).await? {
+            Ok(made)
+        } else {
+            Err(ServiceError::not_found("account", account))
+        }
+    }
+
+    /// All keys.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn keys(&self) -> Result<Vec<ApiKey>, ServiceError> {
+        Ok(self.read()?.keys().await?)
+    }
+
+    /// Removes a key.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn delete_key(&self, key_id: &str) -> Result<(), ServiceError> {
+        let (store, author) = self.write()?;
+        found(store.delete_key(key_id, &author).await?, "key", key_id)
+    }
+
+    /// Makes an operator; gives its number.
+    ///
+    /// # Errors
+    /// [`ServiceError::Conflict`] where the login is taken, [`ServiceError::Invalid`] for a login or
+    /// password that cannot be, [`ServiceError::NotFound`] for the account.
+    pub async fn add_operator(
+        &self,
+        login: &str,
+        password: &str,
+        rights: Rights,
+        account: &str,
+        entropy: &mut dyn Entropy,
+    ) -> Result<i64, ServiceError> {
+        let (store, author) = self.write()?;
+        check_name("login", login)?;
+        if password.chars().count() < PASSWORD_CHARACTERS_MIN {
+            let reason = format!("needs at least {PASSWORD_CHARACTERS_MIN} characters");
+            return Err(ServiceError::invalid("password", reason));
+        }
+        if store.operator(login).await?.is_some() {
+            return Err(taken("operator", login));
+        }
+        let mut salt = [0; SALT_OCTETS];
+        entropy.fill(&mut salt);
+        let hash = Argon2::default()
+            .hash_password_with_salt(password.as_bytes(), &salt)
+            .map_err(|_| ServiceError::invalid("password", "is too long"))?;
+        let new = NewOperator {
+            login: login.to_owned(),
+            password_hash: hash.to_string(),
+            rights,
+            account: account_or_main(account),
+        };
+        store.add_operator(&new, &author).await?.ok_or_else(|| ServiceError::not_found("account", account))
+    }
+
+    /// All operators.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn operators(&self) -> Result<Vec<Operator>, ServiceError> {
+        Ok(self.read()?.operators().await?)
+    }
+
+    /// Removes an operator.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn delete_operator(&self, login: &str) -> Result<(), ServiceError> {
+        let (store, author) = self.write()?;
+        found(store.delete_operator(login, &author).await?, "operator", login)
+    }
+}
+
+/// NASes.
+impl Management<'_> {
+    /// Makes a NAS; gives its number.
+    ///
+    /// # Errors
+    /// [`ServiceError::Conflict`] where its network has one, [`ServiceError::Invalid`] for a secret,
+    /// type or name that cannot be.
+    pub async fn add_nas(&self, new: &NewNas) -> Result<i64, ServiceError> {
+        let (store, author) = self.write()?;
+        for (field, secret) in [
+            ("secret", Some(&new.secret)),
+            ("secret_next", new.secret_next.as_ref()),
+            ("coa_secret", new.coa_secret.as_ref()),
+        ] {
+            if secret.is_some_and(String::is_empty) {
+                return Err(ServiceError::invalid(field, "must not be empty (RFC 2865 §3)"));
+            }
+        }
+        check_name("name", &new.name)?;
+        store.add_nas(new, &author).await?.ok_or_else(|| ServiceError::Conflict {
+            reason: format!("there is a NAS {} already", new.network),
+        })
+    }
+
+    /// All NASes of the table.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn nas_entries(&self) -> Result<Vec<NasEntry>, ServiceError> {
+        Ok(self.read()?.nas_entries().await?)
+    }
+
+    /// Removes a NAS, named by its address, network, name or number.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn delete_nas(&self, which: &str) -> Result<(), ServiceError> {
+        let (store, author) = self.write()?;
+        found(store.delete_nas(which, &author).await?.is_some(), "NAS", which)
+    }
+}
+
+/// Plans.
+impl Management<'_> {
+    /// Makes a plan; gives its number. Its name is the name of its group, and the group says
+    /// `Fall-Through := Yes`, so that a stock FreeRADIUS goes on to a subscriber's other groups.
+    ///
+    /// # Errors
+    /// [`ServiceError::Conflict`] where a plan or group has the name, [`ServiceError::Invalid`].
+    pub async fn add_plan(&self, name: &str, change: &PlanChange) -> Result<PlanId, ServiceError> {
+        let (store, author) = self.write()?;
+        check_name("name", name)?;
+        let mut draft = self.draft(PlanTerms::default(), change)?;
+        if !draft.reply.iter().any(|item| item.attribute == "Fall-Through") {
+            draft.reply.push(NewAttribute::new("Fall-Through", ":=", "Yes"));
+        }
+        store.add_plan(name, &draft, &author).await?.ok_or_else(|| taken("plan or group", name))
+    }
+
+    /// Changes a plan.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`], [`ServiceError::Invalid`].
+    pub async fn set_plan(&self, name: &str, change: &PlanChange) -> Result<(), ServiceError> {
+        let (store, author) = self.write()?;
+        let plan = store.plan(name).await?.ok_or_else(|| ServiceError::not_found("plan", name))?;
+        let draft = self.draft(plan.terms, change)?;
+        found(store.set_plan(name, &draft, &author).await?, "plan", name)
+    }
+
+    /// All plans, without the rows of their groups.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn plans(&self) -> Result<Vec<Plan>, ServiceError> {
+        Ok(self.read()?.plans().await?)
+    }
+
+    /// A plan with the rows of its group.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn plan(&self, name: &str) -> Result<Plan, ServiceError> {
+        self.read()?.plan(name).await?.ok_or_else(|| ServiceError::not_found("plan", name))
+    }
+
+    /// Removes a plan that nobody has.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`]; [`ServiceError::Conflict`] where subscribers have it.
+    pub async fn delete_plan(&self, name: &str) -> Result<(), ServiceError> {
+        let (store, author) = self.write()?;
+        match store.delete_plan(name, &author).await? {
+            None => Err(ServiceError::not_found("plan", name)),
+            Some(0) => Ok(()),
+            Some(users) => {
+                Err(ServiceError::Conflict { reason: format!("{users} subscribers have the plan {name}") })
+            }
+        }
+    }
+
+    /// The plan's figures after the change, and the rows that follow from it.
+    fn draft(&self, mut terms: PlanTerms, change: &PlanChange) -> Result<PlanDraft, ServiceError> {
+        let mut summary = Vec::new();
+        macro_rules! take {
+            ($($field:ident),*) => {$(
+                if let Some(value) = &change.$field {
+                    terms.$field = value.clone();
+                    let said = value.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+                    summary.push(format!(concat!(stringify!($field), "={}"), said));
+                }
+            )*};
+        }
+        for (name, asked, term) in [
+            ("description", &change.description, &mut terms.description),
+            ("currency", &change.currency, &mut terms.currency),
+        ] {
+            if let Some(text) = asked {
+                *term = text.into();
+                summary.push(format!("{name}={text}"));
+            }
+        }
+        take!(price, credit, recharge_credit, charge_per_minute, charge_per_kib);
+        take!(time, quota, rate_down, rate_up, validity_days, reset_day, concurrency);
+        check_terms(&terms)?;
+        let Sorted { check, mut reply } = attributes::sort(&change.attributes, self.dictionary())?;
+        let mut remove = change.remove.clone();
+        for (name, asked, rate) in [
+            ("WISPr-Bandwidth-Max-Down", change.rate_down, terms.rate_down),
+            ("WISPr-Bandwidth-Max-Up", change.rate_up, terms.rate_up),
+        ] {
+            match (asked, rate) {
+                (Some(_), Some(rate)) => {
+                    // The attribute has 32 bits; the plan keeps the whole rate.
+                    let value = rate.min(u64::from(u32::MAX));
+                    reply.push(NewAttribute::new(name, ":=", value.to_string()));
+                }
+                (Some(_), None) => remove.push(name.to_owned()),
+                (None, _) => {}
+            }
+        }
+        summary.extend(attributes::summary(&Sorted { check: check.clone(), reply: reply.clone() }));
+        summary.extend(remove.iter().map(|name| format!("-{name}")));
+        Ok(PlanDraft { terms, check, reply, remove, summary: summary.join("; ") })
+    }
+}
+
+/// Subscribers.
+impl Management<'_> {
+    /// Makes a subscriber; gives its number.
+    ///
+    /// # Errors
+    /// [`ServiceError::Conflict`] where the login is taken, [`ServiceError::NotFound`] for the plan or
+    /// account, [`ServiceError::Invalid`].
+    pub async fn add_subscriber(&self, order: &SubscriberOrder) -> Result<SubscriberId, ServiceError> {
+        let (store, author) = self.write()?;
+        check_name("login", &order.login)?;
+        let Sorted { mut check, reply } = attributes::sort(&order.attributes, self.dictionary())?;
+        let has_proof = check.iter().any(|item| proves(&item.attribute));
+        let kind = match &order.proof {
+            Proof::Attributes if has_proof => "user",
+            Proof::Attributes => {
+                return Err(ServiceError::invalid(
+                    "password",
+                    "is missing: a password, --mac or --pin is needed",
+                ));
+            }
+            Proof::Mac if crate::domain::text::mac_digits(order.login.as_bytes()).is_none() => {
+                return Err(ServiceError::invalid("login", format!("{} is not a MAC address", order.login)));
+            }
+            Proof::Mac => "mac",
+            Proof::Pin => "pin",
+            Proof::Password(_) => "user",
+        };
+        if let Some(item) = proof_row(&order.proof)? {
+            check.insert(0, item);
+        }
+        let sorted = Sorted { check: check.clone(), reply: reply.clone() };
+        let mut summary = attributes::summary(&sorted);
+        summary.extend(order.plan.iter().map(|plan| format!("plan={plan}")));
+        let new = NewSubscriber {
+            login: order.login.clone(),
+            kind,
+            account: account_or_main(&order.account),
+            plan: order.plan.clone(),
+            check,
+            reply,
+            summary: summary.join("; "),
+        };
+        let plan = order.plan.as_deref().unwrap_or_default();
+        let names = Names { login: &order.login, plan, account: &order.account };
+        store.add_subscriber(&new, &author).await?.map_err(|obstacle| obstacle_error(obstacle, names))
+    }
+
+    /// Changes a subscriber.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`] for it or the plan, [`ServiceError::Invalid`].
+    pub async fn set_subscriber(&self, login: &str, change: &SubscriberChange) -> Result<(), ServiceError> {
+        let (store, author) = self.write()?;
+        let Sorted { mut check, reply } = attributes::sort(&change.attributes, self.dictionary())?;
+        if let Some(proof) = &change.password
+            && let Some(item) = proof_row(proof)?
+        {
+            check.push(item);
+        }
+        let mut summary = attributes::summary(&Sorted { check: check.clone(), reply: reply.clone() });
+        summary.extend(change.remove.iter().map(|name| format!("-{name}")));
+        if let Some(plan) = &change.plan {
+            summary.push(format!("plan={}", plan.as_deref().unwrap_or("none")));
+        }
+        if let Some((status, reason)) = &change.status {
+            if *status == SubscriberStatus::Deleted {
+                return Err(ServiceError::invalid("status", "deleted is what delete makes"));
+            }
+            summary.push(format!("status={} {reason}", status.as_str()));
+        }
+        if let Some(day) = change.reset_day {
+            check_reset_day(day)?;
+            summary
+                .push(format!("reset_day={}", day.map_or_else(|| "none".to_owned(), |day| day.to_string())));
+        }
+        if let Some(choice) = change.concurrency {
+            summary.push(format!("concurrency={}", choice.map_or("none", Concurrency::as_str)));
+        }
+        let edit = SubscriberEdit {
+            plan: change.plan.clone(),
+            status: change.status.clone(),
+            concurrency: change.concurrency,
+            reset_day: change.reset_day,
+            expires: None,
+            attributes: AttributeEdit { check, reply, remove: change.remove.clone() },
+            summary: summary.join("; "),
+        };
+        let plan = change.plan.as_ref().and_then(Option::as_deref).unwrap_or_default();
+        let names = Names { login, plan, account: "" };
+        store.set_subscriber(login, &edit, &author).await?.map_err(|obstacle| obstacle_error(obstacle, names))
+    }
+
+    /// Removes a subscriber; its login is free again, its open sessions are told to end.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn delete_subscriber(&self, login: &str) -> Result<(), ServiceError> {
+        let (store, author) = self.write()?;
+        found(store.delete_subscriber(login, &author).await?, "subscriber", login)
+    }
+
+    /// A subscriber with its rows; secrets are masked unless asked for and allowed.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`]; [`Denial::Secrets`].
+    pub async fn subscriber(&self, login: &str, reveal: bool) -> Result<SubscriberRecord, ServiceError> {
+        if reveal && !self.rights.secrets {
+            return Err(ServiceError::Denied(Denial::Secrets));
+        }
+        let found = self.read()?.find_subscriber(login, &self.author()).await?;
+        let mut found = found.ok_or_else(|| ServiceError::not_found("subscriber", login))?;
+        if !reveal {
+            for row in found.check.iter_mut().chain(&mut found.reply) {
+                if attributes::is_secret(&row.attribute) {
+                    row.value = attributes::MASK.into();
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Subscribers with a number above `after` whose login contains `search`, by number.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn subscribers(
+        &self,
+        search: &str,
+        after: SubscriberId,
+        limit: u32,
+    ) -> Result<Vec<SubscriberRecord>, ServiceError> {
+        Ok(self.read()?.list_subscribers(search, after, limit).await?)
+    }
+}
+
+/// A random secret as text.
+#[must_use]
+pub fn random_secret(entropy: &mut dyn Entropy) -> String {
+    let mut octets = [0; SECRET_OCTETS];
+    entropy.fill(&mut octets);
+    URL_SAFE_NO_PAD.encode(octets)
+}
+
+fn digest(secret: &str) -> String {
+    hex::encode(Sha256::digest(secret.as_bytes()))
+}
+
+fn account_or_main(account: &str) -> String {
+    if account.is_empty() { MAIN.to_owned() } else { account.to_owned() }
+}
+
+fn found(yes: bool, what: &'static str, name: &str) -> Result<(), ServiceError> {
+    if yes { Ok(()) } else { Err(ServiceError::not_found(what, name)) }
+}
+
+fn taken(what: &str, name: &str) -> ServiceError {
+    ServiceError::Conflict { reason: format!("there is a {what} {name} already") }
+}
+
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    login: &'a str,
+    plan: &'a str,
+    account: &'a str,
+}
+
+fn obstacle_error(obstacle: SubscriberObstacle, names: Names<'_>) -> ServiceError {
+    match obstacle {
+        SubscriberObstacle::Taken => taken("subscriber", names.login),
+        SubscriberObstacle::NoSubscriber => ServiceError::not_found("subscriber", names.login),
+        SubscriberObstacle::NoPlan => ServiceError::not_found("plan", names.plan),
+        SubscriberObstacle::NoAccount => ServiceError::not_found("account", names.account),
+    }
+}
+
+/// A name that every table can hold and every person can type.
+fn check_name(field: &'static str, name: &str) -> Result<(), ServiceError> {
+    let reason = if name.is_empty() {
+        "must not be empty".to_owned()
+    } else if name.chars().count() > NAME_CHARACTERS_MAX {
+        format!("has at most {NAME_CHARACTERS_MAX} characters")
+    } else if name.chars().any(char::is_control) {
+        "must not contain control characters".to_owned()
+    } else if name.trim() != name {
+        "must not begin or end with a blank".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(ServiceError::invalid(field, reason))
+}
+
+fn check_terms(terms: &PlanTerms) -> Result<(), ServiceError> {
+    let amounts = [
+        ("price", &terms.price),
+        ("credit", &terms.credit),
+        ("recharge_credit", &terms.recharge_credit),
+        ("charge_per_minute", &terms.charge_per_minute),
+        ("charge_per_kib", &terms.charge_per_kib),
+    ];
+    for (field, amount) in amounts {
+        if amount.as_ref().is_some_and(Amount::is_negative) {
+            return Err(ServiceError::invalid(field, "must not be negative"));
+        }
+    }
+    let numbers = [
+        ("time", terms.time),
+        ("quota", terms.quota),
+        ("rate_down", terms.rate_down),
+        ("rate_up", terms.rate_up),
+    ];
+    for (field, number) in numbers {
+        if number.is_some_and(|number| i64::try_from(number).is_err()) {
+            return Err(ServiceError::invalid(field, "is too large"));
+        }
+    }
+    let currency = &terms.currency;
+    let is_code = currency.len() == 3 && currency.bytes().all(|letter| letter.is_ascii_uppercase());
+    if !currency.is_empty() && !is_code {
+        return Err(ServiceError::invalid("currency", "expects three capital letters such as USD"));
+    }
+    check_reset_day(terms.reset_day)
+}
+
+fn check_reset_day(day: Option<u8>) -> Result<(), ServiceError> {
+    match day {
+        Some(day) if !(1..=31).contains(&day) => {
+            Err(ServiceError::invalid("reset_day", "expects a day of the month, 1 to 31"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Does a check item of this name decide who somebody is?
+fn proves(attribute: &str) -> bool {
+    attribute == "Auth-Type" || attribute.contains("Password")
+}
+
+/// The row of radcheck that a proof is.
+fn proof_row(proof: &Proof) -> Result<Option<NewAttribute>, ServiceError> {
+    match proof {
+        Proof::Attributes => Ok(None),
+        Proof::Mac | Proof::Pin => Ok(Some(NewAttribute::new("Auth-Type", ":=", "Accept"))),
+        Proof::Password(password) => {
+            let reason = if password.is_empty() {
+                "must not be empty"
+            } else if password.contains('\0') {
+                "must not contain NUL"
+            } else if password.len() > PASSWORD_OCTETS_MAX {
+                "has at most 128 octets (RFC 2865 §5.2)"
+            } else {
+                return Ok(Some(NewAttribute::new("Cleartext-Password", ":=", password.as_str())));
+            };
+            Err(ServiceError::invalid("password", reason))
+        }
+    }
+}
+
+/// User-Password holds no more.
+const PASSWORD_OCTETS_MAX: usize = 128;
+
+/// Sessions.
+impl Management<'_> {
+    /// A page of open sessions, after `after`.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn online_sessions(
+        &self,
+        after: Option<&OpenCursor>,
+        most: u32,
+    ) -> Result<OpenPage, ServiceError> {
+        Ok(self.read()?.open_sessions(after, most).await?)
+    }
+
+    /// The open session with that unique id, or the only one with that Acct-Session-Id.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`]; [`ServiceError::Conflict`] where several have that Acct-Session-Id.
+    pub async fn online_session(&self, id: &str) -> Result<Session, ServiceError> {
+        let unique = UniqueId::parse(id);
+        let mut found: Vec<Session> = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = self.online_sessions(cursor.as_ref(), SESSIONS_PER_PAGE).await?;
+            for session in page.sessions {
+                if Some(session.unique_id) == unique {
+                    return Ok(session);
+                }
+                if session.acct_session_id == id {
+                    found.push(session);
+                }
+            }
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        if found.len() > 1 {
+            let reason =
+                format!("{} open sessions have the Acct-Session-Id {id}: name one by its id", found.len());
+            return Err(ServiceError::Conflict { reason });
+        }
+        found.pop().ok_or_else(|| ServiceError::not_found("open session", id))
+    }
+
+    /// Orders the end of a session; gives the number of the order.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn disconnect(&self, session: UniqueId) -> Result<i64, ServiceError> {
+        let (store, author) = self.write()?;
+        Ok(store.order(session, &Order::Disconnect, &author).await?)
+    }
+
+    /// Orders a change of a session (`Name = value`); gives the number of the order.
+    ///
+    /// # Errors
+    /// [`ServiceError::Invalid`] for an attribute that cannot be sent.
+    pub async fn change_session(
+        &self,
+        session: UniqueId,
+        attributes: &[String],
+    ) -> Result<i64, ServiceError> {
+        let (store, author) = self.write()?;
+        let Sorted { check, reply } = attributes::sort(attributes, self.dictionary())?;
+        if let Some(item) = check.first() {
+            let reason = format!("{} {} {} cannot be sent to a NAS", item.attribute, item.op, item.value);
+            return Err(ServiceError::invalid("attribute", reason));
+        }
+        let lines = reply.iter().map(|item| format!("{} = {}", item.attribute, item.value).into()).collect();
+        Ok(store.order(session, &Order::ChangeOfAuthorization(lines), &author).await?)
+    }
+
+    /// How an order stands.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn order(&self, id: i64) -> Result<OrderRow, ServiceError> {
+        let found = self.read()?.outcome(id).await?;
+        found.ok_or_else(|| ServiceError::not_found("order", &id.to_string()))
+    }
+}
+
+/// Taking over a database.
+impl Management<'_> {
+    /// What FreeRADIUS's tables have, and the attributes among them that no dictionary knows.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn survey(&self) -> Result<(Survey, Vec<String>), ServiceError> {
+        let store = self.read()?;
+        let migrated = store.pending_migrations().await?.is_empty();
+        let survey = store.survey(migrated).await?;
+        let unknown = survey
+            .attributes
+            .iter()
+            .filter(|(name, _)| self.dictionary().attribute_with_tag(name).is_none())
+            .map(|(name, count)| format!("{name} ({count} rows)"))
+            .collect();
+        Ok((survey, unknown))
+    }
+
+    /// Creates our tables and fills them from FreeRADIUS's. `progress` is told how many of how many
+    /// subscribers are done.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn adopt(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Adopted, ServiceError> {
+        let (store, author) = self.write()?;
+        store.migrate().await?;
+        Ok(store.adopt(&author, progress).await?)
+    }
+}
+
+/// Sessions that are read at a time.
+const SESSIONS_PER_PAGE: u32 = 2_000;
