@@ -38,6 +38,8 @@ pub(super) struct Reader {
     /// How many tables each array of tables has, and the line of each.
     arrays: BTreeMap<String, Vec<Place>>,
     asked: RefCell<BTreeSet<String>>,
+    /// Where each value that was read is written.
+    places: RefCell<BTreeMap<String, Place>>,
     mistakes: RefCell<Vec<Remark>>,
     warnings: RefCell<Vec<Remark>>,
 }
@@ -53,6 +55,7 @@ impl Reader {
             entries: RefCell::default(),
             arrays: BTreeMap::new(),
             asked: RefCell::default(),
+            places: RefCell::default(),
             mistakes: RefCell::default(),
             warnings: RefCell::default(),
         };
@@ -108,7 +111,9 @@ impl Reader {
 
     fn take(&self, key: &str) -> Option<Entry> {
         self.asked.borrow_mut().insert(key.to_owned());
-        self.entries.borrow_mut().remove(key)
+        let entry = self.entries.borrow_mut().remove(key)?;
+        self.places.borrow_mut().insert(key.to_owned(), entry.place.clone());
+        Some(entry)
     }
 
     /// A value that `parse` understands, or `None` where it is absent or (noted) wrong.
@@ -218,10 +223,16 @@ impl Reader {
         self.warnings.borrow_mut().push(Remark { place, key: key.to_owned(), reason: reason.into() });
     }
 
-    /// Where a key is written, while it has not been read; else the file as a whole.
+    /// Where a key is written, else the file as a whole.
     pub(super) fn place(&self, key: &str) -> Place {
-        let whole = || Place::File { path: self.file.clone(), line: 0 };
-        self.entries.borrow().get(key).map_or_else(whole, |entry| entry.place.clone())
+        let unread = self.entries.borrow().get(key).map(|entry| entry.place.clone());
+        let read = || self.places.borrow().get(key).cloned();
+        unread.or_else(read).unwrap_or_else(|| Place::File { path: self.file.clone(), line: 0 })
+    }
+
+    /// Where the values that were read are written, by key.
+    pub(super) fn places(&self) -> BTreeMap<String, Place> {
+        self.places.borrow().clone()
     }
 
     /// All mistakes and doubts. What nobody asked for is unknown: a mistake in the file, a doubt in

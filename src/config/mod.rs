@@ -10,6 +10,7 @@ mod file;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +25,7 @@ pub use self::error::{ConfigError, Place, Remark};
 use self::file::Reader;
 use crate::domain::{Nas, NasSource, TriState};
 use crate::radius::Secret;
-use crate::{http, telemetry};
+use crate::{http, store, telemetry};
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug)]
@@ -51,6 +52,7 @@ pub struct Settings {
     pub log: telemetry::Settings,
     /// What is doubtful, but no reason to refuse.
     pub warnings: Vec<Remark>,
+    places: BTreeMap<String, Place>,
 }
 
 /// `[database]`
@@ -118,6 +120,16 @@ pub struct Radius {
 pub struct Sessions {
     /// What happens at a login when it cannot be verified whether an older session is still there.
     pub unverifiable: Unverifiable,
+    /// Acct-Interim-Interval of Accepts that have none of their own, seconds; 0 sends none.
+    pub interim_interval: u32,
+    /// A session is stale after so many of its own intervals without a sign of life,
+    pub stale_intervals: u32,
+    /// but never before this,
+    pub stale_min: Duration,
+    /// and always after this.
+    pub stale_max: Duration,
+    /// How long the place of an accepted login is kept for its Start.
+    pub reservation: Duration,
 }
 
 /// The choice where a session cannot be verified.
@@ -180,6 +192,9 @@ const CONFIG_VARIABLE: &str = "TOLLKEEPER_CONFIG";
 /// Where a file is looked for when none is named.
 const DEFAULT_FILES: [&str; 2] = ["tollkeeper.toml", "/etc/tollkeeper/tollkeeper.toml"];
 
+/// How mistakes name the file where there is none.
+const NO_FILE: &str = "(defaults)";
+
 /// A shared secret of this many octets or fewer can be found by trying (RFC 2865 §3 asks for 16).
 const SHORT_SECRET_OCTETS: usize = 12;
 
@@ -210,6 +225,27 @@ impl Settings {
         Self::read(found.as_deref(), &text, variables)
     }
 
+    /// A mistake or doubt about the value of a key, with the place where that is written.
+    #[must_use]
+    pub fn remark(&self, key: &str, reason: impl Into<String>) -> Remark {
+        let whole = || {
+            let path = self.file.clone().unwrap_or_else(|| PathBuf::from(NO_FILE));
+            Place::File { path, line: 0 }
+        };
+        let place = self.places.get(key).cloned().unwrap_or_else(whole);
+        Remark { place, key: key.to_owned(), reason: reason.into() }
+    }
+
+    /// How the store connects.
+    #[must_use]
+    pub fn store(&self) -> store::Settings {
+        store::Settings {
+            connections: self.database.connections,
+            allow_unsafe_durability: self.database.unsafe_durability,
+            ..store::Settings::new(&self.database.url)
+        }
+    }
+
     /// Reads the text of a file and variables; `file` is named in mistakes.
     ///
     /// # Errors
@@ -219,27 +255,21 @@ impl Settings {
         text: &str,
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let reader = Reader::new(file.unwrap_or_else(|| Path::new("(defaults)")), text, variables);
+        let reader = Reader::new(file.unwrap_or_else(|| Path::new(NO_FILE)), text, variables);
         let data_dir = reader.text("data_dir", path).unwrap_or_else(|| PathBuf::from("data"));
         let mut settings = Self {
             file: file.map(Path::to_owned),
             timezone: reader.text("timezone", timezone).unwrap_or_else(TimeZone::system),
             database: database(&reader, &data_dir),
             radius: radius(&reader),
-            sessions: Sessions {
-                unverifiable: reader
-                    .word(
-                        "sessions.unverifiable",
-                        &[("accept", Unverifiable::Accept), ("reject", Unverifiable::Reject)],
-                    )
-                    .unwrap_or_default(),
-            },
+            sessions: sessions(&reader),
             nas: nas(&reader),
             http: http(&reader),
             dialects: dialects(&reader),
             log: log(&reader),
             data_dir,
             warnings: Vec::new(),
+            places: reader.places(),
         };
         let (mistakes, warnings) = reader.finish();
         settings.warnings = warnings;
@@ -282,6 +312,25 @@ fn radius(reader: &Reader) -> Radius {
         }
     }
     radius
+}
+
+fn sessions(reader: &Reader) -> Sessions {
+    let choices = [("accept", Unverifiable::Accept), ("reject", Unverifiable::Reject)];
+    let place = reader.place("sessions.stale_max");
+    let settings = Sessions {
+        unverifiable: reader.word("sessions.unverifiable", &choices).unwrap_or_default(),
+        interim_interval: reader.integer("sessions.interim_interval", 0..=86_400).unwrap_or(600),
+        stale_intervals: reader.integer("sessions.stale_intervals", 2..=100).unwrap_or(3),
+        stale_min: reader.seconds("sessions.stale_min", 30.0..=86_400.0).unwrap_or(Duration::from_mins(5)),
+        stale_max: reader
+            .seconds("sessions.stale_max", 60.0..=31_536_000.0)
+            .unwrap_or(Duration::from_hours(24)),
+        reservation: reader.seconds("sessions.reservation", 1.0..=3_600.0).unwrap_or(Duration::from_mins(1)),
+    };
+    if settings.stale_max < settings.stale_min {
+        reader.mistake(place, "sessions.stale_max", "is shorter than sessions.stale_min");
+    }
+    settings
 }
 
 fn addresses(reader: &Reader, key: &str, default: &str) -> Vec<SocketAddr> {
@@ -338,9 +387,9 @@ fn nas(reader: &Reader) -> Vec<Nas> {
             reader.mistake(address_written, &key("address"), format!("{network} is configured twice"));
         }
         entries.push(Nas {
-            name: name.unwrap_or_else(|| nas_name(network)),
+            name: name.unwrap_or_else(|| nas_name(network).into()),
             network,
-            nas_type: nas_type.unwrap_or_else(|| SmolStr::new_static("other")),
+            nas_type: nas_type.map_or_else(|| SmolStr::new_static("other"), SmolStr::from),
             secret,
             secret_next,
             identifier,
@@ -363,9 +412,7 @@ fn nas_secret(reader: &Reader, key: &str) -> Option<Secret> {
     let secret = reader.text(key, |text| {
         Secret::new(text.as_bytes()).ok_or_else(|| "must not be empty (RFC 2865 §3)".to_owned())
     })?;
-    let octets = secret.octets().len();
-    if octets <= SHORT_SECRET_OCTETS {
-        let reason = format!("{octets} octets are too few to resist guessing; use 32 random ones");
+    if let Some(reason) = std::str::from_utf8(secret.octets()).ok().and_then(secret_doubt) {
         reader.warning(place, key, reason);
     }
     Some(secret)
@@ -476,20 +523,33 @@ pub fn nas_network(text: &str) -> Result<IpNet, String> {
 }
 
 /// A NAS type is the NAME of a `dictionary.NAME` (DESIGN §4).
-fn nas_type(text: &str) -> Result<SmolStr, String> {
+///
+/// # Errors
+/// The reason, for people.
+pub fn nas_type(text: &str) -> Result<String, String> {
     let fits =
         |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "._-".contains(letter);
     if !text.is_empty() && text.chars().all(fits) {
-        Ok(SmolStr::new(text))
+        Ok(text.to_owned())
     } else {
         Err("expects a name such as mikrotik, cisco, ericsson.ab or other".to_owned())
     }
 }
 
-fn nas_name(network: IpNet) -> SmolStr {
+/// The name of a NAS that was given none: its address, or its network.
+#[must_use]
+pub fn nas_name(network: IpNet) -> String {
     if network.prefix_len() == network.max_prefix_len() {
-        SmolStr::from(network.addr().to_string())
+        network.addr().to_string()
     } else {
-        SmolStr::from(network.to_string())
+        network.to_string()
     }
+}
+
+/// Why a shared secret is doubtful, if it is.
+#[must_use]
+pub fn secret_doubt(secret: &str) -> Option<String> {
+    let octets = secret.len();
+    (octets <= SHORT_SECRET_OCTETS)
+        .then(|| format!("{octets} octets are too few to resist guessing; use 32 random ones"))
 }

@@ -56,6 +56,11 @@ fn every_key_of_the_documentation_is_taken() {
         dictionaries = ["site.dictionary"]
         [sessions]
         unverifiable = "reject"
+        interim_interval = 0
+        stale_intervals = 4
+        stale_min = 60
+        stale_max = 3600
+        reservation = 30
         [http]
         listen = "0.0.0.0:80"
         body_limit = 2048
