@@ -2,60 +2,156 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::output::{Output, table};
 use super::{Exit, Failure};
-use crate::config::{Remark, Settings};
+use crate::config::{ConfigError, Remark, Settings};
+use crate::radius::dictionary::Dictionary;
+use crate::store::{NasRows, Store, StoreError};
 
-/// Reads the configuration as `serve` would and says what it means.
-pub(super) fn check(file: Option<&Path>, output: &Output) -> Result<Exit, Failure> {
+/// What was found beside the configuration.
+#[derive(Default)]
+struct Findings {
+    mistakes: Vec<Remark>,
+    warnings: Vec<Remark>,
+    database: String,
+    nas: Option<NasRows>,
+}
+
+/// Reads the configuration as `serve` would, opens what it names without changing anything, and says
+/// what it means.
+pub(super) async fn check(file: Option<&Path>, output: &Output) -> Result<Exit, Failure> {
     let settings = match Settings::load(file) {
         Ok(settings) => settings,
-        Err(error) if output.is_json() => {
-            let value = json!({ "ok": false, "mistakes": remarks(&error.0), "warnings": [] });
-            output.answer(&value, String::new);
-            return Err(error.into());
-        }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(refuse(error.0, &[], output)),
     };
-    for warning in &settings.warnings {
+    let mut findings = Findings { warnings: settings.warnings.clone(), ..Findings::default() };
+    let dictionary = dictionary(&settings, &mut findings);
+    database(&settings, dictionary.as_ref(), &mut findings).await;
+    if !findings.mistakes.is_empty() {
+        return Err(refuse(findings.mistakes, &findings.warnings, output));
+    }
+    for warning in &findings.warnings {
         output.complain(&format!("warning: {warning}"));
     }
     let listeners = listeners(&settings);
     let value = json!({
         "ok": true,
         "mistakes": [],
-        "warnings": remarks(&settings.warnings),
+        "warnings": remarks(&findings.warnings),
         "config": settings.file,
         "database": settings.database.shown(),
+        "database_state": findings.database,
         "listeners": listeners.iter().map(|(name, at)| json!({ "name": name, "address": at })).collect::<Vec<_>>(),
-        "nas": settings.nas.iter().map(|nas| nas.network.to_string()).collect::<Vec<_>>(),
+        "nas": nas(&settings, &findings).into_iter().map(|(address, name, kind)| {
+            json!({ "address": address, "name": name, "type": kind })
+        }).collect::<Vec<_>>(),
     });
     output.answer(&value, || {
-        let file = settings
-            .file
-            .as_ref()
-            .map_or_else(|| "defaults, no file".into(), |file| file.display().to_string());
+        let file = settings.file.as_ref().map(|file| file.display().to_string());
         let mut rows = vec![
-            vec!["configuration".to_owned(), file],
-            vec!["database".to_owned(), settings.database.shown()],
+            vec!["configuration".to_owned(), file.unwrap_or_else(|| "defaults, no file".to_owned())],
+            vec!["database".to_owned(), format!("{} ({})", settings.database.shown(), findings.database)],
         ];
         rows.extend(listeners.into_iter().map(|(name, address)| vec![name.to_owned(), address]));
-        for nas in &settings.nas {
-            rows.push(vec!["nas".to_owned(), format!("{} ({}, {})", nas.network, nas.name, nas.nas_type)]);
+        for (address, name, kind) in nas(&settings, &findings) {
+            rows.push(vec!["nas".to_owned(), format!("{address} ({name}, {kind})")]);
         }
         table(&["WHAT", "VALUE"], &rows)
     });
     Ok(Exit::Done)
 }
 
+/// The mistakes as the one JSON value, if that was asked for; on standard error in any case.
+fn refuse(mistakes: Vec<Remark>, warnings: &[Remark], output: &Output) -> Failure {
+    if output.is_json() {
+        let value = json!({ "ok": false, "mistakes": remarks(&mistakes), "warnings": remarks(warnings) });
+        output.answer(&value, String::new);
+    }
+    ConfigError(mistakes).into()
+}
+
+fn dictionary(settings: &Settings, findings: &mut Findings) -> Option<Dictionary> {
+    match Dictionary::with_files(&settings.radius.dictionaries) {
+        Ok(dictionary) => Some(dictionary),
+        Err(error) => {
+            findings.mistakes.push(settings.remark("radius.dictionaries", error.to_string()));
+            None
+        }
+    }
+}
+
+async fn database(settings: &Settings, dictionary: Option<&Dictionary>, findings: &mut Findings) {
+    if let Some(path) = sqlite_file(&settings.database.url).filter(|path| !Path::new(path).exists()) {
+        findings.database = format!("{path} will be created");
+        return;
+    }
+    if let Err(error) = examine(settings, dictionary, findings).await {
+        let key = match error {
+            StoreError::Unsafe { .. } => "database.unsafe_durability",
+            _ => "database.url",
+        };
+        findings.mistakes.push(settings.remark(key, error.to_string()));
+    }
+}
+
+async fn examine(
+    settings: &Settings,
+    dictionary: Option<&Dictionary>,
+    findings: &mut Findings,
+) -> Result<(), StoreError> {
+    let store = Store::connect(&settings.store()).await?;
+    let pending = store.pending_migrations().await?;
+    findings.database = if pending.is_empty() {
+        "up to date".to_owned()
+    } else {
+        format!("{} will be applied", pending.join(", "))
+    };
+    if pending.is_empty() {
+        let nas = store.nas_rows().await?;
+        for row in &nas.unusable {
+            findings.warnings.push(
+                settings.remark("database.url", format!("nas {} {}: {}", row.id, row.name, row.reason)),
+            );
+        }
+        findings.nas = Some(nas);
+        if let Some(dictionary) = dictionary {
+            for (name, rows) in store.survey(true).await?.attributes {
+                if dictionary.attribute_with_tag(&name).is_none() {
+                    let reason =
+                        format!("{rows} rows name {name}, which no dictionary knows: they have no effect");
+                    findings.warnings.push(settings.remark("database.url", reason));
+                }
+            }
+        }
+    }
+    store.close().await;
+    Ok(())
+}
+
+/// The file of a SQLite database; none for one in memory.
+fn sqlite_file(url: &str) -> Option<&str> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = path.split('?').next().unwrap_or(path);
+    (!path.is_empty() && path != ":memory:").then_some(path)
+}
+
+fn nas(settings: &Settings, findings: &Findings) -> Vec<(String, String, String)> {
+    let table = findings.nas.iter().flat_map(|nas| &nas.usable);
+    let text =
+        |nas: &crate::domain::Nas| (nas.network.to_string(), nas.name.to_string(), nas.nas_type.to_string());
+    settings.nas.iter().chain(table).map(text).collect()
+}
+
 fn listeners(settings: &Settings) -> Vec<(&'static str, String)> {
     let list = |addresses: &[std::net::SocketAddr]| {
         addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     };
-    let one =
-        |address: Option<std::net::SocketAddr>| address.map_or_else(|| "off".to_owned(), |at| at.to_string());
+    let one = |address: Option<std::net::SocketAddr>| {
+        address.map_or_else(|| "off".to_owned(), |address| address.to_string())
+    };
     vec![
         ("auth", list(&settings.radius.auth)),
         ("accounting", list(&settings.radius.accounting)),
@@ -65,7 +161,7 @@ fn listeners(settings: &Settings) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn remarks(remarks: &[Remark]) -> Vec<serde_json::Value> {
+fn remarks(remarks: &[Remark]) -> Vec<Value> {
     let value = |remark: &Remark| json!({ "place": remark.place.to_string(), "key": remark.key, "reason": remark.reason });
     remarks.iter().map(value).collect()
 }

@@ -3,20 +3,33 @@
 //! Owns how a command is written and how its answer is shown. Refuses to know SQL, RADIUS and the
 //! rules of subscribers and plans: those are asked of the service. Each file holds one noun.
 
+mod adopt;
 mod check;
+mod context;
+mod explain;
+mod key;
 mod load;
+mod migrate;
+mod nas;
 mod output;
+mod plan;
 mod progress;
 mod serve;
+mod session;
+mod subscriber;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::context::Context;
 use self::output::Output;
 use crate::config::ConfigError;
+use crate::radius::dictionary::DictionaryError;
 use crate::server::StartError;
+use crate::service::ServiceError;
+use crate::store::StoreError;
 
 /// RADIUS authentication, accounting and dynamic authorization.
 #[derive(Debug, Parser)]
@@ -38,6 +51,38 @@ enum Command {
     Serve,
     /// Say what would run, or every mistake with file, key and reason.
     Check,
+    /// Bring the tables of the database up to this release.
+    Migrate {
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take over an existing FreeRADIUS or daloRADIUS database: numbers for its logins, plans for its groups.
+    Adopt {
+        /// Only report what is there and what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// The devices that may ask.
+    #[command(subcommand)]
+    Nas(nas::NasCommand),
+    /// What is sold.
+    #[command(subcommand)]
+    Plan(plan::PlanCommand),
+    /// Who may log in.
+    #[command(subcommand)]
+    Subscriber(subscriber::SubscriberCommand),
+    /// Who is online.
+    #[command(subcommand)]
+    Session(session::SessionCommand),
+    /// Keys of the management APIs.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Operators: IBSng and console logins.
+    #[command(subcommand)]
+    Admin(key::AdminCommand),
+    /// What would happen to a login now, and why; and what happened to the last ones.
+    Explain(explain::Arguments),
     /// Send load to any RADIUS server and measure what comes back.
     Load(Box<load::Arguments>),
 }
@@ -81,14 +126,30 @@ enum Failure {
     Io(String, std::io::Error),
     #[error("{0}")]
     Start(#[from] StartError),
+    #[error("error: {0}")]
+    Service(#[from] ServiceError),
+    #[error("database.url: {0}")]
+    Store(#[from] StoreError),
+    #[error("radius.dictionaries: {0}")]
+    Dictionary(#[from] DictionaryError),
 }
 
 impl Failure {
     const fn exit(&self) -> Exit {
         match self {
-            Self::Configuration(_) => Exit::Configuration,
+            Self::Configuration(_)
+            | Self::Dictionary(_)
+            | Self::Store(StoreError::Address { .. } | StoreError::Unsafe { .. })
+            | Self::Start(
+                StartError::Dictionary(_)
+                | StartError::Store(StoreError::Address { .. } | StoreError::Unsafe { .. }),
+            ) => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,
-            Self::Io(..) | Self::Start(_) => Exit::Failed,
+            Self::Io(..)
+            | Self::Start(_)
+            | Self::Store(_)
+            | Self::Service(ServiceError::Unavailable { .. }) => Exit::Failed,
+            Self::Service(_) => Exit::Refused,
         }
     }
 }
@@ -116,9 +177,46 @@ pub fn run() -> Exit {
 }
 
 fn dispatch(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
+    let file = arguments.config.as_deref();
     match &arguments.command {
-        Command::Serve => serve::serve(arguments.config.as_deref(), output),
-        Command::Check => check::check(arguments.config.as_deref(), output),
+        Command::Serve => serve::serve(file, output),
+        Command::Check => wait_for(check::check(file, output)),
         Command::Load(load) => load::load(load, output),
+        Command::Migrate { dry_run } => {
+            wait_for(async { migrate::migrate(*dry_run, &Context::connect(file, *output).await?).await })
+        }
+        Command::Adopt { dry_run } => {
+            wait_for(async { adopt::adopt(*dry_run, &Context::connect(file, *output).await?).await })
+        }
+        other => wait_for(async {
+            let context = Context::open(file, *output).await?;
+            let done = administer(other, &context).await;
+            context.store.close().await;
+            done
+        }),
     }
+}
+
+/// The commands that need nothing but the database.
+async fn administer(command: &Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Nas(command) => nas::nas(command, context).await,
+        Command::Plan(command) => plan::plan(command, context).await,
+        Command::Subscriber(command) => subscriber::subscriber(command, context).await,
+        Command::Session(command) => session::session(command, context).await,
+        Command::Key(command) => key::key(command, context).await,
+        Command::Admin(command) => key::admin(command, context).await,
+        Command::Explain(arguments) => explain::explain(arguments, context).await,
+        Command::Serve
+        | Command::Check
+        | Command::Load(_)
+        | Command::Migrate { .. }
+        | Command::Adopt { .. } => Ok(Exit::Done),
+    }
+}
+
+/// Runs a command to its end.
+fn wait_for(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Io("runtime".to_owned(), error))?.block_on(command)
 }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write as _};
 
+use crate::time::UnixTime;
+
 /// Standard output in the form that was asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
@@ -33,6 +35,11 @@ impl Output {
     pub(super) fn complain(self, text: &str) {
         let _closed_pipe = writeln!(io::stderr().lock(), "{text}");
     }
+}
+
+/// RFC 3339 in UTC.
+pub(super) fn utc(at: UnixTime) -> String {
+    jiff::Timestamp::from_second(at.0).map_or_else(|_| String::new(), |instant| instant.to_string())
 }
 
 /// Rows under headings, columns as wide as their widest cell.

@@ -1,0 +1,156 @@
+//! `tollkeeper nas`: the devices that may ask.
+
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use super::context::{Context, user};
+use super::output::{table, utc};
+use super::{Exit, Failure};
+use crate::config;
+use crate::domain::TriState;
+use crate::entropy::SystemEntropy;
+use crate::service::random_secret;
+use crate::store::{NasEntry, NewNas};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum NasCommand {
+    /// Let a NAS, or a network of them, ask; a running server knows it within a second.
+    Add(Box<NasArguments>),
+    /// Show the NASes of the table; those of the configuration are shown by check.
+    List,
+    /// Let a NAS ask no more.
+    Delete {
+        /// Its address, network, name or number.
+        nas: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct NasArguments {
+    /// ADDRESS or ADDRESS/PREFIX.
+    #[arg(value_parser = config::nas_network)]
+    address: IpNet,
+    /// Shared secret; a random one is made and shown if it is left out.
+    #[arg(long)]
+    secret: Option<String>,
+    /// NAME of its dictionary.NAME (mikrotik, chillispot, cisco …), accel-ppp, hostapd or other.
+    #[arg(long = "type", value_name = "NAME", default_value = "other", value_parser = config::nas_type)]
+    nas_type: String,
+    /// Name for people and metrics [default: the address]
+    #[arg(long)]
+    name: Option<String>,
+    /// NAS-Identifier that its packets must carry.
+    #[arg(long, value_name = "ID")]
+    identifier: Option<String>,
+    /// Port that listens for Disconnect- and CoA-Requests [default: 3799]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    coa_port: Option<u16>,
+    /// Secret of Disconnect- and CoA-Requests, where it differs.
+    #[arg(long, value_name = "SECRET")]
+    coa_secret: Option<String>,
+    /// A second secret that is also valid, while secrets are being changed.
+    #[arg(long, value_name = "SECRET")]
+    secret_next: Option<String>,
+    /// This NAS counts input and output the other way round.
+    #[arg(long)]
+    swap_octets: bool,
+    /// Is Message-Authenticator required? no, auto (once it was seen to sign), yes.
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = tri_state)]
+    require_message_authenticator: TriState,
+    /// Is Proxy-State without Message-Authenticator refused? no, auto, yes.
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = tri_state)]
+    limit_proxy_state: TriState,
+}
+
+fn tri_state(text: &str) -> Result<TriState, String> {
+    TriState::parse(text).ok_or_else(|| "expects no, auto or yes".to_owned())
+}
+
+pub(super) async fn nas(command: &NasCommand, context: &Context) -> Result<Exit, Failure> {
+    let management = context.gate.console(&user());
+    match command {
+        NasCommand::Add(arguments) => {
+            let made = arguments.secret.is_none().then(|| random_secret(&mut SystemEntropy));
+            let new = arguments.order(made.as_deref());
+            let address = shown(new.network);
+            if let Some(reason) = arguments.secret.as_deref().and_then(config::secret_doubt) {
+                context.output.complain(&format!("warning: secret: {reason}"));
+            }
+            let id = management.add_nas(&new).await?;
+            let mut value = json!({ "id": id, "address": address });
+            if let (Some(object), Some(secret)) = (value.as_object_mut(), &made) {
+                object.insert("secret".to_owned(), secret.as_str().into());
+            }
+            context.output.answer(&value, || match &made {
+                Some(secret) => format!("NAS {address} has number {id}\nsecret  {secret}"),
+                None => format!("NAS {address} has number {id}"),
+            });
+        }
+        NasCommand::List => {
+            let entries = management.nas_entries().await?;
+            let value: Vec<Value> = entries.iter().map(entry_json).collect();
+            context.output.answer(&value.into(), || {
+                let row = |entry: &NasEntry| {
+                    vec![
+                        entry.id.to_string(),
+                        entry.address.to_string(),
+                        entry.name.to_string(),
+                        entry.nas_type.to_string(),
+                        entry.identifier.to_string(),
+                        entry.coa_port.map_or_else(|| "3799".to_owned(), |port| port.to_string()),
+                        entry.require_message_authenticator.to_string(),
+                        entry.last_seen.map_or_else(|| "never".to_owned(), utc),
+                    ]
+                };
+                let rows: Vec<_> = entries.iter().map(row).collect();
+                table(
+                    &["ID", "ADDRESS", "NAME", "TYPE", "IDENTIFIER", "COA PORT", "SIGNED", "LAST SEEN"],
+                    &rows,
+                )
+            });
+        }
+        NasCommand::Delete { nas } => {
+            management.delete_nas(nas).await?;
+            context.output.answer(&json!({ "deleted": nas }), || format!("NAS {nas} is gone"));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+impl NasArguments {
+    fn order(&self, made: Option<&str>) -> NewNas {
+        NewNas {
+            network: self.address,
+            name: self.name.clone().unwrap_or_else(|| shown(self.address)),
+            nas_type: self.nas_type.clone(),
+            secret: self.secret.as_deref().or(made).unwrap_or_default().to_owned(),
+            secret_next: self.secret_next.clone(),
+            identifier: self.identifier.clone(),
+            coa_port: self.coa_port,
+            coa_secret: self.coa_secret.clone(),
+            swap_octets: self.swap_octets,
+            require_message_authenticator: self.require_message_authenticator,
+            limit_proxy_state: self.limit_proxy_state,
+        }
+    }
+}
+
+fn shown(network: IpNet) -> String {
+    config::nas_name(network)
+}
+
+fn entry_json(entry: &NasEntry) -> Value {
+    json!({
+        "id": entry.id,
+        "address": entry.address.as_str(),
+        "name": entry.name.as_str(),
+        "type": entry.nas_type.as_str(),
+        "identifier": if entry.identifier.is_empty() { None } else { Some(entry.identifier.as_str()) },
+        "coa_port": entry.coa_port.unwrap_or(3799),
+        "rotating": entry.rotating,
+        "swap_octets": entry.swap_octets,
+        "require_message_authenticator": entry.require_message_authenticator.as_str(),
+        "disabled": entry.disabled,
+        "last_seen": entry.last_seen.map(utc),
+    })
+}

@@ -1,0 +1,271 @@
+//! `tollkeeper plan`: what is sold.
+
+use serde_json::{Value, json};
+
+use super::context::{Context, user};
+use super::output::table;
+use super::{Exit, Failure};
+use crate::domain::plan::{Amount, Concurrency, Plan};
+use crate::service::{PlanChange, shown};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum PlanCommand {
+    /// Make a plan; its name is the name of its group.
+    Add(Box<PlanArguments>),
+    /// Show all plans.
+    List,
+    /// Show one with its attributes.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Change what is named; `none` takes a limit away.
+    Set(Box<PlanArguments>),
+    /// Remove a plan that nobody has.
+    Delete {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PlanArguments {
+    /// Its name.
+    name: String,
+    /// For people.
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// What it costs.
+    #[arg(long, value_name = "AMOUNT")]
+    price: Option<Maybe<Amount>>,
+    /// Three letters.
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
+    /// Seconds online; without it unlimited.
+    #[arg(long, value_name = "SECONDS")]
+    time: Option<Maybe<u64>>,
+    /// Octets, both directions together; without it unlimited.
+    #[arg(long, value_name = "BYTES")]
+    quota: Option<Maybe<u64>>,
+    /// Bit/s to the subscriber.
+    #[arg(long, value_name = "BPS")]
+    rate_down: Option<Maybe<u64>>,
+    /// Bit/s from the subscriber.
+    #[arg(long, value_name = "BPS")]
+    rate_up: Option<Maybe<u64>>,
+    /// Days from the first use.
+    #[arg(long, value_name = "DAYS")]
+    validity: Option<Maybe<u32>>,
+    /// Credit that comes with the plan.
+    #[arg(long, value_name = "AMOUNT")]
+    credit: Option<Maybe<Amount>>,
+    /// Credit that a recharge adds.
+    #[arg(long, value_name = "AMOUNT")]
+    recharge_credit: Option<Maybe<Amount>>,
+    /// Charge per minute online.
+    #[arg(long, value_name = "AMOUNT")]
+    charge_per_minute: Option<Maybe<Amount>>,
+    /// Charge per 1,024 octets.
+    #[arg(long, value_name = "AMOUNT")]
+    charge_per_kib: Option<Maybe<Amount>>,
+    /// Day of the month on which periodic quotas begin anew.
+    #[arg(long, value_name = "DAY")]
+    reset_day: Option<Maybe<u8>>,
+    /// Who gives way when all places are taken: reject-new, replace-oldest, same-device.
+    #[arg(long, value_name = "WHO")]
+    concurrency: Option<Maybe<Concurrency>>,
+    /// Attributes of the group, each in one argument; those of the same name are replaced.
+    #[arg(long = "attribute", value_name = "NAME OP VALUE", num_args = 1..)]
+    attributes: Vec<String>,
+    /// Names of attributes to remove.
+    #[arg(long = "remove-attribute", value_name = "NAME", num_args = 1..)]
+    remove: Vec<String>,
+}
+
+/// A value, or `none`.
+#[derive(Clone, Debug)]
+struct Maybe<T>(Option<T>);
+
+/// Reads one kind of value of the command line.
+trait Written: Sized {
+    const EXPECTED: &'static str;
+    fn read(text: &str) -> Option<Self>;
+}
+
+impl<T: Written> std::str::FromStr for Maybe<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        T::read(text).map(|value| Self(Some(value))).ok_or_else(|| format!("expects {} or none", T::EXPECTED))
+    }
+}
+
+impl Written for Amount {
+    const EXPECTED: &'static str = "a decimal number with at most 12 digits before the point and 18 after it";
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+}
+
+impl Written for Concurrency {
+    const EXPECTED: &'static str = "reject-new, replace-oldest, same-device";
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+}
+
+macro_rules! whole_numbers {
+    ($($kind:ty),*) => {$(
+        impl Written for $kind {
+            const EXPECTED: &'static str = "a whole number";
+            fn read(text: &str) -> Option<Self> {
+                text.parse().ok()
+            }
+        }
+    )*};
+}
+whole_numbers!(u8, u32, u64);
+
+impl PlanArguments {
+    fn change(&self) -> PlanChange {
+        fn inner<T: Clone>(value: &Option<Maybe<T>>) -> Option<Option<T>> {
+            value.as_ref().map(|maybe| maybe.0.clone())
+        }
+        PlanChange {
+            description: self.description.clone(),
+            price: inner(&self.price),
+            currency: self.currency.clone(),
+            credit: inner(&self.credit),
+            recharge_credit: inner(&self.recharge_credit),
+            charge_per_minute: inner(&self.charge_per_minute),
+            charge_per_kib: inner(&self.charge_per_kib),
+            time: inner(&self.time),
+            quota: inner(&self.quota),
+            rate_down: inner(&self.rate_down),
+            rate_up: inner(&self.rate_up),
+            validity_days: inner(&self.validity),
+            reset_day: inner(&self.reset_day),
+            concurrency: inner(&self.concurrency),
+            attributes: self.attributes.clone(),
+            remove: self.remove.clone(),
+        }
+    }
+}
+
+pub(super) async fn plan(command: &PlanCommand, context: &Context) -> Result<Exit, Failure> {
+    let management = context.gate.console(&user());
+    match command {
+        PlanCommand::Add(arguments) => {
+            let name = &arguments.name;
+            let id = management.add_plan(name, &arguments.change()).await?;
+            let value = json!({ "id": id.0, "name": name });
+            context.output.answer(&value, || format!("plan {name} has number {}", id.0));
+        }
+        PlanCommand::Set(arguments) => {
+            let name = &arguments.name;
+            management.set_plan(name, &arguments.change()).await?;
+            let plan = management.plan(name).await?;
+            context.output.answer(&plan_json(&plan), || people(&plan));
+        }
+        PlanCommand::Show { name } => {
+            let plan = management.plan(name).await?;
+            context.output.answer(&plan_json(&plan), || people(&plan));
+        }
+        PlanCommand::List => {
+            let plans = management.plans().await?;
+            let value: Vec<Value> = plans.iter().map(terms_json).map(Value::Object).collect();
+            context.output.answer(&value.into(), || list(&plans));
+        }
+        PlanCommand::Delete { name } => {
+            management.delete_plan(name).await?;
+            context.output.answer(&json!({ "deleted": name }), || format!("plan {name} is gone"));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn terms_json(plan: &Plan) -> serde_json::Map<String, Value> {
+    let terms = &plan.terms;
+    let amount = |amount: &Option<Amount>| amount.as_ref().map(|amount| amount.as_str().to_owned());
+    let value = json!({
+        "id": plan.id.0,
+        "name": plan.name.as_str(),
+        "description": terms.description.as_str(),
+        "price": amount(&terms.price),
+        "currency": terms.currency.as_str(),
+        "time": terms.time,
+        "quota": terms.quota,
+        "rate_down": terms.rate_down,
+        "rate_up": terms.rate_up,
+        "validity": terms.validity_days,
+        "credit": amount(&terms.credit),
+        "recharge_credit": amount(&terms.recharge_credit),
+        "charge_per_minute": amount(&terms.charge_per_minute),
+        "charge_per_kib": amount(&terms.charge_per_kib),
+        "reset_day": terms.reset_day,
+        "concurrency": terms.concurrency.map(Concurrency::as_str),
+        "subscribers": plan.subscribers,
+    });
+    match value {
+        Value::Object(object) => object,
+        _ => serde_json::Map::new(),
+    }
+}
+
+fn plan_json(plan: &Plan) -> Value {
+    let mut object = terms_json(plan);
+    object.insert(
+        "check".to_owned(),
+        plan.check.iter().map(|row| shown(row, false)).collect::<Vec<_>>().into(),
+    );
+    object.insert(
+        "reply".to_owned(),
+        plan.reply.iter().map(|row| shown(row, false)).collect::<Vec<_>>().into(),
+    );
+    Value::Object(object)
+}
+
+fn people(plan: &Plan) -> String {
+    let mut rows: Vec<Vec<String>> = terms_json(plan)
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let text = match value {
+                Value::Null => return None,
+                Value::String(text) if text.is_empty() => return None,
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            Some(vec![name, text])
+        })
+        .collect();
+    rows.extend(plan.check.iter().map(|row| vec!["check".to_owned(), shown(row, false)]));
+    rows.extend(plan.reply.iter().map(|row| vec!["reply".to_owned(), shown(row, false)]));
+    table(&["WHAT", "VALUE"], &rows)
+}
+
+fn list(plans: &[Plan]) -> String {
+    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let row = |plan: &Plan| {
+        let terms = &plan.terms;
+        let price = terms.price.as_ref().map_or("-", Amount::as_str);
+        vec![
+            plan.id.0.to_string(),
+            plan.name.to_string(),
+            format!("{price} {}", terms.currency).trim_end().to_owned(),
+            number(terms.time),
+            number(terms.quota),
+            number(terms.rate_down),
+            number(terms.rate_up),
+            number(terms.validity_days.map(u64::from)),
+            plan.subscribers.to_string(),
+        ]
+    };
+    let rows: Vec<_> = plans.iter().map(row).collect();
+    table(
+        &["ID", "NAME", "PRICE", "TIME S", "QUOTA B", "DOWN BIT/S", "UP BIT/S", "DAYS", "SUBSCRIBERS"],
+        &rows,
+    )
+}
