@@ -8,7 +8,6 @@ use std::time::Duration;
 use smol_str::SmolStr;
 
 use super::coa::Coa;
-use super::coa_record::CoaRecord;
 use super::state::State;
 use crate::store::{Change, ChangeCursor, StoreError};
 use crate::telemetry::names;
@@ -93,7 +92,7 @@ impl Feed {
             }
         }
         if self.orders_left {
-            self.orders_left = !self.coa.take_queued(&CoaRecord(state.store.clone())).await?;
+            self.orders_left = !self.coa.take_queued(&*state.store).await?;
             if self.orders_left {
                 tokio::time::sleep(RETRY).await;
             }

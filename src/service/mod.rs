@@ -9,7 +9,6 @@ mod aaa;
 mod answer;
 mod attributes;
 pub mod coa;
-mod coa_record;
 mod directory;
 mod error;
 mod explain;
@@ -48,7 +47,6 @@ pub use serve::Serve;
 pub use state::Settings;
 
 use self::coa::Coa;
-use self::coa_record::CoaRecord;
 use self::directory::Directory;
 use self::feed::Feed;
 use self::index::Index;
@@ -92,6 +90,8 @@ const RESTORE_PAGE: u32 = 5_000;
 const WARM_PAGE: u32 = 1_000;
 /// How often deadlines of sessions are looked at.
 const REAP_EVERY: Duration = Duration::from_secs(2);
+/// Seconds after which nobody works on an order any more that some server took.
+const ORDER_PATIENCE: u64 = 300;
 /// Closed sessions that are taken back into memory at the start, at most.
 const TOMBSTONES_RESTORED: u32 = 100_000;
 
@@ -150,11 +150,12 @@ impl Service {
             wide_counters: DashMap::new(),
         });
         state.load_nases().await?;
+        // What a server took before a crash was perhaps sent; nobody knows what came of it.
+        state.store.give_up_jobs(now.unix.minus(ORDER_PATIENCE), now.unix).await?;
         let reloads = restore(&state).await?;
         let sessions: Arc<dyn coa::Sessions> = Arc::clone(&state) as Arc<dyn coa::Sessions>;
         let (coa, coa_recorder) = Coa::new(parts.coa, sessions, parts.dictionary, parts.clock);
-        let recorders =
-            vec![recorder_task, tokio::spawn(coa_recorder.run(CoaRecord(Arc::clone(&state.store))))];
+        let recorders = vec![recorder_task, tokio::spawn(coa_recorder.run(Store::clone(&state.store)))];
         let weak = Arc::downgrade(&state);
         for reload in reloads {
             // After a crash between the durable row and the sweep.
