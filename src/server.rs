@@ -19,7 +19,7 @@ use crate::net::coa::CoaSockets;
 use crate::net::{self, Receivers, Sockets};
 use crate::radius::dictionary::{Dictionary, DictionaryError};
 use crate::service::{self, Health, Parts, Service};
-use crate::store::{self, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::time::Clock;
 use crate::{coa, engine, http, sessions};
@@ -212,11 +212,7 @@ fn dictionary(settings: &Settings) -> Result<Arc<Dictionary>, DictionaryError> {
 
 /// Connects and migrates. Says once that the database is away, then waits for it.
 async fn open_store(settings: &Settings) -> Result<Arc<Store>, StoreError> {
-    let store_settings = store::Settings {
-        connections: settings.database.connections,
-        allow_unsafe_durability: settings.database.unsafe_durability,
-        ..store::Settings::new(&settings.database.url)
-    };
+    let store_settings = settings.store();
     let mut told = false;
     loop {
         let opened = async {
@@ -264,22 +260,30 @@ fn net_settings(settings: &Settings) -> net::Settings {
 }
 
 fn service_settings(settings: &Settings, key: TokenKey, database: &str) -> service::Settings {
-    let engine = engine::Settings::new(key, settings.timezone.clone());
+    let engine = engine::Settings {
+        interim_interval: settings.sessions.interim_interval,
+        ..engine::Settings::new(key, settings.timezone.clone())
+    };
     let expected = u64::from(engine.interim_interval);
     let sessions = sessions::Settings {
         zone: settings.timezone.clone(),
         expected_interval: (expected > 0).then(|| Duration::from_secs(expected)),
+        stale_intervals: settings.sessions.stale_intervals,
+        stale_min: settings.sessions.stale_min,
+        stale_max: settings.sessions.stale_max,
         ..sessions::Settings::default()
     };
     let writer = service::writer::Settings {
         lanes: if database == "SQLite" { 1 } else { 2 },
         batch: usize::try_from(settings.database.batch_rows).unwrap_or(usize::MAX),
+        commit_timeout: settings.database.commit_deadline,
         ..service::writer::Settings::default()
     };
     service::Settings {
         sessions,
         writer,
         login_records_per_second: settings.radius.login_records_per_second,
+        reservation: settings.sessions.reservation,
         ..service::Settings::new(engine)
     }
 }

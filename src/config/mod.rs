@@ -277,6 +277,10 @@ impl Settings {
     }
 }
 
+/// Long, while what a commit cannot take has nowhere else to go: a shorter one would only be undone and
+/// tried again.
+const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
+
 fn database(reader: &Reader, data_dir: &Path) -> Database {
     Database {
         url: reader
@@ -285,9 +289,7 @@ fn database(reader: &Reader, data_dir: &Path) -> Database {
         unsafe_durability: reader.flag("database.unsafe_durability").unwrap_or(false),
         connections: reader.integer("database.connections", 1..=1_000).unwrap_or(8),
         batch_rows: reader.integer("database.batch_rows", 1..=10_000).unwrap_or(256),
-        commit_deadline: reader
-            .seconds("database.commit_deadline", 0.01..=60.0)
-            .unwrap_or(Duration::from_millis(250)),
+        commit_deadline: reader.seconds("database.commit_deadline", 0.01..=60.0).unwrap_or(COMMIT_DEADLINE),
     }
 }
 
