@@ -41,14 +41,23 @@ impl Context {
         }
         let dictionary = dictionary(&settings)?;
         let store = Store::connect(&settings.store()).await?;
-        let engine = engine::Settings {
-            interim_interval: settings.sessions.interim_interval,
-            // It signs tokens of Accepts; nothing is accepted here.
-            ..engine::Settings::new(TokenKey::new(&[0; 32]), settings.timezone.clone())
-        };
-        let gate = ManagementGate::new(store.clone(), dictionary, engine, Arc::new(SystemClock));
+        let gate = gate_with(&settings, &store, dictionary);
         Ok(Self { settings, store, gate, output })
     }
+}
+
+/// The gate in front of a store.
+pub(super) fn gate(settings: &Settings, store: &Store) -> Result<ManagementGate, Failure> {
+    Ok(gate_with(settings, store, dictionary(settings)?))
+}
+
+fn gate_with(settings: &Settings, store: &Store, dictionary: Arc<Dictionary>) -> ManagementGate {
+    let engine = engine::Settings {
+        interim_interval: settings.sessions.interim_interval,
+        // It signs tokens of Accepts; nothing is accepted here.
+        ..engine::Settings::new(TokenKey::new(&[0; 32]), settings.timezone.clone())
+    };
+    ManagementGate::new(store.clone(), dictionary, engine, Arc::new(SystemClock))
 }
 
 /// The built-in dictionary, and the site's files after it.

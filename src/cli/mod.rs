@@ -6,6 +6,7 @@
 mod adopt;
 mod check;
 mod context;
+mod demo;
 mod explain;
 mod key;
 mod load;
@@ -47,8 +48,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server.
-    Serve,
+    /// Run the server; it creates and migrates its database.
+    Serve {
+        /// A playground: a throw-away database, a few subscribers, simulated NASes that use it.
+        #[arg(long)]
+        demo: bool,
+    },
     /// Say what would run, or every mistake with file, key and reason.
     Check,
     /// Bring the tables of the database up to this release.
@@ -179,7 +184,7 @@ pub fn run() -> Exit {
 fn dispatch(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     let file = arguments.config.as_deref();
     match &arguments.command {
-        Command::Serve => serve::serve(file, output),
+        Command::Serve { demo } => serve::serve(file, *demo, output),
         Command::Check => wait_for(check::check(file, output)),
         Command::Load(load) => load::load(load, output),
         Command::Migrate { dry_run } => {
@@ -207,7 +212,7 @@ async fn administer(command: &Command, context: &Context) -> Result<Exit, Failur
         Command::Key(command) => key::key(command, context).await,
         Command::Admin(command) => key::admin(command, context).await,
         Command::Explain(arguments) => explain::explain(arguments, context).await,
-        Command::Serve
+        Command::Serve { .. }
         | Command::Check
         | Command::Load(_)
         | Command::Migrate { .. }

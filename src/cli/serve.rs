@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::demo::Playground;
 use super::output::Output;
 use super::{Exit, Failure};
 use crate::config::Settings;
@@ -18,7 +19,7 @@ use crate::time::{Clock, SystemClock};
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT, then drains. SIGHUP reads the configuration again.
-pub(super) fn serve(file: Option<&Path>, output: &Output) -> Result<Exit, Failure> {
+pub(super) fn serve(file: Option<&Path>, demo: bool, output: &Output) -> Result<Exit, Failure> {
     let settings = Settings::load(file)?;
     for warning in &settings.warnings {
         output.complain(&format!("warning: {warning}"));
@@ -28,12 +29,13 @@ pub(super) fn serve(file: Option<&Path>, output: &Output) -> Result<Exit, Failur
         .enable_all()
         .build()
         .map_err(|error| Failure::Io("runtime".to_owned(), error))?;
-    runtime.block_on(run(file, settings, log, output))
+    runtime.block_on(run(file, demo, settings, log, output))
 }
 
 async fn run(
     file: Option<&Path>,
-    settings: Settings,
+    demo: bool,
+    mut settings: Settings,
     log: LogHandle,
     output: &Output,
 ) -> Result<Exit, Failure> {
@@ -48,6 +50,7 @@ async fn run(
             upkeep.upkeep();
         }
     });
+    let playground = if demo { Some(Playground::build(&mut settings).await?) } else { None };
     let server = {
         let start = Server::start(&settings, clock, metrics);
         tokio::pin!(start);
@@ -62,10 +65,12 @@ async fn run(
     // Nobody may be reading; the server serves all the same.
     let _ = writeln!(out, "{}", server.ready()).and_then(|()| out.flush());
     drop(out);
+    let fleet = playground.as_ref().map(|playground| playground.open(server.ready(), output));
     while signals.next().await == Told::Reload {
         reload(file, &server, &log, output).await;
     }
     tracing::info!("stopping: no new requests are taken");
+    drop(fleet);
     server.stop().await;
     Ok(Exit::Done)
 }

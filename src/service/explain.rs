@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 
 use super::error::ServiceError;
 use super::management::Management;
+use crate::domain::text::mac_digits;
 use crate::domain::{Day, RejectReason};
 use crate::engine::policy::{Attempt, AuthType, Policy, Subscriber};
 use crate::engine::{CompiledGroup, Compiler, authorize};
@@ -67,7 +68,7 @@ impl Management<'_> {
             return Err(ServiceError::not_found("subscriber", imagined.login));
         };
         let groups = store.groups(&rows.groups).await?;
-        let taken = store.open_count(&login).await?;
+        let devices = store.open_devices(&login).await?;
         let last = store.last_attempts(&login, LAST).await?;
 
         let settings = self.engine();
@@ -80,7 +81,7 @@ impl Management<'_> {
         let encoded: Vec<u8> = request.attributes().rest().to_vec();
         let source = imagined.nas.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
         let policy = subscriber.policy(Attempt { attributes: &encoded, source }, settings, now);
-        let occupancy = Occupancy { taken, own_place: false };
+        let occupancy = occupancy(&devices, imagined.device);
         let limit = policy.limits.simultaneous_use.as_ref().map(|(limit, _)| *limit);
         let mut explanation = Explanation {
             reject: None,
@@ -88,12 +89,12 @@ impl Management<'_> {
             attributes: Vec::new(),
             warnings: warnings(&subscriber),
             groups: subscriber.groups().iter().map(|group| group.name.clone()).collect(),
-            places: (taken, limit),
+            places: (u32::try_from(devices.len()).unwrap_or(u32::MAX), limit),
             last,
         };
         match decide(&subscriber, &policy, occupancy, settings, now) {
-            Ok(attributes) => {
-                explanation.rule = SmolStr::new_static("every condition holds");
+            Ok((attributes, rule)) => {
+                explanation.rule = rule;
                 explanation.attributes = shown(&attributes, self);
             }
             Err((reason, rule)) => {
@@ -111,14 +112,30 @@ fn decide(
     occupancy: Occupancy,
     settings: &crate::engine::Settings,
     now: Now,
-) -> Result<ReplyAttributes, (RejectReason, SmolStr)> {
+) -> Result<(ReplyAttributes, SmolStr), (RejectReason, SmolStr)> {
     let grant = authorize(subscriber, policy, occupancy, settings, now)
         .map_err(|denial| (denial.reason, denial.rule))?;
     let accepts = matches!(policy.limits.auth_type, Some((AuthType::Accept, _)));
     if policy.passwords.is_empty() && !accepts {
         return Err((RejectReason::MethodNotServable, SmolStr::new_static("no password is stored")));
     }
-    Ok(grant.attributes(true))
+    let rule = grant
+        .session_timeout
+        .as_ref()
+        .map_or_else(|| SmolStr::new_static("accepted"), |(_, rule)| rule.clone());
+    Ok((grant.attributes(true), rule))
+}
+
+/// The places as the device would see them. Reservations are in the memory of the server alone.
+fn occupancy(open: &[SmolStr], device: Option<&str>) -> Occupancy {
+    let own = |other: &&SmolStr| {
+        device.is_some_and(|device| {
+            let digits = mac_digits(device.as_bytes());
+            *other == device || (digits.is_some() && digits == mac_digits(other.as_bytes()))
+        })
+    };
+    let mine = open.iter().filter(own).count();
+    Occupancy { taken: u32::try_from(open.len() - mine).unwrap_or(u32::MAX), own_place: mine > 0 }
 }
 
 fn attributes_of(imagined: &Imagined<'_>) -> ReplyAttributes {
