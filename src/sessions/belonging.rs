@@ -1,7 +1,10 @@
 //! Whose a record is: of the session that has its Acct-Session-Id, of an earlier use of that id, or
 //! of a new one. Without evidence for another use it is late, or sent again.
 
+use smallvec::SmallVec;
+
 use super::online::Online;
+use super::packed::Slot;
 use crate::domain::{AccountingRecord, RecordStatus, Session};
 use crate::time::UnixTime;
 
@@ -39,45 +42,39 @@ pub(super) fn is_called(record: &AccountingRecord, session: &Session) -> bool {
 }
 
 /// Finds the place of a record among the sessions of a subscriber.
-pub(super) fn place(record: &AccountingRecord, sessions: &[Online]) -> Place {
-    let mut known: Vec<usize> = Vec::new();
-    known.extend(
-        sessions.iter().enumerate().filter(|(_, s)| is_called(record, &s.session)).map(|(index, _)| index),
-    );
+pub(super) fn place(record: &AccountingRecord, sessions: &[Slot]) -> Place {
+    let with_its_id =
+        sessions.iter().enumerate().filter(|(_, slot)| slot.acct_session_id() == record.acct_session_id);
+    let with_its_id: SmallVec<[(usize, Box<Online>); 1]> =
+        with_its_id.map(|(index, slot)| (index, Box::new(slot.online()))).collect();
+    let mut known: SmallVec<[&(usize, Box<Online>); 2]> =
+        with_its_id.iter().filter(|(_, online)| is_called(record, &online.session)).collect();
     // Newest use first; the epoch settles what began in one second.
-    let began = |index: &usize| sessions.get(*index).map(|s| (s.session.started, s.session.epoch));
-    known.sort_by_key(|index| std::cmp::Reverse(began(index)));
-    let Some(&newest) = known.first() else {
-        return Place::Another { reused: holder(record, sessions) };
+    known.sort_by_key(|(_, online)| std::cmp::Reverse((online.session.started, online.session.epoch)));
+    let Some(newest) = known.first() else {
+        // Another token takes over the id of the session that had it.
+        let holder = with_its_id.iter().find(|(_, online)| {
+            let session = &online.session;
+            session.is_open() && session.nas == record.nas && session.updated <= record.event_time
+        });
+        return Place::Another { reused: holder.map(|(index, _)| *index) };
     };
     let mut chosen = newest;
     for pair in known.windows(2) {
         let [later, earlier] = pair else { break };
-        let (Some(later), Some(older)) = (sessions.get(*later), sessions.get(*earlier)) else { break };
-        if !is_before(record, &later.session, &older.session) {
+        if !is_before(record, &later.1.session, &earlier.1.session) {
             break;
         }
-        chosen = *earlier;
+        chosen = earlier;
     }
-    let Some(online) = sessions.get(chosen) else { return Place::Another { reused: None } };
+    let (index, online) = chosen;
     if is_earlier_use(record, &online.session) {
         Place::Earlier
-    } else if chosen == newest && is_another_use(record, online) {
-        Place::Another { reused: Some(chosen) }
+    } else if index == &newest.0 && is_another_use(record, online) {
+        Place::Another { reused: Some(*index) }
     } else {
-        Place::Known(chosen)
+        Place::Known(*index)
     }
-}
-
-/// The open session whose id a record with another token takes over.
-fn holder(record: &AccountingRecord, sessions: &[Online]) -> Option<usize> {
-    sessions.iter().position(|online| {
-        let session = &online.session;
-        session.is_open()
-            && session.acct_session_id == record.acct_session_id
-            && session.nas == record.nas
-            && session.updated <= record.event_time
-    })
 }
 
 /// When the session of a record began, by the record's own word.

@@ -4,10 +4,12 @@
 //! the total is a sum over its neighbours. So neither the order of arrival nor a repetition matters,
 //! as long as a late reading is not older than all of the few that are kept.
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::domain::{Counter, ReportedOctets};
 
 /// What one record says of both directions.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reading {
     /// Session time, seconds.
     pub(super) at: u32,
@@ -23,11 +25,12 @@ pub(super) struct Noticed {
 }
 
 /// The newest readings of one session, by session time.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Readings {
-    kept: Vec<Reading>,
+    /// By session time, no time twice.
+    pub(super) kept: SmallVec<[Reading; KEPT_MAX + 1]>,
     /// Readings older than the oldest kept one are in the totals already.
-    truncated: bool,
+    pub(super) truncated: bool,
 }
 
 /// How many readings are kept: one record may overtake two others and still count right.
@@ -52,7 +55,7 @@ impl Readings {
             return Self::default();
         }
         Self {
-            kept: vec![Reading { at, input: input.reported, output: output.reported }],
+            kept: smallvec![Reading { at, input: input.reported, output: output.reported }],
             truncated: input.base > 0 || output.base > 0,
         }
     }

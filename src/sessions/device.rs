@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use smol_str::SmolStr;
 
+use super::packed::Slot;
 use crate::domain::text::mac_digits;
 use crate::domain::{ClassToken, NasIdentity, Session};
 
@@ -58,6 +59,18 @@ impl Device {
             Self::Station(station) => session.calling_station_id == *station,
             Self::Login { nas, acct_session_id } => {
                 session.nas == **nas && session.acct_session_id == *acct_session_id
+            }
+            Self::Unknown => false,
+        }
+    }
+
+    /// [`Device::serves`] for a session that is at rest.
+    pub(super) fn serves_slot(&self, slot: &Slot) -> bool {
+        match self {
+            Self::Mac(digits) => mac_digits(slot.calling_station_id().as_bytes()).as_ref() == Some(digits),
+            Self::Station(station) => slot.calling_station_id() == station.as_str(),
+            Self::Login { acct_session_id, .. } => {
+                slot.acct_session_id() == acct_session_id.as_str() && self.serves(&slot.session())
             }
             Self::Unknown => false,
         }

@@ -71,6 +71,9 @@ impl Ledger {
         let place = match self.days.binary_search_by_key(&day, |(known, _)| *known) {
             Ok(place) => place,
             Err(place) => {
+                if self.days.len() < 4 {
+                    self.days.reserve_exact(1);
+                }
                 self.days.insert(place, (day, Usage::default()));
                 place
             }

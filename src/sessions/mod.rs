@@ -3,13 +3,14 @@
 //! Owns how records become sessions: what is late, what is sent again, what is a wrapped counter and
 //! what another use of an old Acct-Session-Id. Refuses to know packets, SQL and who else is online.
 //! Read [`SubscriberSessions`] next, then `belonging` (whose a record is), `online` (how it is
-//! merged), `counters` and `ledger`.
+//! merged), `counters` and `ledger`; `packed` is how a session is kept.
 
 mod belonging;
 mod counters;
 mod device;
 mod ledger;
 mod online;
+mod packed;
 mod settings;
 mod subscriber;
 

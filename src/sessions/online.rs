@@ -13,10 +13,10 @@ use crate::domain::{AccountingRecord, CloseGuess, Closed, Counter, RecordStatus,
 use crate::time::{Now, UnixTime};
 
 /// A session and what is needed to judge its next record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Online {
     pub(super) session: Session,
-    readings: Readings,
+    pub(super) readings: Readings,
     /// Open: when it becomes stale. Closed: when it is forgotten.
     pub(super) deadline: Instant,
     /// Where it was closed on a guess: only life later than this undoes it.
@@ -234,11 +234,6 @@ impl Online {
             settings.tombstone
         };
         self.deadline = now.instant + after;
-    }
-
-    /// Does it take a place? A session that has been silent for too long does not.
-    pub(super) fn takes_place(&self, now: Now) -> bool {
-        self.session.is_open() && self.deadline > now.instant
     }
 
     /// Is the record a sign of life later than all before?

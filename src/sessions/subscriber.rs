@@ -9,6 +9,7 @@ use super::belonging::{Place, is_called, place};
 use super::device::{Device, Occupancy, Reservation};
 use super::ledger::{Ledger, day_of};
 use super::online::Online;
+use super::packed::Slot;
 use super::settings::Settings;
 use crate::domain::session::SessionFlags;
 use crate::domain::{
@@ -88,7 +89,8 @@ impl Change {
 #[derive(Clone, Debug, Default)]
 pub struct SubscriberSessions {
     subscriber: Option<SubscriberId>,
-    sessions: Vec<Online>,
+    /// Packed, but for the time of one call.
+    sessions: Vec<Slot>,
     reservations: Vec<Reservation>,
     ledger: Ledger,
 }
@@ -126,7 +128,7 @@ impl SubscriberSessions {
         self.subscriber = Some(subscriber);
         let mut first = None;
         for index in 0..self.sessions.len() {
-            let Some(online) = self.sessions.get_mut(index) else { break };
+            let Some(online) = self.sessions.get_mut(index).map(Slot::load) else { break };
             if online.session.subscriber.is_none() {
                 online.session.subscriber = Some(subscriber);
                 let window = (online.session.started, online.session.updated);
@@ -137,40 +139,41 @@ impl SubscriberSessions {
         if let Some(first) = first {
             change.usage = self.ledger.since(first);
         }
+        self.rest();
         change
     }
 
     /// Takes in a session that was read back from SQL, open or closed. One that is known stays.
     pub fn restore(&mut self, session: Session, settings: &Settings, now: Now) {
-        if self.sessions.iter().any(|known| known.session.unique_id == session.unique_id) {
-            return;
+        if self.position(session.unique_id).is_none() {
+            self.push(Online::restored(session, settings, now));
+            self.rest();
         }
-        self.sessions.push(Online::restored(session, settings, now));
     }
 
     /// Every session that is kept, the closed ones too; those that opened first come first. Each is
     /// made when it is asked for: sessions are kept in a denser form.
     pub fn sessions(&self) -> impl Iterator<Item = Session> {
-        self.sessions.iter().map(|online| online.session.clone())
+        self.sessions.iter().map(Slot::session)
     }
 
     /// How many sessions are open.
     #[must_use]
     pub fn open_count(&self) -> usize {
-        self.sessions.iter().filter(|online| online.session.is_open()).count()
+        self.sessions.iter().filter(|slot| slot.is_open()).count()
     }
 
     /// The session with this id, if it is kept.
     #[must_use]
     pub fn session(&self, unique_id: UniqueId) -> Option<Session> {
-        self.sessions().find(|session| session.unique_id == unique_id)
+        self.sessions.get(self.position(unique_id)?).map(Slot::session)
     }
 
     /// The session that a record is about, if it is known: whose `User-Name` decides who owns it.
     #[must_use]
     pub fn find(&self, record: &AccountingRecord) -> Option<Session> {
         match place(record, &self.sessions) {
-            Place::Known(index) => self.sessions.get(index).map(|online| online.session.clone()),
+            Place::Known(index) => self.sessions.get(index).map(Slot::session),
             Place::Another { .. } | Place::Earlier => None,
         }
     }
@@ -181,7 +184,7 @@ impl SubscriberSessions {
     #[must_use]
     pub fn reused_by(&self, record: &AccountingRecord) -> Option<UniqueId> {
         match place(record, &self.sessions) {
-            Place::Another { reused } => self.sessions.get(reused?).map(|online| online.session.unique_id),
+            Place::Another { reused } => self.sessions.get(reused?).map(Slot::unique_id),
             Place::Known(_) | Place::Earlier => None,
         }
     }
@@ -245,6 +248,7 @@ impl SubscriberSessions {
             }
         }
         self.evict(settings, &mut change);
+        self.rest();
         change
     }
 
@@ -259,6 +263,7 @@ impl SubscriberSessions {
             self.push_row(index, &mut change);
         }
         self.evict(settings, &mut change);
+        self.rest();
         change
     }
 
@@ -271,21 +276,21 @@ impl SubscriberSessions {
         now: Now,
     ) -> Change {
         let mut change = Change { subscriber: self.subscriber, ..Change::default() };
-        let found = self.sessions.iter().position(|known| known.session.unique_id == unique_id);
-        if let Some(index) = found
+        if let Some(index) = self.position(unique_id)
             && self.close(index, guess, reopen_after(guess), settings, now)
         {
             change.what = SessionChange::Closed;
             self.push_row(index, &mut change);
             self.evict(settings, &mut change);
         }
+        self.rest();
         change
     }
 
     /// Drops a session whatever its state, for instance when its rows were deleted.
     pub fn forget(&mut self, unique_id: UniqueId) -> Option<Session> {
-        let index = self.sessions.iter().position(|known| known.session.unique_id == unique_id)?;
-        Some(self.sessions.remove(index).session)
+        let index = self.position(unique_id)?;
+        Some(self.sessions.remove(index).session())
     }
 
     /// The places of Simultaneous-Use as this device sees them. A stale session takes none; what is
@@ -293,8 +298,8 @@ impl SubscriberSessions {
     #[must_use]
     pub fn occupancy(&self, device: &Device, now: Now) -> Occupancy {
         let mut occupancy = Occupancy::default();
-        for online in self.sessions.iter().filter(|online| online.takes_place(now)) {
-            if device.serves(&online.session) {
+        for slot in self.sessions.iter().filter(|slot| slot.takes_place(now)) {
+            if device.serves_slot(slot) {
                 occupancy.own_place = true;
             } else {
                 occupancy.taken += 1;
@@ -333,7 +338,7 @@ impl SubscriberSessions {
     /// When [`Self::handle_timeout`] has something to do next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let sessions = self.sessions.iter().map(|online| online.deadline);
+        let sessions = self.sessions.iter().map(Slot::deadline);
         sessions.chain(self.reservations.iter().map(|held| held.until)).min()
     }
 
@@ -342,18 +347,17 @@ impl SubscriberSessions {
         self.reservations.retain(|held| held.until > now.instant);
         let mut change = Change { subscriber: self.subscriber, ..Change::default() };
         for index in 0..self.sessions.len() {
-            let is_stale = self
-                .sessions
-                .get(index)
-                .is_some_and(|online| online.session.is_open() && online.deadline <= now.instant);
+            let is_stale =
+                self.sessions.get(index).is_some_and(|slot| slot.deadline() <= now.instant && slot.is_open());
             if is_stale && self.close(index, CloseGuess::Stale, None, settings, now) {
                 change.what = SessionChange::Closed;
                 self.push_row(index, &mut change);
             }
         }
-        let due = |online: &mut Online| !online.session.is_open() && online.deadline <= now.instant;
-        change.forgotten.extend(self.sessions.extract_if(.., due).map(|online| online.session));
+        let due = |slot: &mut Slot| slot.deadline() <= now.instant && !slot.is_open();
+        change.forgotten.extend(self.sessions.extract_if(.., due).map(|slot| slot.session()));
         self.evict(settings, &mut change);
+        self.rest();
         debug_assert!(
             self.poll_timeout().is_none_or(|next| next > now.instant),
             "a deadline that has passed was handled"
@@ -372,7 +376,7 @@ impl SubscriberSessions {
         now: Now,
     ) -> (usize, SessionChange, (UnixTime, UnixTime)) {
         self.confirm(record, None);
-        let Some(online) = self.sessions.get_mut(index) else {
+        let Some(online) = self.sessions.get_mut(index).map(Slot::load) else {
             return (index, SessionChange::Unchanged, (record.event_time, record.event_time));
         };
         let before = (online.session.updated, online.session.is_open());
@@ -399,12 +403,14 @@ impl SubscriberSessions {
         settings: &Settings,
         now: Now,
     ) -> (usize, SessionChange, (UnixTime, UnixTime)) {
-        let called = self.sessions.iter().filter(|online| {
-            let session = &online.session;
-            is_called(record, session)
-                || session.acct_session_id == record.acct_session_id && session.nas == record.nas
-        });
-        let epoch = called.map(|online| online.session.epoch.saturating_add(1)).max().unwrap_or(0);
+        let with_its_id =
+            self.sessions.iter().filter(|slot| slot.acct_session_id() == record.acct_session_id);
+        let epoch = with_its_id
+            .map(Slot::session)
+            .filter(|session| is_called(record, session) || session.nas == record.nas)
+            .map(|session| session.epoch.saturating_add(1))
+            .max()
+            .unwrap_or(0);
         let (unique_id, salted) = self.free_unique_id(record.unique_id, epoch);
         let mut session = Session {
             key: record.key,
@@ -450,13 +456,13 @@ impl SubscriberSessions {
         }
         let window = (online.session.started, online.session.updated);
         let what = if online.session.is_open() { SessionChange::Opened } else { SessionChange::Closed };
-        self.sessions.push(online);
+        self.push(online);
         (self.sessions.len() - 1, what, window)
     }
 
     /// A unique id that no other session of the subscriber has, and whether it had to be salted.
     fn free_unique_id(&self, wanted: UniqueId, epoch: u32) -> (UniqueId, bool) {
-        let is_free = |id: UniqueId| self.sessions.iter().all(|online| online.session.unique_id != id);
+        let is_free = |id: UniqueId| self.position(id).is_none();
         if is_free(wanted) {
             return (wanted, false);
         }
@@ -484,7 +490,9 @@ impl SubscriberSessions {
                 })
             })
         })?;
-        Some(self.reservations.remove(found))
+        let held = self.reservations.remove(found);
+        self.reservations.shrink_to(0);
+        Some(held)
     }
 
     /// A device has one session at a time: the Start of a new one ends the older, as a guess. Links
@@ -496,17 +504,22 @@ impl SubscriberSessions {
         now: Now,
         changed: &mut SmallVec<[usize; 4]>,
     ) {
-        let Some(new) = self.sessions.get(index).filter(|new| new.session.is_open()) else { return };
-        let Some(device) = Device::of_station(&new.session.calling_station_id) else { return };
+        let Some(new) = self.sessions.get_mut(index).map(Slot::load) else { return };
         let new = &new.session;
+        let Some(device) = Device::of_station(&new.calling_station_id).filter(|_| new.is_open()) else {
+            return;
+        };
         let (token, started, updated) = (new.token, new.started, new.updated);
         let bundle = new.details.multi_session_id.clone();
         let mut older: SmallVec<[(usize, UnixTime); 4]> = SmallVec::new();
-        for (other, online) in self.sessions.iter().enumerate() {
-            let session = &online.session;
+        for (other, slot) in self.sessions.iter().enumerate() {
+            if other == index || !slot.is_open() || !device.serves_slot(slot) {
+                continue;
+            }
+            let session = slot.session();
             let is_linked = token.is_some() && token == session.token
                 || !bundle.is_empty() && bundle == session.details.multi_session_id;
-            if other == index || !session.is_open() || is_linked || !device.serves(session) {
+            if is_linked {
                 continue;
             }
             if session.updated <= started {
@@ -537,9 +550,8 @@ impl SubscriberSessions {
         settings: &Settings,
         now: Now,
     ) -> bool {
-        let Some(online) = self.sessions.get_mut(index).filter(|online| online.session.is_open()) else {
-            return false;
-        };
+        let Some(slot) = self.sessions.get_mut(index).filter(|slot| slot.is_open()) else { return false };
+        let online = slot.load();
         online.close_guess(guess, reopen_after);
         online.set_deadline(settings, now);
         true
@@ -555,9 +567,12 @@ impl SubscriberSessions {
         closed: &mut SmallVec<[usize; 4]>,
     ) {
         for index in 0..self.sessions.len() {
-            let Some(online) = self.sessions.get_mut(index) else { break };
-            let is_seen = online.reload_seen.is_some_and(|seen| seen >= at);
-            if is_seen || online.session.updated > at || !is_covered(&online.session.nas) {
+            let Some(slot) = self.sessions.get_mut(index) else { break };
+            if slot.updated() > at || slot.reload_seen().is_some_and(|seen| seen >= at) {
+                continue;
+            }
+            let online = slot.load();
+            if !is_covered(&online.session.nas) {
                 continue;
             }
             online.reload_seen = Some(at);
@@ -579,7 +594,7 @@ impl SubscriberSessions {
         now: Now,
     ) -> Option<Day> {
         self.subscriber?;
-        let session = &mut self.sessions.get_mut(index)?.session;
+        let session = &mut self.sessions.get_mut(index)?.load().session;
         let total = session.total();
         let used = total.beyond(session.counted);
         if used.is_zero() {
@@ -593,28 +608,47 @@ impl SubscriberSessions {
 
     /// Forgets the oldest closed sessions beyond the bound.
     fn evict(&mut self, settings: &Settings, change: &mut Change) {
-        let closed = self.sessions.iter().filter(|online| !online.session.is_open()).count();
+        let closed = self.sessions.iter().filter(|slot| !slot.is_open()).count();
         for _ in settings.tombstones_max..closed {
             let oldest = self
                 .sessions
                 .iter()
                 .enumerate()
-                .filter(|(_, online)| !online.session.is_open())
-                .min_by_key(|(_, online)| online.deadline)
+                .filter(|(_, slot)| !slot.is_open())
+                .min_by_key(|(_, slot)| slot.deadline())
                 .map(|(index, _)| index);
             if let Some(oldest) = oldest {
-                change.forgotten.push(self.sessions.remove(oldest).session);
+                change.forgotten.push(self.sessions.remove(oldest).session());
             }
         }
     }
 
     fn is_online(&self, device: &Device, now: Now) -> bool {
-        self.sessions.iter().any(|online| online.takes_place(now) && device.serves(&online.session))
+        self.sessions.iter().any(|slot| slot.takes_place(now) && device.serves_slot(slot))
     }
 
     fn push_row(&self, index: usize, change: &mut Change) {
-        if let Some(online) = self.sessions.get(index) {
-            change.rows.push(Box::new(online.session.clone()));
+        if let Some(slot) = self.sessions.get(index) {
+            change.rows.push(Box::new(slot.session()));
+        }
+    }
+
+    fn position(&self, unique_id: UniqueId) -> Option<usize> {
+        self.sessions.iter().position(|slot| slot.unique_id() == unique_id)
+    }
+
+    /// Most subscribers have one session: room for exactly what there is.
+    fn push(&mut self, online: Online) {
+        if self.sessions.len() < 4 {
+            self.sessions.reserve_exact(1);
+        }
+        self.sessions.push(Slot::new(online));
+    }
+
+    /// Packs what was worked on.
+    fn rest(&mut self) {
+        for slot in &mut self.sessions {
+            slot.pack();
         }
     }
 }

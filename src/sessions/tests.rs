@@ -1130,18 +1130,3 @@ fn a_change_writes_sessions_before_usage() {
     assert!(matches!(writes[1], Write::Usage { subscriber: SubscriberId(7), day: Day::LIFETIME, .. }));
     assert_eq!(writes.len(), 3);
 }
-
-#[test]
-fn a_session_stays_small() {
-    use std::mem::size_of;
-    println!(
-        "SubscriberSessions {} + Session {} (in memory {}) + SessionDetails {} + AccountingRecord {}",
-        size_of::<SubscriberSessions>(),
-        size_of::<Session>(),
-        size_of::<online::Online>(),
-        size_of::<SessionDetails>(),
-        size_of::<AccountingRecord>(),
-    );
-    let all = size_of::<SubscriberSessions>() + size_of::<online::Online>() + size_of::<SessionDetails>();
-    assert!(all < 1088, "{all}");
-}
