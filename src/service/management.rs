@@ -423,9 +423,10 @@ impl Management<'_> {
             }
         }
         check_name("name", &new.name)?;
-        store.add_nas(new, &author).await?.ok_or_else(|| ServiceError::Conflict {
-            reason: format!("there is a NAS {} already", new.network),
-        })
+        store
+            .add_nas(new, &author)
+            .await?
+            .ok_or_else(|| ServiceError::Conflict { reason: format!("NAS {} exists already", new.network) })
     }
 
     /// All NASes of the table.
@@ -500,7 +501,7 @@ impl Management<'_> {
             None => Err(ServiceError::not_found("plan", name)),
             Some(0) => Ok(()),
             Some(users) => {
-                Err(ServiceError::Conflict { reason: format!("{users} subscribers have the plan {name}") })
+                Err(ServiceError::Conflict { reason: format!("plan {name} has subscribers: {users}") })
             }
         }
     }
@@ -707,7 +708,7 @@ fn found(yes: bool, what: &'static str, name: &str) -> Result<(), ServiceError> 
 }
 
 fn taken(what: &str, name: &str) -> ServiceError {
-    ServiceError::Conflict { reason: format!("there is a {what} {name} already") }
+    ServiceError::Conflict { reason: format!("{what} {name} exists already") }
 }
 
 #[derive(Clone, Copy)]

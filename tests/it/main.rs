@@ -5,9 +5,11 @@
 #![expect(clippy::print_stdout, reason = "a test that is skipped says why")]
 
 mod architecture;
+mod cli;
 mod coa;
 mod dictionaries;
 mod freeradius_rows;
+mod management;
 mod mutations;
 mod simulation;
 mod stores;

@@ -1,0 +1,302 @@
+//! The management service: one battery of truths for the three databases.
+
+use std::sync::Arc;
+
+use tollkeeper::domain::operator::{Dialect, Rights};
+use tollkeeper::domain::plan::Amount;
+use tollkeeper::domain::{SubscriberId, SubscriberStatus};
+use tollkeeper::engine::{self, token::TokenKey};
+use tollkeeper::entropy::SeededEntropy;
+use tollkeeper::radius::dictionary::Dictionary;
+use tollkeeper::service::{
+    Denial, Imagined, ManagementGate, OperatorCredential, PlanChange, Proof, ServiceError, SubscriberChange,
+    SubscriberOrder,
+};
+use tollkeeper::store::Store;
+use tollkeeper::time::SystemClock;
+
+use crate::support::databases::{Kind, TestDatabase};
+
+/// Each truth as a test per database.
+macro_rules! battery {
+    ($($name:ident),* $(,)?) => {
+        battery!(@ sqlite, Kind::Sqlite, $($name),*);
+        battery!(@ postgres, Kind::Postgres, $($name),*);
+        battery!(@ mysql, Kind::MySql, $($name),*);
+    };
+    (@ $module:ident, $kind:expr, $($name:ident),*) => {
+        mod $module {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    if let Some(database) = TestDatabase::create($kind).await {
+                        super::$name(&database).await;
+                        database.drop().await;
+                    }
+                }
+            )*
+        }
+    };
+}
+
+battery! {
+    plans_keep_their_figures_to_the_last_digit,
+    logins_are_told_apart_octet_for_octet,
+    a_change_reaches_the_change_feed,
+    the_audit_knows_who_did_what_and_no_secret,
+    credentials_open_what_they_allow,
+    an_adopted_database_keeps_its_rows,
+}
+
+fn gate(store: &Store) -> ManagementGate {
+    let settings = engine::Settings::new(TokenKey::new(&[0; 32]), jiff::tz::TimeZone::UTC);
+    ManagementGate::new(store.clone(), Dictionary::embedded(), settings, Arc::new(SystemClock))
+}
+
+fn pin(login: &str) -> SubscriberOrder {
+    SubscriberOrder { login: login.to_owned(), proof: Proof::Pin, ..SubscriberOrder::default() }
+}
+
+async fn plans_keep_their_figures_to_the_last_digit(database: &TestDatabase) {
+    let store = database.store().await;
+    let gate = gate(&store);
+    let management = gate.console("tester");
+    let amount = |text| Some(Amount::parse(text));
+    let change = PlanChange {
+        price: amount("123456789012.123456789012345678"),
+        currency: Some("EUR".to_owned()),
+        charge_per_kib: amount("0.000976562500000001"),
+        quota: Some(Some(1 << 50)),
+        rate_down: Some(Some(1_000_000_000_000)),
+        validity_days: Some(Some(30)),
+        reset_day: Some(Some(31)),
+        ..PlanChange::default()
+    };
+    management.add_plan("gold", &change).await.unwrap();
+    let plan = management.plan("gold").await.unwrap();
+    let terms = &plan.terms;
+    assert_eq!(terms.price.as_ref().unwrap().as_str(), "123456789012.123456789012345678");
+    assert_eq!(terms.charge_per_kib.as_ref().unwrap().as_str(), "0.000976562500000001");
+    assert_eq!(terms.charge_per_minute.as_ref().unwrap().as_str(), "0");
+    assert_eq!((terms.quota, terms.rate_down), (Some(1 << 50), Some(1_000_000_000_000)));
+    assert_eq!((terms.validity_days, terms.reset_day), (Some(30), Some(31)));
+    assert_eq!(
+        management.plans().await.unwrap(),
+        [tollkeeper::domain::plan::Plan { reply: vec![], ..plan.clone() }]
+    );
+
+    let less = PlanChange { price: Some(None), charge_per_kib: Some(None), ..PlanChange::default() };
+    management.set_plan("gold", &less).await.unwrap();
+    let changed = management.plan("gold").await.unwrap();
+    assert_eq!((&changed.terms.price, changed.terms.quota), (&None, Some(1 << 50)));
+    management.delete_plan("gold").await.unwrap();
+    assert_eq!(management.plans().await.unwrap(), []);
+    store.close().await;
+}
+
+async fn logins_are_told_apart_octet_for_octet(database: &TestDatabase) {
+    let store = database.store().await;
+    let gate = gate(&store);
+    let management = gate.console("tester");
+    management.add_plan("gold", &PlanChange::default()).await.unwrap();
+    let strange = "o'brien \u{e9} %_!";
+    for login in ["bob", "Bob", strange] {
+        let order = SubscriberOrder { plan: Some("gold".to_owned()), ..pin(login) };
+        management.add_subscriber(&order).await.unwrap();
+    }
+    let taken = management.add_subscriber(&pin("bob")).await.unwrap_err();
+    assert_eq!(taken, ServiceError::Conflict { reason: "subscriber bob exists already".to_owned() });
+    let change = SubscriberChange {
+        attributes: vec!["Session-Timeout := 60".to_owned()],
+        plan: Some(None),
+        ..SubscriberChange::default()
+    };
+    management.set_subscriber("Bob", &change).await.unwrap();
+    let lower = management.subscriber("bob", false).await.unwrap();
+    assert_eq!((lower.reply.len(), lower.groups.len()), (0, 1), "only Bob was changed");
+    management.delete_subscriber("bob").await.unwrap();
+    let upper = management.subscriber("Bob", false).await.unwrap();
+    assert_eq!((upper.login.as_str(), upper.check.len(), upper.reply.len()), ("Bob", 1, 1));
+    let found = management.subscribers("%_!", SubscriberId(0), 10).await.unwrap();
+    assert_eq!(found.iter().map(|row| row.login.as_str()).collect::<Vec<_>>(), [strange]);
+    management.delete_subscriber(strange).await.unwrap();
+    let rows = database.raw().await.rows("SELECT username FROM radcheck").await;
+    assert_eq!(rows, [["Bob"]]);
+    store.close().await;
+}
+
+async fn a_change_reaches_the_change_feed(database: &TestDatabase) {
+    let store = database.store().await;
+    let gate = gate(&store);
+    let management = gate.console("tester");
+    let mut raw = database.raw().await;
+    management.add_subscriber(&pin("bob")).await.unwrap();
+    let change = SubscriberChange {
+        status: Some((SubscriberStatus::Suspended, "no payment".to_owned())),
+        ..SubscriberChange::default()
+    };
+    raw.run("DELETE FROM tk_changes").await;
+    management.set_subscriber("bob", &change).await.unwrap();
+    let keys = raw.rows("SELECT DISTINCT k FROM tk_changes WHERE k = 'bob'").await;
+    assert_eq!(keys, [["bob"]], "a running server hears of it");
+    let groups = raw.rows("SELECT groupname FROM radusergroup").await;
+    assert_eq!(groups, [["daloRADIUS-Disabled-Users"]], "and so does a stock FreeRADIUS");
+    let rows = raw.rows("SELECT attribute, op, value FROM radgroupcheck").await;
+    assert_eq!(rows, [["Auth-Type", ":=", "Reject"]]);
+    let explained = management.explain(Imagined { login: "bob", ..Imagined::default() }).await.unwrap();
+    assert_eq!(explained.reject.unwrap().key(), "USER_LOCKED");
+    store.close().await;
+}
+
+async fn the_audit_knows_who_did_what_and_no_secret(database: &TestDatabase) {
+    let store = database.store().await;
+    let gate = gate(&store);
+    let management = gate.console("tester");
+    let order = SubscriberOrder { proof: Proof::Password("hunter2".to_owned()), ..pin("bob") };
+    management.add_subscriber(&order).await.unwrap();
+    let change = SubscriberChange {
+        password: Some(Proof::Password("hunter3".to_owned())),
+        attributes: vec!["Session-Timeout := 60".to_owned()],
+        ..SubscriberChange::default()
+    };
+    management.set_subscriber("bob", &change).await.unwrap();
+    management.delete_subscriber("bob").await.unwrap();
+    let mut entropy = SeededEntropy::new(7);
+    management.add_operator("root", "correct horse", Rights::ALL, "", &mut entropy).await.unwrap();
+    let made = management.create_key(Dialect::Native, Rights::ALL, "", &mut entropy).await.unwrap();
+    let rows = database
+        .raw()
+        .await
+        .rows("SELECT actor, dialect, object, attribute, COALESCE(old_value, ''), COALESCE(new_value, '') FROM tk_audit ORDER BY id")
+        .await;
+    let verbs: Vec<(&str, &str)> = rows.iter().map(|row| (row[2].as_str(), row[3].as_str())).collect();
+    assert_eq!(
+        verbs,
+        [
+            ("subscriber", "add"),
+            ("subscriber", "set"),
+            ("subscriber", "delete"),
+            ("operator", "add"),
+            ("key", "add")
+        ]
+    );
+    assert!(rows.iter().all(|row| row[0] == "tester" && row[1] == "cli"), "{rows:?}");
+    assert!(rows[1][5].contains("Session-Timeout := 60"), "{rows:?}");
+    let all = format!("{rows:?}");
+    for secret in ["hunter2", "hunter3", "correct horse", made.secret.as_str()] {
+        assert!(!all.contains(secret), "{secret} is in {all}");
+    }
+    store.close().await;
+}
+
+async fn credentials_open_what_they_allow(database: &TestDatabase) {
+    let store = database.store().await;
+    let gate = gate(&store);
+    let mut entropy = SeededEntropy::new(7);
+    let management = gate.console("tester");
+    let read = Rights { read: true, ..Rights::default() };
+    let made = management.create_key(Dialect::Mfusion, read, "Main", &mut entropy).await.unwrap();
+    let write = Rights { write: true, ..Rights::default() };
+    management.add_operator("writer", "correct horse", write, "Main", &mut entropy).await.unwrap();
+    management.add_subscriber(&pin("bob")).await.unwrap();
+
+    let key = |dialect, secret| OperatorCredential::Key { dialect, key_id: &made.key_id, secret };
+    let denied = ServiceError::Denied(Denial::Credential);
+    let wrong = gate.enter(key(Dialect::Mfusion, "wrong"), "192.0.2.1").await.map(drop);
+    assert_eq!(wrong, Err(denied.clone()));
+    let elsewhere = gate.enter(key(Dialect::Jaze, &made.secret), "192.0.2.1").await.map(drop);
+    assert_eq!(elsewhere, Err(denied.clone()), "a key opens one dialect");
+    let reader = gate.enter(key(Dialect::Mfusion, &made.secret), "192.0.2.1").await.unwrap();
+    assert_eq!(reader.subscribers("", SubscriberId(0), 10).await.unwrap().len(), 1);
+    assert_eq!(reader.add_subscriber(&pin("x")).await, Err(ServiceError::Denied(Denial::Write)));
+    assert_eq!(reader.subscriber("bob", true).await, Err(ServiceError::Denied(Denial::Secrets)));
+
+    let login = |login, password| OperatorCredential::Login { dialect: Dialect::Ibsng, login, password };
+    for (name, password) in [("writer", "wrong horse"), ("nobody", "correct horse"), ("", "")] {
+        assert_eq!(gate.enter(login(name, password), "192.0.2.1").await.map(drop), Err(denied.clone()));
+    }
+    let writer = gate.enter(login("writer", "correct horse"), "192.0.2.1").await.unwrap();
+    writer.add_subscriber(&pin("x")).await.unwrap();
+    assert_eq!(writer.subscriber("bob", false).await, Err(ServiceError::Denied(Denial::Read)));
+    let sql = "SELECT actor, dialect, remote_addr FROM tk_audit WHERE dialect <> 'cli'";
+    assert_eq!(database.raw().await.rows(sql).await, [["writer", "ibsng", "192.0.2.1"]]);
+
+    management.delete_key(&made.key_id).await.unwrap();
+    let gone = gate.enter(key(Dialect::Mfusion, &made.secret), "192.0.2.1").await.map(drop);
+    assert_eq!(gone, Err(denied));
+    store.close().await;
+}
+
+async fn an_adopted_database_keeps_its_rows(database: &TestDatabase) {
+    let folder = match database.kind {
+        Kind::Sqlite => "sqlite",
+        Kind::Postgres => "postgresql",
+        Kind::MySql => "mysql",
+    };
+    let file = format!("/etc/freeradius/3.0/mods-config/sql/main/{folder}/schema.sql");
+    let Ok(schema) = std::fs::read_to_string(&file) else {
+        println!("skipped: no {file}");
+        return;
+    };
+    let mut raw = database.raw().await;
+    raw.run(&schema).await;
+    for row in [
+        "('bob', 'Cleartext-Password', ':=', 'hello')",
+        "('02-00-00-00-00-01', 'Auth-Type', ':=', 'Accept')",
+        "('314159', 'Auth-Type', ':=', 'Accept')",
+        "('gone', 'Auth-Type', ':=', 'Reject')",
+        "('odd', 'Site-Thing', ':=', 'x')",
+    ] {
+        raw.run(&format!("INSERT INTO radcheck (username, attribute, op, value) VALUES {row}")).await;
+    }
+    raw.run("INSERT INTO radgroupreply (groupname, attribute, op, value) VALUES ('gold', 'Session-Timeout', '=', '60')")
+        .await;
+    for row in ["('bob', 'silver', 2)", "('bob', 'gold', 1)", "('odd', 'daloRADIUS-Disabled-Users', 0)"] {
+        raw.run(&format!("INSERT INTO radusergroup (username, groupname, priority) VALUES {row}")).await;
+    }
+    let every_row = "SELECT username, attribute, op, value FROM radcheck ORDER BY username";
+    let before = raw.rows(every_row).await;
+
+    let store = Store::connect(&database.settings()).await.unwrap();
+    let gate = gate(&store);
+    let management = gate.console("tester");
+    let (survey, unknown) = management.survey().await.unwrap();
+    assert_eq!((survey.logins, survey.unseen, survey.disabled), (5, 5, 1));
+    assert_eq!(survey.new_plans, ["gold", "silver"]);
+    assert_eq!(survey.stopping, ["gold"], "without Fall-Through silver is never reached");
+    assert_eq!(unknown, ["Site-Thing (1 rows)"]);
+    assert_eq!(
+        store.pending_migrations().await.unwrap().len(),
+        store.known_migrations(),
+        "nothing was changed"
+    );
+
+    let steps = std::sync::Mutex::new(Vec::new());
+    let adopted = management.adopt(&|done, total| steps.lock().unwrap().push((done, total))).await.unwrap();
+    assert_eq!((adopted.subscribers, adopted.plans, adopted.with_plan, adopted.disabled), (5, 2, 1, 2));
+    assert_eq!(steps.into_inner().unwrap(), [(5, 5)]);
+    assert_eq!(raw.rows(every_row).await, before, "FreeRADIUS's rows are as they were");
+    let bob = management.subscriber("bob", false).await.unwrap();
+    assert_eq!((bob.plan.as_deref(), bob.kind.as_str()), (Some("gold"), "user"));
+    assert_eq!(bob.groups, ["gold", "silver"]);
+    for (login, kind) in [("02-00-00-00-00-01", "mac"), ("314159", "pin")] {
+        assert_eq!(management.subscriber(login, false).await.unwrap().kind, kind, "{login}");
+    }
+    for login in ["gone", "odd"] {
+        assert_eq!(
+            management.subscriber(login, false).await.unwrap().status,
+            SubscriberStatus::Suspended,
+            "{login}"
+        );
+    }
+    let back = SubscriberChange {
+        status: Some((SubscriberStatus::Active, String::new())),
+        ..SubscriberChange::default()
+    };
+    management.set_subscriber("gone", &back).await.unwrap();
+    assert_eq!(management.subscriber("gone", false).await.unwrap().check, [], "what locked it is taken away");
+    let again = management.adopt(&|_, _| {}).await.unwrap();
+    assert_eq!((again.subscribers, again.plans, again.with_plan, again.disabled), (0, 0, 0, 0));
+    store.close().await;
+}
