@@ -114,6 +114,18 @@ fn every_key_of_the_documentation_is_taken() {
 }
 
 #[test]
+fn a_nas_needs_an_address_and_a_secret_and_the_rest_has_defaults() {
+    let text = "[[nas]]\naddress = '10.0.0.1'\nsecret = '0123456789abcdef'\n[[nas]]\naddress = '10.1.0.0/16'\nsecret = '0123456789abcdef'";
+    let settings = read(text).unwrap();
+    let [one, network] = settings.nas.as_slice() else { panic!("two entries") };
+    assert_eq!((one.name.as_str(), network.name.as_str()), ("10.0.0.1", "10.1.0.0/16"));
+    assert_eq!((one.nas_type.as_str(), one.coa_port), ("other", 3799));
+    assert_eq!((one.require_message_authenticator, one.limit_proxy_state), (TriState::Auto, TriState::Auto));
+    assert!(!one.swap_octets && one.identifier.is_none());
+    assert!(one.secret_next.is_none() && one.coa_secret.is_none());
+}
+
+#[test]
 fn all_mistakes_are_named_with_line_key_and_reason() {
     let mistakes = read(
         r#"

@@ -22,7 +22,7 @@ use crate::radius::{
     authenticate_request, seal_request, verify_response,
 };
 use crate::service::{Acknowledgement, Answer, Deliver, NoReply, Resolved, Serve, Waiter, Work};
-use crate::time::{Now, SystemClock};
+use crate::time::{Clock as _, Now, SystemClock};
 
 /// Knows who may log in by the name alone, and counts what it was asked.
 struct Responder {
@@ -365,6 +365,33 @@ fn du_02_duplicates_of_a_held_back_reject_are_dropped() {
     assert_eq!(device.ask(server.auth, &wrong), reject, "answered, it is kept as any other");
     device.hears_nothing_at(&server);
     assert_eq!(server.responder.asked("bob"), 2);
+}
+
+#[test]
+fn pa_11_a_reject_waits_its_time() {
+    let delay = Duration::from_millis(200);
+    let settings = Settings { reject_delay: delay, ..loopback() };
+    let (server, device) = (Server::start(settings, vec![nas("127.0.0.1/32", "one")]), Device::here());
+    let begun = SystemClock.now().instant;
+    let wrong = device.login(1, "bob", "wrong", true, &[]);
+    let reply = device.ask(server.auth, &wrong);
+    assert_eq!(device.check(&wrong, &reply), Code::AccessReject);
+    assert!(begun.elapsed() >= delay);
+}
+
+#[test]
+fn sa_10_a_record_with_a_wrong_authenticator_is_not_recorded() {
+    let (server, device) = (Server::plain(), Device::here());
+    let mut zeros = device.record(1, "forged");
+    zeros[4..20].fill(0);
+    let mut changed = device.record(2, "forged");
+    changed[25] ^= 2;
+    let stranger = Device::here().with(b"guess").record(3, "forged");
+    for forged in [&zeros, &changed, &stranger] {
+        device.send(server.accounting, forged);
+    }
+    device.ask(server.accounting, &device.record(4, "other"));
+    assert_eq!(server.responder.asked("forged"), 0);
 }
 
 #[test]
@@ -909,4 +936,20 @@ fn ds_01_garbage_from_a_known_address_does_not_stop_logins() {
     device.hears_nothing_at(&server);
     noisy.socket.set_nonblocking(true).unwrap();
     assert!(noisy.socket.recv_from(&mut [0; 64]).is_err(), "seed {seed}");
+}
+
+#[test]
+fn ds_02_garbage_from_an_unknown_address_does_not_stop_logins() {
+    let (server, device, noisy) = (Server::plain(), Device::here(), Device::at("127.0.0.66"));
+    let login = noisy.login(1, "stranger", "hello", true, &[]);
+    for round in 0..3000 {
+        noisy.send(server.auth, &login);
+        if round % 100 == 0 {
+            device.hears_nothing_at(&server);
+        }
+    }
+    device.hears_nothing_at(&server);
+    noisy.socket.set_nonblocking(true).unwrap();
+    assert!(noisy.socket.recv_from(&mut [0; 64]).is_err());
+    assert_eq!(server.responder.asked("stranger"), 0);
 }

@@ -466,6 +466,23 @@ mod tests {
     }
 
     #[test]
+    fn br_04_an_unsigned_request_gets_a_signed_reply() {
+        let mut asked = vec![1, 200, 0, 29];
+        asked.extend([0x3c; 16]);
+        asked.extend([33, 4, 1, 0, 1, 5, b'b', b'o', b'b']);
+        assert!(!Packet::decode(&asked).unwrap().verify(&secret()).unwrap().signed());
+        let mut attributes = ReplyAttributes::new();
+        attributes.push(REPLY_MESSAGE, b"hello");
+        for reply in [
+            AccessReply::Accept(attributes.clone()),
+            AccessReply::Reject(attributes.clone()),
+            AccessReply::Challenge(attributes),
+        ] {
+            assert_eq!(numbers(&answer(&asked, &reply.into())), [80, 18, 33]);
+        }
+    }
+
+    #[test]
     fn a_reject_provisions_nothing() {
         let asked = request(Code::AccessRequest, &[]);
         let sent = answer(&asked, &AccessReply::Reject(everything()).into());

@@ -61,3 +61,42 @@ impl fmt::Debug for Secret {
         f.write_str("Secret(***)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hmac::Mac as _;
+
+    use super::*;
+    use crate::radius::packet::Packet;
+    use crate::radius::seal::seal_request;
+
+    #[test]
+    fn sa_04_an_empty_secret_is_none() {
+        assert!(Secret::new(b"").is_none());
+        assert!(!format!("{:?}", Secret::new(b"testing123")).contains("testing"));
+    }
+
+    #[test]
+    fn sa_05_secrets_of_any_length_and_octets_sign() {
+        for length in [1, 16, 32, 63, 64, 65, 128, 500] {
+            let octets: Vec<u8> =
+                (0..length).map(|at| u8::try_from(255 - at % 256).unwrap_or_default()).collect();
+            let secret = Secret::new(&octets).unwrap();
+            for code in [1, 4, 12, 40, 43] {
+                let mut packet = vec![code, 1, 0, 20];
+                packet.extend([7; 16]);
+                seal_request(&mut packet, &secret).unwrap();
+                assert!(Packet::decode(&packet).unwrap().verify(&secret).unwrap().signed());
+                let other = Secret::new(&[&octets[..], &[1]].concat()).unwrap();
+                assert!(Packet::decode(&packet).unwrap().verify(&other).is_err(), "{length} octets");
+            }
+        }
+    }
+
+    #[test]
+    fn rfc2202_2_a_key_longer_than_a_block_is_hashed_first() {
+        let mut hmac = Secret::new(&[0xaa; 80]).unwrap().hmac();
+        hmac.update(b"Test Using Larger Than Block-Size Key - Hash Key First");
+        assert_eq!(hex::encode(hmac.finalize().into_bytes()), "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd");
+    }
+}

@@ -298,3 +298,23 @@ fn identity(
         identifier: identifier.map(text_from_octets).unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pc_12_a_user_name_is_a_whole_login_or_nobodys() {
+        assert_eq!(login_of(Some(b"bob")).as_deref(), Some("bob"));
+        for not_bob in [&b"BOB"[..], b"bob ", b" bob", "b\u{f6}b".as_bytes(), "bob\u{200b}".as_bytes()] {
+            let login = login_of(Some(not_bob)).expect("another login");
+            assert_eq!(login.as_bytes(), not_bob);
+        }
+        for nobody in [&b"bob\0evil"[..], b"bob\0", b"\0", b"", b"bob\xff\xfe"] {
+            assert_eq!(login_of(Some(nobody)), None, "{nobody:?}");
+        }
+        assert_eq!(login_of(None), None);
+        let longest = [b'n'; 253];
+        assert_eq!(login_of(Some(&longest)).map(|login| login.len()), Some(253));
+    }
+}

@@ -145,14 +145,19 @@ impl Login {
         self
     }
 
-    fn ask(&self, subscriber: Option<&Subscriber>, occupancy: Occupancy, password: Option<bool>) -> Verdict {
+    fn packet(&self) -> Vec<u8> {
         let wire = self.attributes.attributes().rest();
         let length = u16::try_from(20 + wire.len()).unwrap().to_be_bytes();
         let mut packet = [&[1, 42][..], &length, &AUTHENTICATOR, wire].concat();
-        let secret = secret();
         if self.signed {
-            seal_request(&mut packet, &secret).unwrap();
+            seal_request(&mut packet, &secret()).unwrap();
         }
+        packet
+    }
+
+    fn ask(&self, subscriber: Option<&Subscriber>, occupancy: Occupancy, password: Option<bool>) -> Verdict {
+        let packet = self.packet();
+        let secret = secret();
         let verified = Packet::decode(&packet).unwrap().verify(&secret).unwrap();
         let Request::Access(request) = verified.into_request(&secret).unwrap() else {
             panic!("an Access-Request")
@@ -222,6 +227,84 @@ fn the_wrong_password_is_rejected_with_every_method() {
         Login::mschap2(b"bob", b"alice", "hello"),
     ] {
         assert_eq!(login.reason(&bob), Some(RejectReason::WrongPassword));
+    }
+}
+
+#[test]
+fn pc_10_the_order_of_attributes_decides_nothing_nor_do_unknown_ones() {
+    let bob = subscriber(&[HELLO, "NAS-Identifier == pop1"]);
+    let hidden = hide_user_password(b"hello", &secret(), &AUTHENTICATOR).unwrap();
+    let attributes: [(u8, &[u8]); 10] = [
+        (USER_NAME, b"bob"),
+        (USER_PASSWORD, &hidden),
+        (NAS_IDENTIFIER, b"pop1"),
+        (17, b"x"),
+        (21, b"x"),
+        (192, b"x"),
+        (224, b"x"),
+        (240, b"x"),
+        (247, b"x"),
+        (255, b"x"),
+    ];
+    for first in 0..attributes.len() {
+        for backwards in [false, true] {
+            let mut login = Login { attributes: ReplyAttributes::new(), signed: true };
+            for step in 0..attributes.len() {
+                let step = if backwards { attributes.len() - 1 - step } else { step };
+                let (number, value) = attributes[(first + step) % attributes.len()];
+                login = login.with(number, value);
+            }
+            assert_eq!(login.reason(&bob), None, "from {first}, backwards: {backwards}");
+        }
+    }
+}
+
+#[test]
+fn sa_13_a_password_under_another_secret_is_a_wrong_one() {
+    let bob = subscriber(&[HELLO]);
+    let hidden = hide_user_password(b"hello", &Secret::new(b"another").unwrap(), &AUTHENTICATOR).unwrap();
+    let login = Login::named(b"bob").with(USER_PASSWORD, &hidden).unsigned();
+    assert_eq!(login.reason(&bob), Some(RejectReason::WrongPassword));
+}
+
+#[test]
+fn ch_01_ch_02_a_challenge_has_any_length_and_an_identifier_any_value() {
+    let bob = subscriber(&[HELLO]);
+    let response = |identifier: u8, challenge: &[u8]| {
+        [&[identifier][..], &credentials::chap_response(identifier, b"hello", challenge)].concat()
+    };
+    for length in [1, 8, 16, 24, 32, 64, 253] {
+        let challenge = vec![7; length];
+        let right = Login::named(b"bob").with(CHAP_PASSWORD, &response(9, &challenge));
+        assert_eq!(right.with(CHAP_CHALLENGE, &challenge).reason(&bob), None, "{length} octets");
+        let wrong = Login::named(b"bob").with(CHAP_PASSWORD, &response(9, &challenge));
+        let reason = wrong.with(CHAP_CHALLENGE, &vec![8; length]).reason(&bob);
+        assert_eq!(reason, Some(RejectReason::WrongPassword), "{length} octets");
+    }
+    for identifier in [0, 1, 127, 255] {
+        let login = Login::named(b"bob").with(CHAP_PASSWORD, &response(identifier, &AUTHENTICATOR));
+        assert_eq!(login.reason(&bob), None, "identifier {identifier}");
+    }
+}
+
+#[test]
+fn ds_04_no_reject_is_four_times_as_large_as_its_request() {
+    let bob = subscriber(&[HELLO]);
+    for login in [
+        Login { attributes: ReplyAttributes::new(), signed: false },
+        Login::named(b"bob").unsigned(),
+        Login::pap(b"wrong").unsigned(),
+        Login::chap(b"wrong").unsigned(),
+        Login::mschap1("wrong").unsigned(),
+        Login::mschap2(b"bob", b"bob", "wrong").unsigned(),
+    ] {
+        let (asked, secret) = (login.packet(), secret());
+        let decided = login.decide(&bob);
+        assert!(decided.reject.is_some());
+        let to = Packet::decode(&asked).unwrap().verify(&secret).unwrap();
+        let mut reply = Vec::new();
+        decided.reply.encode(&to, &secret, &mut SeededEntropy::new(4), &mut reply).unwrap();
+        assert!(reply.len() <= 4 * asked.len(), "{} octets for {}", reply.len(), asked.len());
     }
 }
 
