@@ -8,6 +8,7 @@ mod architecture;
 mod cli;
 mod coa;
 mod dictionaries;
+mod documents;
 mod freeradius_rows;
 mod management;
 mod mutations;
