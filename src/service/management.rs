@@ -673,7 +673,8 @@ impl Management<'_> {
         Ok(found)
     }
 
-    /// Subscribers with a number above `after` whose login contains `search`, by number.
+    /// Subscribers with a number above `after` whose login contains `search`, by number. The first page
+    /// gives numbers to logins that other tools have written since.
     ///
     /// # Errors
     /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
@@ -683,7 +684,11 @@ impl Management<'_> {
         after: SubscriberId,
         limit: u32,
     ) -> Result<Vec<SubscriberRecord>, ServiceError> {
-        Ok(self.read()?.list_subscribers(search, after, limit).await?)
+        let store = self.read()?;
+        if after.0 <= 0 {
+            store.sight_all(self.now().unix).await?;
+        }
+        Ok(store.list_subscribers(search, after, limit).await?)
     }
 }
 

@@ -44,6 +44,7 @@ battery! {
     plans_keep_their_figures_to_the_last_digit,
     logins_are_told_apart_octet_for_octet,
     a_change_reaches_the_change_feed,
+    what_other_tools_write_is_listed_and_changed,
     the_audit_knows_who_did_what_and_no_secret,
     credentials_open_what_they_allow,
     an_adopted_database_keeps_its_rows,
@@ -146,6 +147,36 @@ async fn a_change_reaches_the_change_feed(database: &TestDatabase) {
     assert_eq!(rows, [["Auth-Type", ":=", "Reject"]]);
     let explained = management.explain(Imagined { login: "bob", ..Imagined::default() }).await.unwrap();
     assert_eq!(explained.reject.unwrap().key(), "USER_LOCKED");
+    store.close().await;
+}
+
+async fn what_other_tools_write_is_listed_and_changed(database: &TestDatabase) {
+    let store = database.store().await;
+    let gate = gate(&store);
+    let management = gate.console("tester");
+    let mut raw = database.raw().await;
+    for login in ["listed", "shown", "changed"] {
+        raw.run(&format!(
+            "INSERT INTO radcheck (username, attribute, op, value) VALUES ('{login}', 'Cleartext-Password', ':=', 'x')"
+        ))
+        .await;
+    }
+    let taken = management.add_subscriber(&pin("changed")).await;
+    assert!(matches!(taken, Err(ServiceError::Conflict { .. })), "{taken:?}");
+    let change = SubscriberChange {
+        attributes: vec!["Simultaneous-Use := 2".to_owned()],
+        ..SubscriberChange::default()
+    };
+    management.set_subscriber("changed", &change).await.unwrap();
+    assert_eq!(management.subscriber("shown", false).await.unwrap().check.len(), 1);
+    let listed = management.subscribers("", SubscriberId(0), 10).await.unwrap();
+    assert_eq!(
+        listed.iter().map(|row| row.login.as_str()).collect::<Vec<_>>(),
+        ["changed", "shown", "listed"],
+        "in the order in which they were first seen"
+    );
+    let rows = raw.rows("SELECT attribute FROM radcheck WHERE username = 'changed' ORDER BY id").await;
+    assert_eq!(rows, [["Cleartext-Password"], ["Simultaneous-Use"]]);
     store.close().await;
 }
 
