@@ -243,7 +243,7 @@ impl Aaa {
         let Ok(record) = accounting::record(request, nas, nas_identity, token, &state.dictionary, now) else {
             return Acknowledgement::Silence(NoReply::NothingToRecord);
         };
-        let owner = state.index.login(&record.key).or_else(|| state.index.login(&record.nas_key));
+        let owner = state.owner(&record, &user_name, now);
         if owner.is_none()
             && !resolved.looked_up
             && !(record.status == RecordStatus::Start && token.is_some())

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use dashmap::DashMap;
 use foldhash::quality::RandomState;
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::domain::{NasIdentity, Session, SessionKey, UniqueId};
@@ -16,7 +17,8 @@ type NasAddresses = (IpAddr, IpAddr);
 /// The indexes of all sessions in memory, closed ones that are still remembered included.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    owners: DashMap<SessionKey, Owner, RandomState>,
+    /// More than one where another subscriber got an Acct-Session-Id that was used before.
+    owners: DashMap<SessionKey, SmallVec<[Owner; 1]>, RandomState>,
     unique: DashMap<UniqueId, SessionKey, RandomState>,
     nases: DashMap<NasAddresses, HashSet<SessionKey, RandomState>, RandomState>,
 }
@@ -24,14 +26,15 @@ pub(super) struct Index {
 #[derive(Debug)]
 struct Owner {
     login: SmolStr,
-    /// Sessions that have the key: the uses of one Acct-Session-Id.
+    /// Sessions of the login that have the key: the uses of one Acct-Session-Id.
     sessions: u32,
 }
 
 impl Index {
-    /// Whose session has this key.
-    pub(super) fn login(&self, key: &SessionKey) -> Option<SmolStr> {
-        self.owners.get(key).map(|owner| owner.login.clone())
+    /// Whose sessions have this key, those that got it first first.
+    pub(super) fn logins(&self, key: &SessionKey) -> SmallVec<[SmolStr; 1]> {
+        let owners = self.owners.get(key);
+        owners.map(|owners| owners.iter().map(|owner| owner.login.clone()).collect()).unwrap_or_default()
     }
 
     /// The key of the session with this row.
@@ -57,32 +60,42 @@ impl Index {
 
     /// Notes where a session is found. Under the lock of `login`.
     pub(super) fn put(&self, login: &SmolStr, session: &Session) {
-        if self.unique.insert(session.unique_id, session.key).is_some() {
-            return;
+        match self.unique.insert(session.unique_id, session.key) {
+            Some(known) if known == session.key => return,
+            // Its records have begun to carry our token.
+            Some(former) => self.release(login, &former, session),
+            None => {}
         }
-        let mut owner =
-            self.owners.entry(session.key).or_insert_with(|| Owner { login: login.clone(), sessions: 0 });
-        owner.sessions += 1;
-        drop(owner);
-        self.nases.entry((session.nas.source, session.nas.ip())).or_default().insert(session.key);
+        let mut owners = self.owners.entry(session.key).or_default();
+        match owners.iter_mut().find(|owner| owner.login == *login) {
+            Some(owner) => owner.sessions += 1,
+            None => owners.push(Owner { login: login.clone(), sessions: 1 }),
+        }
+        drop(owners);
+        self.nases.entry(place_of(session)).or_default().insert(session.key);
     }
 
     /// Forgets a session that is in memory no more. Under the lock of its login.
-    pub(super) fn remove(&self, session: &Session) {
-        if self.unique.remove(&session.unique_id).is_none() {
+    pub(super) fn remove(&self, login: &SmolStr, session: &Session) {
+        if let Some((_, key)) = self.unique.remove(&session.unique_id) {
+            self.release(login, &key, session);
+        }
+    }
+
+    /// One session of the login less has the key.
+    fn release(&self, login: &SmolStr, key: &SessionKey, session: &Session) {
+        if let Some(mut owners) = self.owners.get_mut(key) {
+            if let Some(owner) = owners.iter_mut().find(|owner| owner.login == *login) {
+                owner.sessions = owner.sessions.saturating_sub(1);
+            }
+            owners.retain(|owner| owner.sessions > 0);
+        }
+        if self.owners.remove_if(key, |_, owners| owners.is_empty()).is_none() {
             return;
         }
-        let last = self.owners.get_mut(&session.key).is_some_and(|mut owner| {
-            owner.sessions = owner.sessions.saturating_sub(1);
-            owner.sessions == 0
-        });
-        if !last {
-            return;
-        }
-        self.owners.remove_if(&session.key, |_, owner| owner.sessions == 0);
-        let place = (session.nas.source, session.nas.ip());
+        let place = place_of(session);
         if let Some(mut keys) = self.nases.get_mut(&place) {
-            keys.remove(&session.key);
+            keys.remove(key);
         }
         self.nases.remove_if(&place, |_, keys| keys.is_empty());
     }
@@ -91,4 +104,8 @@ impl Index {
     pub(super) fn len(&self) -> usize {
         self.unique.len()
     }
+}
+
+fn place_of(session: &Session) -> NasAddresses {
+    (session.nas.source, session.nas.ip())
 }

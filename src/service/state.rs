@@ -22,7 +22,9 @@ use super::memo::Memo;
 use super::meters::Meters;
 use super::recorder::Recorder;
 use super::writer::{self, Pending, Writer};
-use crate::domain::{CloseGuess, Nas, NasIdentity, NasReload, NasTable, Session, SessionKey, UniqueId};
+use crate::domain::{
+    AccountingRecord, CloseGuess, Nas, NasIdentity, NasReload, NasTable, Session, SessionKey, UniqueId,
+};
 use crate::engine;
 use crate::radius::dictionary::Dictionary;
 use crate::sessions::{self, Change, RecordFacts, SubscriberSessions};
@@ -136,7 +138,7 @@ impl State {
             self.index.put(login, row);
         }
         for session in &change.forgotten {
-            self.index.remove(session);
+            self.index.remove(login, session);
         }
     }
 
@@ -170,8 +172,8 @@ impl State {
     /// Closes the sessions that an Accounting-On or -Off ends. Runs after it is durable; until it has
     /// come to a session, a record of that session is judged by [`State::record_facts`].
     pub(super) async fn sweep(&self, reload: &NasReload) {
-        for key in self.index.by_nas(&reload.nas) {
-            let Some(login) = self.index.login(&key) else { continue };
+        let keys = self.index.by_nas(&reload.nas).into_iter();
+        for login in keys.flat_map(|key| self.index.logins(&key)) {
             self.room(&login).await;
             let now = self.clock.now();
             if let Some(mut entry) = self.subscribers.get_mut(login.as_str()) {
@@ -260,8 +262,37 @@ impl State {
 
     /// A copy of the session with this row.
     pub(super) fn session(&self, unique: UniqueId) -> Option<Session> {
-        let login = self.index.login(&self.index.key(&unique)?)?;
-        self.subscribers.get(login.as_str())?.session(unique)
+        let logins = self.index.logins(&self.index.key(&unique)?);
+        logins.iter().find_map(|login| self.subscribers.get(login.as_str())?.session(unique))
+    }
+
+    /// Whose session a record speaks of that names `user_name`. `None`: of none that memory knows.
+    ///
+    /// A NAS may have rewritten the name since the session opened: it stays where it is. But where the
+    /// record shows that another subscriber got the Acct-Session-Id of an earlier session, that one is
+    /// over.
+    pub(super) fn owner(&self, record: &AccountingRecord, user_name: &SmolStr, now: Now) -> Option<SmolStr> {
+        let mut logins = self.index.logins(&record.key);
+        if logins.is_empty() {
+            logins = self.index.logins(&record.nas_key);
+        }
+        if user_name.is_empty() {
+            return logins.pop();
+        }
+        let own = logins.contains(user_name);
+        for login in logins.iter().rev().filter(|login| *login != user_name) {
+            let Some(mut entry) = self.subscribers.get_mut(login.as_str()) else { continue };
+            if !own && entry.find(record).is_some() {
+                return Some(login.clone());
+            }
+            if let Some(reused) = entry.reused_by(record) {
+                let guess = CloseGuess::SessionIdReused;
+                let change = entry.close_guess(reused, guess, &self.settings.sessions, now);
+                // Without room it is closed by the next record of the session that has its id.
+                let _ = self.keep(login, change);
+            }
+        }
+        own.then(|| user_name.clone())
     }
 }
 
@@ -276,11 +307,12 @@ impl super::coa::Sessions for State {
     }
 
     fn unknown_to_nas(&self, id: UniqueId) {
-        let Some(login) = self.index.key(&id).and_then(|key| self.index.login(&key)) else { return };
         let now = self.clock.now();
-        if let Some(mut entry) = self.subscribers.get_mut(login.as_str()) {
-            let change = entry.close_guess(id, CloseGuess::UnknownToNas, &self.settings.sessions, now);
-            let _ = self.keep(&login, change);
+        for login in self.index.key(&id).map(|key| self.index.logins(&key)).into_iter().flatten() {
+            if let Some(mut entry) = self.subscribers.get_mut(login.as_str()) {
+                let change = entry.close_guess(id, CloseGuess::UnknownToNas, &self.settings.sessions, now);
+                let _ = self.keep(&login, change);
+            }
         }
     }
 }
