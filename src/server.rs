@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::config::Settings;
+use crate::config::{Settings, Unverifiable};
 use crate::engine::token::TokenKey;
 use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::net::coa::CoaSockets;
@@ -269,7 +269,11 @@ fn service_settings(settings: &Settings, key: TokenKey, database: &str) -> servi
         zone: settings.timezone.clone(),
         expected_interval: (expected > 0).then(|| Duration::from_secs(expected)),
         stale_intervals: settings.sessions.stale_intervals,
-        stale_min: settings.sessions.stale_min,
+        // Silence alone frees no place then: it may last as long as anything is believed to be open.
+        stale_min: match settings.sessions.unverifiable {
+            Unverifiable::Accept => settings.sessions.stale_min,
+            Unverifiable::Reject => settings.sessions.stale_max,
+        },
         stale_max: settings.sessions.stale_max,
         ..sessions::Settings::default()
     };
