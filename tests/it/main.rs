@@ -12,6 +12,7 @@ mod documents;
 mod freeradius_rows;
 mod management;
 mod mutations;
+mod scenarios;
 mod simulation;
 mod stores;
 mod support;

@@ -1,0 +1,64 @@
+//! The whole server as its neighbours see it: NASes, databases and the passing of time, told as text.
+//!
+//! Each file of `tests/data/scenarios` is one test on each database, with a server and a database of its
+//! own, real sockets on loopback, and clocks that only the text moves ahead. `docs/scenarios.md` says
+//! which case is told where; `tests/data/scenarios/README.md` has the language.
+
+mod client;
+mod script;
+mod stall;
+mod world;
+
+use crate::support::databases::{Kind, TestDatabase};
+
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        scenarios!(@ sqlite, Kind::Sqlite, $($name),*);
+        scenarios!(@ postgres, Kind::Postgres, $($name),*);
+        scenarios!(@ mysql, Kind::MySql, $($name),*);
+    };
+    (@ $module:ident, $kind:expr, $($name:ident),*) => {
+        mod $module {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    Box::pin(tell(concat!("tests/data/scenarios/", stringify!($name), ".txt"), $kind)).await;
+                }
+            )*
+        }
+    };
+}
+
+scenarios! {
+    counters,
+    dynamic_authorization,
+    frozen_database,
+    ghosts,
+    limits,
+    logins,
+    names,
+    reboots,
+    reject_delay,
+    restart,
+    sequence,
+    tables,
+    unverifiable,
+}
+
+/// Tells every scenario of a file, also after one has failed; fails with all that was wrong.
+async fn tell(file: &str, kind: Kind) {
+    let Some(database) = TestDatabase::create(kind).await else { return };
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let script = script::Script::read(&text);
+    assert!(!script.scenarios.is_empty(), "{file} tells nothing");
+    let mut world = world::World::start(database, &script).await;
+    let mut wrong = Vec::new();
+    for scenario in &script.scenarios {
+        if let Err((line, reason)) = world.tell(scenario).await {
+            wrong.push(format!("{file}:{line}: {}: {reason}", scenario.title));
+        }
+    }
+    world.end().await;
+    assert!(wrong.is_empty(), "on {kind:?}:\n{}", wrong.join("\n"));
+}
