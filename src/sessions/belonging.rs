@@ -37,8 +37,16 @@ pub(super) fn is_called(record: &AccountingRecord, session: &Session) -> bool {
     match (record.token, session.token) {
         (Some(token), Some(known)) => token == known,
         // Only some records of a session carry the token: its NAS then decides.
-        _ => session.nas == record.nas,
+        _ => session.nas == record.nas || is_row_of(record, session),
     }
+}
+
+/// Is it the row of the record that another server wrote? Such a row does not name its NAS as we do
+/// (`radacct` has no column for NAS-Identifier). It has the key of its own unique id, or the one that
+/// it was asked for with.
+pub(super) fn is_row_of(record: &AccountingRecord, session: &Session) -> bool {
+    session.key == record.nas_key
+        || (session.unique_id == record.unique_id && session.key.0 == session.unique_id.0)
 }
 
 /// Finds the place of a record among the sessions of a subscriber.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use super::belonging::{Place, is_called, place};
+use super::belonging::{Place, is_called, is_row_of, place};
 use super::device::{Device, Occupancy, Reservation};
 use super::ledger::{Ledger, day_of};
 use super::online::Online;
@@ -380,6 +380,14 @@ impl SubscriberSessions {
             return (index, SessionChange::Unchanged, (record.event_time, record.event_time));
         };
         let before = (online.session.updated, online.session.is_open());
+        let known = &online.session.nas;
+        if *known != record.nas
+            && (known.source, known.ip()) == (record.nas.source, record.nas.ip())
+            && is_row_of(record, &online.session)
+        {
+            // Another server wrote the row, and it has no place for the NAS-Identifier.
+            online.session.nas = record.nas.clone();
+        }
         let merged = online.merge(record, facts.nas_sends_gigawords, settings, now);
         let session = &online.session;
         let what = match (before.1, session.is_open()) {

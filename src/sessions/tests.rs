@@ -633,6 +633,23 @@ fn fm17_one_session_id_on_two_nases_is_two_sessions() {
     assert!(two.flags.salted);
 }
 
+#[test]
+fn a_row_of_another_server_goes_on_although_it_does_not_name_the_nas_identifier() {
+    let named = NasIdentity { identifier: "bras".into(), ..nas(1) };
+    let mut before = World::new();
+    let opened = AccountingRecord { unique_id: UniqueId([9; 16]), ..start(0).nas(named.clone()) };
+    before.receive(&opened);
+    for key in [opened.nas_key, SessionKey([9; 16])] {
+        let mut world = World::new();
+        let row = Session { key, nas: nas(1), ..before.only().clone() };
+        world.sessions.restore(row, &world.settings, world.now);
+        let closing = AccountingRecord { unique_id: UniqueId([9; 16]), ..stop(90, 90, 7).nas(named.clone()) };
+        assert_eq!(world.receive(&closing).what, SessionChange::Closed);
+        let only = world.only();
+        assert_eq!((only.unique_id, only.total().output, &only.nas), (UniqueId([9; 16]), 7, &named));
+    }
+}
+
 // Our token in Class.
 
 #[test]
