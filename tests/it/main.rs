@@ -9,6 +9,7 @@ mod cli;
 mod coa;
 mod dictionaries;
 mod documents;
+mod end_to_end;
 mod freeradius_rows;
 mod management;
 mod mutations;

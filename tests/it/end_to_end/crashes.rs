@@ -1,0 +1,260 @@
+//! `kill -9` under load: what was acknowledged is in SQL, once, and every sum is exact.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tollkeeper::entropy::{Entropy as _, SystemEntropy};
+use tollkeeper::radius::verify_response;
+
+use crate::support::databases::Kind;
+use crate::support::eventually;
+use crate::support::requests::{INTERIM, NasSocket, Record, STOP, secret};
+use crate::support::server::{Database, Setup, text};
+
+#[test]
+fn sqlite_keeps_what_was_acknowledged_before_a_kill() {
+    survive_kills(Kind::Sqlite);
+}
+
+#[test]
+fn postgresql_keeps_what_was_acknowledged_before_a_kill() {
+    survive_kills(Kind::Postgres);
+}
+
+#[test]
+fn mysql_keeps_what_was_acknowledged_before_a_kill() {
+    survive_kills(Kind::MySql);
+}
+
+const ROUNDS: u64 = 3;
+const SENDERS: usize = 6;
+/// Sessions that a sender has open at a time: so many of its records are on the way together.
+const OPEN: usize = 5;
+/// Interim updates between the Start and the Stop of a session.
+const INTERIMS: u32 = 3;
+/// Acknowledged records that are sent once more after the restart.
+const REPEATED: usize = 20;
+
+fn survive_kills(kind: Kind) {
+    let Some(mut database) = Database::create(kind) else { return };
+    let setup = Setup::on(database.url());
+    let mut server = setup.start();
+    let mut senders: Vec<Sender> = (0..SENDERS).map(Sender::new).collect();
+    for sender in &senders {
+        database.subscriber(&sender.user, &[("Cleartext-Password", "hello")]);
+    }
+    for round in 0..ROUNDS {
+        let dead = AtomicBool::new(false);
+        let acknowledged = AtomicUsize::new(0);
+        let delay = Duration::from_micros(SystemEntropy.number() % 400_000);
+        std::thread::scope(|scope| {
+            for sender in &mut senders {
+                let (dead, acknowledged, to) = (&dead, &acknowledged, server.accounting);
+                scope.spawn(move || while sender.step(to, dead, acknowledged) {});
+            }
+            eventually("the first acknowledgements", || {
+                (acknowledged.load(Ordering::Relaxed) > SENDERS * OPEN).then_some(())
+            });
+            // Any instant will do; it is not waited for anything.
+            std::thread::park_timeout(delay);
+            server.process.kill();
+            dead.store(true, Ordering::Relaxed);
+        });
+        let context = format!("{kind:?}, round {round}, killed after {delay:?}");
+        check(&mut database, &senders, &format!("{context}, before the restart"));
+        server = setup.start();
+        std::thread::scope(|scope| {
+            for sender in &mut senders {
+                let to = server.accounting;
+                scope.spawn(move || sender.recover(to));
+            }
+        });
+        check(&mut database, &senders, &format!("{context}, after the retransmissions"));
+    }
+    let never = AtomicBool::new(false);
+    for sender in &mut senders {
+        sender.close_all(server.accounting, &never);
+    }
+    server.stop();
+    check(&mut database, &senders, &format!("{kind:?}, at the end"));
+    for sender in &senders {
+        assert!(sender.lives.iter().all(|life| life.acknowledged.as_ref().unwrap().status == STOP));
+    }
+}
+
+/// A session as its NAS knows it.
+struct Life {
+    /// The record that is on the way, if there is one.
+    pending: Option<Record>,
+    /// The last record that was acknowledged.
+    acknowledged: Option<Record>,
+}
+
+impl Life {
+    /// Puts the next record on the way; the last one is a Stop.
+    fn advance(&mut self, number: usize, user: &str, stop: bool) {
+        let next = match &self.acknowledged {
+            None => Record::start(user, &format!("{user}-{number:05}")),
+            Some(last) => Record {
+                status: if stop || last.seconds >= 60 * INTERIMS { STOP } else { INTERIM },
+                seconds: last.seconds + 60,
+                input: last.input + 1_000 + u32::try_from(number).unwrap(),
+                output: last.output + 7_919,
+                ..last.clone()
+            },
+        };
+        self.pending = Some(next);
+    }
+
+    fn stopped(&self) -> bool {
+        self.acknowledged.as_ref().is_some_and(|record| record.status == STOP)
+    }
+}
+
+/// A NAS that sends the records of its own subscriber.
+struct Sender {
+    user: String,
+    socket: NasSocket,
+    identifier: u8,
+    lives: Vec<Life>,
+}
+
+impl Sender {
+    fn new(number: usize) -> Self {
+        Self { user: format!("sender{number}"), socket: NasSocket::bind(1), identifier: 0, lives: Vec::new() }
+    }
+
+    /// One more record for each open session. False once the server is dead.
+    fn step(&mut self, to: SocketAddr, dead: &AtomicBool, acknowledged: &AtomicUsize) -> bool {
+        let open = self.lives.iter().filter(|life| !life.stopped()).count();
+        self.lives.extend((open..OPEN).map(|_| Life { pending: None, acknowledged: None }));
+        for (number, life) in self.lives.iter_mut().enumerate().filter(|(_, life)| !life.stopped()) {
+            life.advance(number, &self.user, false);
+        }
+        let answered = self.deliver(to, dead);
+        acknowledged.fetch_add(answered, Ordering::Relaxed);
+        !dead.load(Ordering::Relaxed)
+    }
+
+    /// Sends what is pending until it is acknowledged or the server is dead. How many were.
+    fn deliver(&mut self, to: SocketAddr, dead: &AtomicBool) -> usize {
+        let mut waiting = HashMap::new();
+        for (number, life) in self.lives.iter().enumerate() {
+            if let Some(record) = &life.pending {
+                self.identifier = self.identifier.wrapping_add(1);
+                waiting.insert(self.identifier, (number, record.encode(self.identifier)));
+            }
+        }
+        let wanted = waiting.len();
+        eventually("acknowledgements", || {
+            for (_, request) in waiting.values() {
+                self.socket.send(to, request);
+            }
+            while !waiting.is_empty()
+                && let Some(reply) = self.socket.receive(Duration::from_millis(300))
+            {
+                // Answers of the server that was killed may still come: they are acknowledgements too,
+                // but of requests that nobody waits for any more.
+                if let Some((number, request)) = reply.get(1).and_then(|id| waiting.get(id))
+                    && verify_response(request, &reply, &secret()).is_ok()
+                {
+                    let life = &mut self.lives[*number];
+                    life.acknowledged = life.pending.take();
+                    waiting.remove(&reply[1]);
+                }
+            }
+            (waiting.is_empty() || dead.load(Ordering::Relaxed)).then_some(())
+        });
+        wanted - waiting.len()
+    }
+
+    /// After the restart: some records that were acknowledged come again, as retransmissions whose
+    /// answer the NAS had missed; then what was not acknowledged, under new Identifiers.
+    fn recover(&mut self, to: SocketAddr) {
+        let repeated = self.lives.iter().rev().filter_map(|life| life.acknowledged.clone());
+        for record in repeated.take(REPEATED).collect::<Vec<_>>() {
+            self.identifier = self.identifier.wrapping_add(1);
+            self.socket.ask(to, &record.encode(self.identifier));
+        }
+        self.deliver(to, &AtomicBool::new(false));
+    }
+
+    fn close_all(&mut self, to: SocketAddr, dead: &AtomicBool) {
+        for (number, life) in self.lives.iter_mut().enumerate() {
+            if !life.stopped() {
+                life.advance(number, &self.user, true);
+            }
+        }
+        self.deliver(to, dead);
+        // A Start that was never acknowledged is one now, and has its Stop to come.
+        if self.lives.iter().any(|life| !life.stopped()) {
+            self.close_all(to, dead);
+        }
+    }
+}
+
+/// Every acknowledged record is in `radacct`, in one row; a record that was on the way may be there too.
+/// What was counted for each subscriber is the sum of his rows.
+fn check(database: &mut Database, senders: &[Sender], context: &str) {
+    let sql = format!(
+        "SELECT acctsessionid, CASE WHEN acctstoptime IS NULL THEN 'open' ELSE 'closed' END, {}, {}, {} FROM radacct",
+        text("coalesce(acctsessiontime, 0)"),
+        text("coalesce(acctinputoctets, 0)"),
+        text("coalesce(acctoutputoctets, 0)"),
+    );
+    let mut rows: HashMap<String, Vec<[u32; 3]>> = HashMap::new();
+    let mut closed: HashMap<String, bool> = HashMap::new();
+    for row in database.rows(&sql) {
+        let [session, state, counters @ ..] = row.as_slice() else { panic!("{row:?}") };
+        closed.insert(session.clone(), state == "closed");
+        let counters: Vec<u32> = counters.iter().map(|counter| counter.parse().unwrap()).collect();
+        rows.entry(session.clone()).or_default().push(counters.try_into().unwrap());
+    }
+    for sender in senders {
+        let mut sums = [0_u64; 3];
+        for (number, life) in sender.lives.iter().enumerate() {
+            let session = format!("{}-{number:05}", sender.user);
+            let found = rows.remove(&session).unwrap_or_default();
+            let may_be: Vec<_> = [&life.acknowledged, &life.pending].into_iter().flatten().collect();
+            match (&found[..], &life.acknowledged) {
+                ([], None) => {}
+                ([counters], _) => {
+                    let is = |record: &&&Record| {
+                        [record.seconds, record.input, record.output] == *counters
+                            && (record.status == STOP) == closed[&session]
+                    };
+                    assert!(
+                        may_be.iter().any(|record| is(&record)),
+                        "{context}: {session} is {counters:?}, closed {}, and should be of {may_be:?}",
+                        closed[&session]
+                    );
+                    for (sum, counter) in sums.iter_mut().zip(counters) {
+                        *sum += u64::from(*counter);
+                    }
+                }
+                (rows, record) => panic!("{context}: {session}: {record:?} is in {} rows", rows.len()),
+            }
+        }
+        let sums = sums.map(|sum| sum.to_string());
+        // The daily buckets, and the lifetime's.
+        for days in [">= 0", "= -1"] {
+            let counted = format!(
+                "SELECT {}, {}, {} FROM tk_usage u JOIN tk_subscriber s ON s.id = u.subscriber_id 
+             WHERE s.username = '{}' AND u.day {days}",
+                text("coalesce(sum(u.seconds), 0)"),
+                text("coalesce(sum(u.input), 0)"),
+                text("coalesce(sum(u.output), 0)"),
+                sender.user
+            );
+            assert_eq!(
+                database.rows(&counted),
+                std::slice::from_ref(&sums),
+                "{context}: usage of {} on days {days}",
+                sender.user
+            );
+        }
+    }
+    assert_eq!(rows, HashMap::new(), "{context}: rows of nobody");
+}
