@@ -373,3 +373,220 @@ impl Meters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::net::SocketAddr;
+
+    use parking_lot::Mutex;
+    use smallvec::smallvec;
+
+    use super::*;
+    use crate::coa::tests::session;
+    use crate::service::health::HealthStatus;
+    use crate::time::SystemClock;
+
+    /// What becomes of a commit.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Fate {
+        Fails,
+        /// The rows are durable and nobody learns of it.
+        Unknown,
+        Hangs,
+        /// Rows of `poison` cannot be held.
+        Refuses,
+    }
+
+    /// Commits as it is told to, then without fault.
+    #[derive(Default)]
+    struct Database {
+        fates: Mutex<VecDeque<Fate>>,
+        rows: Mutex<HashMap<UniqueId, Box<Session>>>,
+    }
+
+    impl CommitWrites for Database {
+        async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+            let fate = self.fates.lock().pop_front();
+            let away = Err(StoreError::Unavailable { reason: "told to".to_owned() });
+            match fate {
+                Some(Fate::Fails) => return away,
+                Some(Fate::Hangs) => std::future::pending::<()>().await,
+                Some(Fate::Unknown | Fate::Refuses) | None => {}
+            }
+            let mut refused = Vec::new();
+            for (place, write) in writes.iter().enumerate() {
+                match write {
+                    Write::Session(row) if fate == Some(Fate::Refuses) && row.user_name == "poison" => {
+                        refused.push(place);
+                    }
+                    Write::Session(row) => {
+                        self.rows.lock().insert(row.unique_id, row.clone());
+                    }
+                    _ => {}
+                }
+            }
+            match fate {
+                Some(Fate::Unknown) => away,
+                Some(Fate::Refuses) => {
+                    Err(StoreError::Refused { writes: refused, reason: "poison".to_owned() })
+                }
+                _ => Ok(()),
+            }
+        }
+    }
+
+    /// What a waiter was told.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    enum Told {
+        Abandoned(u8),
+        Committed(u8),
+    }
+
+    struct Network(mpsc::UnboundedSender<Told>);
+
+    impl Deliver for Network {
+        fn committed(&self, waiters: &mut Vec<Waiter>) {
+            for waiter in waiters.drain(..) {
+                self.0.send(Told::Committed(waiter.identifier)).expect("the test listens");
+            }
+        }
+
+        fn abandoned(&self, waiters: &mut Vec<Waiter>) {
+            for waiter in waiters.drain(..) {
+                self.0.send(Told::Abandoned(waiter.identifier)).expect("the test listens");
+            }
+        }
+    }
+
+    struct Bench {
+        database: Arc<Database>,
+        health: Arc<Health>,
+        writer: Writer,
+        told: mpsc::UnboundedReceiver<Told>,
+        effects: mpsc::UnboundedReceiver<Effect>,
+    }
+
+    impl Bench {
+        fn new(settings: &Settings, fates: &[Fate]) -> Self {
+            let database = Arc::new(Database::default());
+            database.fates.lock().extend(fates);
+            let health = Arc::new(Health::default());
+            let ((tell, told), (follow, effects)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+            let deliver: Arc<dyn Deliver> = Arc::new(Network(tell));
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let (writer, _) = Writer::start(settings, &database, &deliver, &follow, &clock, &health);
+            Self { database, health, writer, told, effects }
+        }
+
+        /// A record of the session `number` that has run for so long; its retransmission is told apart
+        /// by the Identifier.
+        fn enqueue(&self, identifier: u8, number: u8, user_name: &str, seconds: u64) -> bool {
+            let mut row = session();
+            (row.unique_id, row.user_name) = (UniqueId([number; 16]), user_name.into());
+            row.session_time.reported = Some(seconds);
+            let waiter = Waiter {
+                listener: 0,
+                peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+                local: None,
+                identifier,
+                authenticator: [0; 16],
+                reply: Box::default(),
+            };
+            let writes = smallvec![Write::Session(Box::new(row))];
+            let pending = Pending { writes, waiter: Some(waiter), ..Pending::default() };
+            self.writer.enqueue(user_name, pending).is_ok()
+        }
+
+        async fn told(&mut self) -> Told {
+            self.told.recv().await.expect("the writer runs")
+        }
+
+        fn seconds(&self, number: u8) -> Option<u64> {
+            let rows = self.database.rows.lock();
+            rows.get(&UniqueId([number; 16])).and_then(|row| row.session_time.reported)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reply_leaves_after_its_row_is_durable() {
+        let mut bench = Bench::new(&Settings::default(), &[]);
+        assert!(bench.enqueue(1, 1, "bob", 60));
+        assert_eq!(bench.told().await, Told::Committed(1));
+        assert_eq!(bench.seconds(1), Some(60));
+    }
+
+    #[tokio::test]
+    async fn ac_02_what_failed_is_not_acknowledged_and_is_written_in_the_end() {
+        for fate in [Fate::Fails, Fate::Hangs] {
+            let settings = Settings { commit_timeout: Duration::from_millis(20), ..Settings::default() };
+            let mut bench = Bench::new(&settings, &[fate]);
+            assert!(bench.enqueue(1, 1, "bob", 60));
+            assert_eq!(bench.told().await, Told::Abandoned(1));
+            assert_eq!(bench.health.report().status, HealthStatus::Degraded);
+            assert!(bench.enqueue(2, 2, "ann", 30));
+            assert_eq!(bench.told().await, Told::Committed(2));
+            assert_eq!((bench.seconds(1), bench.seconds(2)), (Some(60), Some(30)), "the first was kept");
+            // The lane says so after it has sent the replies.
+            assert!(bench.enqueue(3, 2, "ann", 30));
+            assert_eq!(bench.told().await, Told::Committed(3));
+            assert_eq!(bench.health.report().status, HealthStatus::Ok);
+        }
+    }
+
+    #[tokio::test]
+    async fn fm_21_a_commit_of_unknown_fate_is_made_again_and_changes_nothing() {
+        let mut bench = Bench::new(&Settings::default(), &[Fate::Unknown]);
+        assert!(bench.enqueue(1, 1, "bob", 60));
+        assert_eq!(bench.told().await, Told::Abandoned(1), "nobody knows that it is durable");
+        assert_eq!(bench.seconds(1), Some(60));
+        assert!(bench.enqueue(2, 1, "bob", 60));
+        assert_eq!(bench.told().await, Told::Committed(2));
+        assert_eq!((bench.seconds(1), bench.database.rows.lock().len()), (Some(60), 1));
+    }
+
+    #[tokio::test]
+    async fn fm_24_a_row_that_is_refused_is_not_acknowledged_and_holds_up_no_other() {
+        let mut bench = Bench::new(&Settings::default(), &[Fate::Refuses]);
+        assert!(bench.enqueue(1, 1, "poison", 60) && bench.enqueue(2, 2, "bob", 30));
+        let mut told = [bench.told().await, bench.told().await];
+        told.sort_unstable();
+        assert_eq!(told, [Told::Abandoned(1), Told::Committed(2)]);
+        assert_eq!((bench.seconds(1), bench.seconds(2)), (None, Some(30)));
+    }
+
+    #[tokio::test]
+    async fn of_two_rows_of_one_session_the_later_is_written_and_both_are_acknowledged() {
+        let mut bench = Bench::new(&Settings::default(), &[]);
+        assert!(bench.enqueue(1, 1, "bob", 60) && bench.enqueue(2, 1, "bob", 120));
+        assert_eq!([bench.told().await, bench.told().await], [Told::Committed(1), Told::Committed(2)]);
+        assert_eq!(bench.seconds(1), Some(120));
+    }
+
+    #[tokio::test]
+    async fn fm_23_a_full_lane_takes_no_more() {
+        let settings = Settings { queue: 2, ..Settings::default() };
+        let mut bench = Bench::new(&settings, &[]);
+        let taken = [1, 2, 3].map(|identifier| bench.enqueue(identifier, identifier, "bob", 1));
+        assert_eq!(
+            (taken, bench.writer.has_room("bob"), bench.writer.depth()),
+            ([true, true, false], false, 2)
+        );
+        assert_eq!([bench.told().await, bench.told().await], [Told::Committed(1), Told::Committed(2)]);
+        assert_eq!((bench.seconds(3), bench.writer.has_room("bob")), (None, true));
+    }
+
+    #[tokio::test]
+    async fn what_follows_a_row_waits_until_it_is_durable() {
+        let mut bench = Bench::new(&Settings::default(), &[Fate::Fails]);
+        let reload = NasReload { nas: session().nas, at: UnixTime(1_700_000_000) };
+        let pending = Pending {
+            writes: smallvec![Write::NasReload(reload.clone())],
+            after: smallvec![Effect::SweepNas(reload.clone())],
+            ..Pending::default()
+        };
+        assert!(bench.writer.enqueue("", pending).is_ok());
+        assert_eq!(bench.effects.recv().await, Some(Effect::SweepNas(reload)));
+        assert!(bench.database.fates.lock().is_empty(), "the first commit failed, the second did not");
+    }
+}
