@@ -12,10 +12,10 @@ mod world;
 use crate::support::databases::{Kind, TestDatabase};
 
 macro_rules! scenarios {
-    ($($name:ident),* $(,)?) => {
+    (everywhere: $($name:ident),*; on_servers: $($server:ident),*) => {
         scenarios!(@ sqlite, Kind::Sqlite, $($name),*);
-        scenarios!(@ postgres, Kind::Postgres, $($name),*);
-        scenarios!(@ mysql, Kind::MySql, $($name),*);
+        scenarios!(@ postgres, Kind::Postgres, $($name,)* $($server),*);
+        scenarios!(@ mysql, Kind::MySql, $($name,)* $($server),*);
     };
     (@ $module:ident, $kind:expr, $($name:ident),*) => {
         mod $module {
@@ -31,6 +31,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    everywhere:
     counters,
     dynamic_authorization,
     frozen_database,
@@ -43,7 +44,9 @@ scenarios! {
     restart,
     sequence,
     tables,
-    unverifiable,
+    unverifiable;
+    on_servers:
+    lost_answers
 }
 
 /// Tells every scenario of a file, also after one has failed; fails with all that was wrong.

@@ -1,12 +1,12 @@
-//! A database that stops answering and goes on later, as under SIGSTOP: a proxy that passes nothing on,
-//! or on SQLite a lock that somebody else holds.
+//! A database that stops answering and goes on later, as under SIGSTOP, or that goes away with a reply on
+//! its lips: a proxy that passes nothing on, or on SQLite a lock that somebody else holds.
 
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::support::databases::{Kind, Raw, TestDatabase};
@@ -16,9 +16,19 @@ pub(super) enum Stall {
     /// A connection of somebody else, who locks the file.
     Lock(Raw),
     Proxy {
-        frozen: Arc<watch::Sender<bool>>,
+        flow: Arc<watch::Sender<Flow>>,
+        cut: Arc<Notify>,
         _task: JoinSet<()>,
     },
+}
+
+/// What the proxy passes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    All,
+    /// Everything up to the next COMMIT, and that, but not its answer nor anything after it.
+    UntilCommit,
+    Nothing,
 }
 
 impl Stall {
@@ -31,49 +41,76 @@ impl Stall {
         let (authority, name) = rest.split_once('/').unwrap();
         let (user, host) =
             authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
-        let port = if database.kind == Kind::Postgres { ":5432" } else { ":3306" };
+        // In the clear, so that the proxy can read it.
+        let (port, clear) = match database.kind {
+            Kind::Postgres => (":5432", "sslmode=disable"),
+            _ => (":3306", "ssl-mode=disabled"),
+        };
         let upstream = if host.contains(':') { host.to_owned() } else { format!("{host}{port}") };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let here = listener.local_addr().unwrap();
         let user = user.map(|user| format!("{user}@")).unwrap_or_default();
-        let frozen = Arc::new(watch::Sender::new(false));
+        let flow = Arc::new(watch::Sender::new(Flow::All));
         let mut task = JoinSet::new();
-        task.spawn(accept(listener, upstream, Arc::clone(&frozen)));
-        (Self::Proxy { frozen, _task: task }, format!("{scheme}://{user}{here}/{name}"))
+        let cut = Arc::new(Notify::new());
+        task.spawn(accept(listener, upstream, Arc::clone(&flow), Arc::clone(&cut)));
+        (Self::Proxy { flow, cut, _task: task }, format!("{scheme}://{user}{here}/{name}?{clear}"))
     }
 
-    pub(super) async fn freeze(&mut self) {
+    /// From now on only this passes.
+    pub(super) async fn freeze(&mut self, passes: Flow) {
         match self {
             Self::Lock(raw) => raw.run("BEGIN IMMEDIATE").await,
-            Self::Proxy { frozen, .. } => drop(frozen.send_replace(true)),
+            Self::Proxy { flow, .. } => drop(flow.send_replace(passes)),
         }
     }
 
+    /// What was held back arrives.
     pub(super) async fn thaw(&mut self) {
         match self {
             Self::Lock(raw) => raw.run("ROLLBACK").await,
-            Self::Proxy { frozen, .. } => drop(frozen.send_replace(false)),
+            Self::Proxy { flow, .. } => drop(flow.send_replace(Flow::All)),
+        }
+    }
+
+    /// What was held back is lost: every connection breaks. New ones work.
+    pub(super) async fn cut(&mut self) {
+        match self {
+            Self::Lock(raw) => raw.run("ROLLBACK").await,
+            Self::Proxy { cut, .. } => cut.notify_one(),
         }
     }
 }
 
-async fn accept(listener: TcpListener, upstream: String, frozen: Arc<watch::Sender<bool>>) {
+async fn accept(listener: TcpListener, upstream: String, flow: Arc<watch::Sender<Flow>>, cut: Arc<Notify>) {
     let mut connections = JoinSet::new();
     loop {
-        let (near, _) = listener.accept().await.unwrap();
+        let near = tokio::select! {
+            accepted = listener.accept() => accepted.unwrap().0,
+            () = cut.notified() => {
+                connections.shutdown().await;
+                flow.send_replace(Flow::All);
+                continue;
+            }
+        };
         let Ok(far) = TcpStream::connect(&upstream).await else { continue };
         let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-        connections.spawn(pass(near_in, far_out, frozen.subscribe()));
-        connections.spawn(pass(far_in, near_out, frozen.subscribe()));
+        connections.spawn(pass(near_in, far_out, Arc::clone(&flow)));
+        connections.spawn(pass(far_in, near_out, Arc::clone(&flow)));
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut frozen: watch::Receiver<bool>) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, flow: Arc<watch::Sender<Flow>>) {
+    let mut watched = flow.subscribe();
     let mut buffer = vec![0; 16_384];
     loop {
         let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
-        if frozen.wait_for(|frozen| !frozen).await.is_err() || to.write_all(&buffer[..length]).await.is_err()
-        {
+        let octets = &buffer[..length];
+        let Ok(now) = watched.wait_for(|flow| *flow != Flow::Nothing).await.map(|flow| *flow) else { return };
+        if now == Flow::UntilCommit && octets.windows(6).any(|word| word == b"COMMIT") {
+            flow.send_replace(Flow::Nothing);
+        }
+        if to.write_all(octets).await.is_err() {
             return;
         }
     }

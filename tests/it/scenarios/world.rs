@@ -19,7 +19,7 @@ use super::client::{Exchange, Letter, TestNas};
 use super::script::{
     Scenario, Script, assignment, numbered, pieces, plain, seconds, since_start, times, word,
 };
-use super::stall::Stall;
+use super::stall::{Flow, Stall};
 use crate::support::databases::{Kind, Raw, TestDatabase};
 
 const SECRET: &str = "testing123-testing123-testing123";
@@ -160,7 +160,12 @@ impl World {
             "nas" => self.nas_answers(rest)?,
             "freeze" => {
                 self.frozen = true;
-                self.stall.freeze().await;
+                let passes = if rest == "after commit" { Flow::UntilCommit } else { Flow::Nothing };
+                self.stall.freeze(passes).await;
+            }
+            "cut" => {
+                self.frozen = false;
+                self.stall.cut().await;
             }
             "thaw" => self.thaw().await,
             "restart" => self.restart().await?,
