@@ -24,6 +24,7 @@ use tollkeeper::service::coa::{Coa, Record, Sessions};
 use tollkeeper::time::{Clock as _, SystemClock, UnixTime};
 
 use crate::support::databases::{Kind, TestDatabase};
+use crate::support::programs::skip;
 
 const SECRET: &[u8] = b"testing123";
 
@@ -385,7 +386,7 @@ impl FreeRadius {
     /// `None`, with the reason printed, where it is not installed.
     fn start(recv_coa: &str) -> Option<Self> {
         if Command::new("freeradius").arg("-v").output().is_err() {
-            println!("skipped: freeradius is not installed");
+            skip("freeradius is not installed");
             return None;
         }
         // Another process may take the port before FreeRADIUS does: then it says so, and we try another.

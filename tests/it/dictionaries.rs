@@ -1,18 +1,20 @@
 //! Our dictionaries and values beside those of an installed FreeRADIUS.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails, or says why it is skipped")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use tollkeeper::radius::Dictionary;
 
+use crate::support::programs::skip;
+
 const INSTALLED: &str = "/usr/share/freeradius";
 
 /// The dictionary files of an installed FreeRADIUS; none, and a line that says so, where there is none.
 fn installed() -> Vec<PathBuf> {
     let Ok(folder) = std::fs::read_dir(INSTALLED) else {
-        eprintln!("skipped: {INSTALLED} is absent (freeradius-common)");
+        skip(&format!("{INSTALLED} is absent (freeradius-common)"));
         return Vec::new();
     };
     let mut files: Vec<PathBuf> = folder
@@ -105,7 +107,7 @@ fn is_compared_version() -> bool {
     let text = String::from_utf8_lossy(&version.unwrap_or_default()).into_owned();
     let same = text.contains(&format!("ersion {COMPARED_VERSION},"));
     if !same {
-        eprintln!("not checked for what we lack: this FreeRADIUS is not {COMPARED_VERSION}");
+        println!("not checked for what we lack: this FreeRADIUS is not {COMPARED_VERSION}");
     }
     same
 }
@@ -161,7 +163,7 @@ fn a_freeradius_beside_us_takes_our_names_of_limits() {
         .arg(folder.path())
         .output();
     let Ok(output) = radclient else {
-        eprintln!("skipped: radclient is absent (freeradius-utils)");
+        skip("radclient is absent (freeradius-utils)");
         return;
     };
     let said = String::from_utf8_lossy(&output.stderr);

@@ -27,6 +27,8 @@ use tollkeeper::radius::{
 use tollkeeper::sessions::Occupancy;
 use tollkeeper::time::{Clock as _, SystemClock};
 
+use crate::support::programs::skip;
+
 const FREERADIUS: &str = "/usr/sbin/freeradius";
 const SQLITE_DRIVER: &str = "/usr/lib/freeradius/rlm_sql_sqlite.so";
 const CASES: u64 = 3000;
@@ -34,7 +36,7 @@ const CASES: u64 = 3000;
 #[test]
 fn rows_give_what_freeradius_gives() {
     if !Path::new(FREERADIUS).exists() || !Path::new(SQLITE_DRIVER).exists() {
-        eprintln!("skipped: {FREERADIUS} or its SQLite driver is absent (freeradius)");
+        skip(&format!("{FREERADIUS} or its SQLite driver is absent (freeradius)"));
         return;
     }
     let seed = SeededEntropy::new(0x0070_11cf).number();

@@ -1,8 +1,6 @@
 //! Values of attributes against an outside implementation: radclient writes what we read, and
 //! prints what we wrote.
 
-#![expect(clippy::print_stderr, reason = "a test fails, or says why it is skipped")]
-
 use std::fmt::Write as _;
 use std::net::UdpSocket;
 use std::path::Path;
@@ -15,6 +13,8 @@ use tollkeeper::radius::value::{Encoded, encode, print, values};
 use tollkeeper::radius::{
     AccessReply, AttributeDef, DataType, Dictionary, Hiding, Packet, ReplyAttributes, Secret,
 };
+
+use crate::support::programs::skip;
 
 /// `Name = value` as radclient takes and prints it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,7 +120,7 @@ fn left_out(def: &AttributeDef) -> bool {
 fn is_radclient_there() -> bool {
     let there = Command::new("radclient").arg("-v").output().is_ok();
     if !there {
-        eprintln!("skipped: radclient is absent (freeradius-utils)");
+        skip("radclient is absent (freeradius-utils)");
     }
     there
 }
