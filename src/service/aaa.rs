@@ -244,6 +244,18 @@ impl Aaa {
             return Acknowledgement::Silence(NoReply::NothingToRecord);
         };
         let owner = state.owner(&record, &user_name, now);
+        let known = match owner.as_ref().filter(|owner| **owner != user_name) {
+            // A session that was opened under another name stays with it; its usage and its group do too.
+            Some(owner) => match state.directory.lookup(owner, now.instant) {
+                Lookup::Known(known) => Some(known),
+                Lookup::Absent => None,
+                Lookup::NotLoaded => {
+                    work.0 = Some(owner.clone());
+                    None
+                }
+            },
+            None => known,
+        };
         if owner.is_none()
             && !resolved.looked_up
             && !(record.status == RecordStatus::Start && token.is_some())
@@ -260,8 +272,7 @@ impl Aaa {
             state.remember_wide_counters(&record.nas);
         }
         let login = owner.unwrap_or(user_name);
-        // A session that was opened under another name stays with it; its group does too.
-        let known = known.as_deref().filter(|known| known.policy.login == login);
+        let known = known.as_deref();
         let group = known.and_then(|known| known.policy.group()).map_or("", SmolStr::as_str);
         let facts = state.record_facts(&record.nas, group);
         state.with_login(&login, known, now, |sessions| {
