@@ -1,7 +1,8 @@
 //! How many rows a second the group commit makes durable: batches of 64 Starts, Interim-Updates, Stops.
 //!
 //! `cargo bench --bench store`. SQLite always; PostgreSQL and MySQL where they answer (the addresses of
-//! the tests: `TOLLKEEPER_TEST_POSTGRES`, `TOLLKEEPER_TEST_MYSQL`). `--test` makes it a trial of few rows.
+//! the tests: `TOLLKEEPER_TEST_POSTGRES`, `TOLLKEEPER_TEST_MYSQL`). `--test` makes it a trial of few rows;
+//! `sqlite`, `postgres` or `mysql` as an argument leaves out the others.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints and may fail")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures time")]
 
@@ -24,30 +25,40 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let folder = tempfile::tempdir().unwrap();
-        run("SQLite", &format!("sqlite:{}/bench.db", folder.path().display()), sessions).await;
+        if wanted("sqlite") {
+            run("SQLite", &format!("sqlite:{}/bench.db", folder.path().display()), sessions).await;
+        }
         let name = format!("tk_bench_{}", std::process::id());
         let (create, drop) = (format!("CREATE DATABASE {name}"), format!("DROP DATABASE {name}"));
         let server = std::env::var("TOLLKEEPER_TEST_POSTGRES")
             .unwrap_or_else(|_| "postgres://postgres@127.0.0.1".to_owned());
         match sqlx::PgConnection::connect(&format!("{server}/postgres")).await {
-            Ok(mut connection) => {
+            Ok(mut connection) if wanted("postgres") => {
                 connection.execute(create.as_str()).await.unwrap();
                 run("PostgreSQL", &format!("{server}/{name}"), sessions).await;
                 connection.execute(drop.as_str()).await.unwrap();
             }
+            Ok(_) => {}
             Err(error) => println!("PostgreSQL does not answer: {error}"),
         }
         let server =
             std::env::var("TOLLKEEPER_TEST_MYSQL").unwrap_or_else(|_| "mysql://root@127.0.0.1".to_owned());
         match sqlx::MySqlConnection::connect(&server).await {
-            Ok(mut connection) => {
+            Ok(mut connection) if wanted("mysql") => {
                 connection.execute(create.as_str()).await.unwrap();
                 run("MySQL", &format!("{server}/{name}"), sessions).await;
                 connection.execute(drop.as_str()).await.unwrap();
             }
+            Ok(_) => {}
             Err(error) => println!("MySQL does not answer: {error}"),
         }
     });
+}
+
+/// Is the database named on the command line, or none?
+fn wanted(database: &str) -> bool {
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    named.is_empty() || named.iter().any(|name| name == database)
 }
 
 async fn run(name: &str, url: &str, sessions: u32) {
@@ -77,7 +88,7 @@ async fn run(name: &str, url: &str, sessions: u32) {
         [write, bucket(Day::LIFETIME), bucket(Day(19_000))]
     });
     measure(name, "Interim-Updates with two buckets of usage each", &store, with_usage.collect()).await;
-    let began = Instant::now();
+    let (began, spent) = (Instant::now(), cpu_seconds());
     let mut after = None;
     let mut read = 0;
     loop {
@@ -88,7 +99,11 @@ async fn run(name: &str, url: &str, sessions: u32) {
             break;
         }
     }
-    println!("{name}: {read} open sessions read in {:.2} s", began.elapsed().as_secs_f64());
+    println!(
+        "{name}: {read} open sessions read in {:.2} s; {:.1} µs of our own CPU a row",
+        began.elapsed().as_secs_f64(),
+        (cpu_seconds() - spent) * 1e6 / f64::from(sessions),
+    );
     let stops = rows(&|session| {
         ran(session, 1800);
         session.closed = Some(Closed { at: session.updated, cause: "User-Request".into(), guess: None });
@@ -99,6 +114,7 @@ async fn run(name: &str, url: &str, sessions: u32) {
 
 async fn measure(database: &str, what: &str, store: &Store, rows: Vec<Write>) {
     let mut times = Vec::new();
+    let spent = cpu_seconds();
     let began = Instant::now();
     for batch in rows.chunks(BATCH) {
         let one = Instant::now();
@@ -108,12 +124,22 @@ async fn measure(database: &str, what: &str, store: &Store, rows: Vec<Write>) {
     let took = began.elapsed().as_secs_f64();
     times.sort_unstable();
     let at = |part: usize| times.get(times.len() * part / 100).unwrap().as_secs_f64() * 1000.0;
+    let spent = cpu_seconds() - spent;
     println!(
-        "{database}: {what}: {:.0} rows/s, a commit p50 {:.2} ms, p99 {:.2} ms",
+        "{database}: {what}: {:.0} rows/s, a commit p50 {:.2} ms, p99 {:.2} ms; {:.1} µs of our own CPU a row",
         rows.len() as f64 / took,
         at(50),
-        at(99)
+        at(99),
+        spent * 1e6 / rows.len() as f64,
     );
+}
+
+/// What this process has used of the processors; 0 where the system does not say.
+fn cpu_seconds() -> f64 {
+    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else { return 0.0 };
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok());
+    ticks.sum::<f64>() / 100.0
 }
 
 fn ran(session: &mut Session, seconds: u64) {

@@ -139,28 +139,23 @@ impl Store {
     }
 
     async fn notified(&self, cursor: &ChangeCursor) -> Result<(), StoreError> {
+        let Db::Postgres(pools) = self.db() else { return Ok(()) };
+        let failed = |error: sqlx::Error| StoreError::from_sql(&error, "tk_changes");
         let mut held = self.0.listener.lock().await;
-        let mut listener = match held.take() {
-            Some(listener) => listener,
-            None => {
-                let Db::Postgres(pools) = self.db() else { return Ok(()) };
-                let failed = |error: sqlx::Error| StoreError::from_sql(&error, "tk_changes");
-                let mut listener =
-                    sqlx::postgres::PgListener::connect_with(&pools.read).await.map_err(failed)?;
-                listener.listen("tk_changes").await.map_err(failed)?;
-                listener
-            }
-        };
-        // What was written before we listened, or between two calls, sent its notification to nobody.
-        if self.last_change().await? > cursor.last {
+        if held.is_none() {
+            let mut listener = sqlx::postgres::PgListener::connect_with(&pools.read).await.map_err(failed)?;
+            listener.listen("tk_changes").await.map_err(failed)?;
             *held = Some(listener);
+        }
+        // What was written before we listened sent its notification to nobody.
+        if self.last_change().await? > cursor.last {
             return Ok(());
         }
-        // A wait that is given up drops the listener with what it may have half read; the next listens anew.
-        let outcome =
-            listener.try_recv().await.map(drop).map_err(|error| StoreError::from_sql(&error, "tk_changes"));
-        if outcome.is_ok() {
-            *held = Some(listener);
+        let Some(listener) = held.as_mut() else { return Ok(()) };
+        // A wait that is given up loses nothing: what was read of a message stays in the listener.
+        let outcome = listener.try_recv().await.map(drop).map_err(failed);
+        if outcome.is_err() {
+            *held = None;
         }
         outcome
     }

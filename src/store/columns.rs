@@ -4,9 +4,10 @@
 use std::hash::{Hash as _, Hasher as _};
 use std::net::{IpAddr, Ipv4Addr};
 
+use smallvec::SmallVec;
 use smol_str::{SmolStr, ToSmolStr as _, format_smolstr};
 
-use super::db::{Columns, Db};
+use super::db::{Columns, Db, unreadable};
 use super::schema::{self, Schema, fitted};
 use crate::domain::session::SessionDetails;
 use crate::domain::{
@@ -644,11 +645,38 @@ impl Dialect {
     }
 }
 
-/// A session as it was read, and whether all of it came from rows of ours.
+/// A row of sessions as it was read.
 pub(super) struct Read {
-    pub(super) session: Session,
+    /// `radacct.radacctid`.
+    pub(super) row: i64,
+    /// `radacct.acctuniqueid`.
+    pub(super) id: SmolStr,
+    /// `None` where the unique id is not one that we or FreeRADIUS made.
+    pub(super) session: Option<Session>,
     /// `tk_session` has it: else another server wrote the row.
     pub(super) ours: bool,
+}
+
+/// A row that came as one text, its columns parted by NUL, which no text of a database contains. Null is
+/// empty.
+struct Joined<'a>(SmallVec<[&'a str; 48]>);
+
+impl Columns for Joined<'_> {
+    fn text(&self, column: usize) -> Result<Option<SmolStr>, sqlx::Error> {
+        let text = self
+            .0
+            .get(column)
+            .ok_or(sqlx::Error::ColumnIndexOutOfBounds { index: column, len: self.0.len() })?;
+        Ok((!text.is_empty()).then(|| SmolStr::new(text)))
+    }
+
+    fn int(&self, column: usize) -> Result<Option<i64>, sqlx::Error> {
+        let text = self.0.get(column).copied().unwrap_or_default();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse().map(Some).map_err(|_| unreadable(column, "not an integer"))
+    }
 }
 
 /// What is selected to read a session: `a` is `radacct`, `t` is `tk_session`.
@@ -707,7 +735,16 @@ pub(super) fn selection(db: &Db, schema: &Schema) -> String {
             Some(_) => format!("a.{}", field.name),
         });
     }
-    columns.join(", ")
+    match db {
+        // Each column of each row is an allocation and its release in the driver; of one text they are
+        // two in all. With fifty columns that is most of the time of a restart.
+        Db::Sqlite(_) => {
+            let columns: Vec<String> =
+                columns.into_iter().map(|column| format!("COALESCE({column}, '')")).collect();
+            columns.join(" || char(0) || ")
+        }
+        Db::Postgres(_) | Db::MySql(_) => columns.join(", "),
+    }
 }
 
 const fn is_inet(column: schema::Column) -> bool {
@@ -724,9 +761,22 @@ pub(super) fn tables(db: &Db) -> &'static str {
     )
 }
 
-/// Reads a row of [`selection`]; `None` where its unique id is not one that we or FreeRADIUS made.
-pub(super) fn read(row: &dyn Columns) -> Result<Option<Read>, sqlx::Error> {
-    let Some(unique_id) = UniqueId::parse(&row.word(1)?) else { return Ok(None) };
+/// What reads a row of [`selection`].
+pub(super) fn reader(db: &Db) -> fn(&dyn Columns) -> Result<Read, sqlx::Error> {
+    match db {
+        Db::Sqlite(_) => |row| {
+            let joined = row.word(0)?;
+            read(&Joined(joined.split('\0').collect()))
+        },
+        Db::Postgres(_) | Db::MySql(_) => |row| read(row),
+    }
+}
+
+fn read(row: &dyn Columns) -> Result<Read, sqlx::Error> {
+    let (number, id) = (row.number(0)?, row.word(1)?);
+    let Some(unique_id) = UniqueId::parse(&id) else {
+        return Ok(Read { row: number, id, session: None, ours: false });
+    };
     let key = row.text(11)?.and_then(|key| sixteen(&key)).map(SessionKey);
     let address = row.address(2)?;
     let started = row.time(19)?.or(row.time(3)?);
@@ -794,7 +844,7 @@ pub(super) fn read(row: &dyn Columns) -> Result<Option<Read>, sqlx::Error> {
     {
         overlay(&mut session, &extra);
     }
-    Ok(Some(Read { session, ours: key.is_some() }))
+    Ok(Read { row: number, id, session: Some(session), ours: key.is_some() })
 }
 
 /// Puts what did not fit into `radacct` back in its place.

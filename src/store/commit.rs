@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use sqlx::{MySqlConnection, PgConnection, SqliteConnection};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, MySqlConnection, PgConnection, SqliteConnection};
 
 use super::columns::{Cell, Dialect, Layout, address_text, clamped};
 use super::db::{Db, Pools};
@@ -545,6 +546,29 @@ fn usage_cells((subscriber, day): (i64, i32), [seconds, input, output]: [i64; 3]
     [subscriber, i64::from(day), seconds, input, output].map(Cell::Int).into()
 }
 
+/// A connection that goes back to its pool when its transaction came to an end, good or bad. One whose
+/// commit was given up, because the database did not answer in time, would else wait in the pool for an
+/// answer that may never come, and its place with it; it is closed, and the next commit connects anew.
+struct Held<DB: sqlx::Database>(Option<PoolConnection<DB>>);
+
+impl<DB: sqlx::Database> Held<DB> {
+    fn give_back(mut self, outcome: Result<(), sqlx::Error>) -> Result<(), sqlx::Error> {
+        let is_alive = outcome.as_ref().map_or_else(|error| Trouble::of(error) != Trouble::Gone, |()| true);
+        if is_alive {
+            drop(self.0.take());
+        }
+        outcome
+    }
+}
+
+impl<DB: sqlx::Database> Drop for Held<DB> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
 async fn sqlite(
     pools: &Pools<sqlx::SqlitePool>,
     statements: &Statements,
@@ -579,9 +603,15 @@ async fn mysql(
     statements: &Statements,
     rows: &Rows<'_>,
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = pools.commit.begin().await?;
-    write_mysql(&mut transaction, statements, rows).await?;
-    transaction.commit().await
+    let mut held = Held(Some(pools.commit.acquire().await?));
+    let connection = held.0.as_mut().expect("it was just put there");
+    let outcome = async {
+        let mut transaction = connection.begin().await?;
+        write_mysql(&mut transaction, statements, rows).await?;
+        transaction.commit().await
+    };
+    let outcome = outcome.await;
+    held.give_back(outcome)
 }
 
 async fn write_mysql(
@@ -605,9 +635,15 @@ async fn postgres(
     statements: &Statements,
     rows: &Rows<'_>,
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = pools.commit.begin().await?;
-    write_postgres(&mut transaction, statements, rows).await?;
-    transaction.commit().await
+    let mut held = Held(Some(pools.commit.acquire().await?));
+    let connection = held.0.as_mut().expect("it was just put there");
+    let outcome = async {
+        let mut transaction = connection.begin().await?;
+        write_postgres(&mut transaction, statements, rows).await?;
+        transaction.commit().await
+    };
+    let outcome = outcome.await;
+    held.give_back(outcome)
 }
 
 async fn write_postgres(

@@ -232,7 +232,8 @@ pub(super) trait Columns {
     }
 }
 
-fn unreadable(column: usize, what: &str) -> sqlx::Error {
+/// The error of a column that holds what it should not.
+pub(super) fn unreadable(column: usize, what: &str) -> sqlx::Error {
     sqlx::Error::ColumnDecode { index: column.to_string(), source: what.into() }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use smol_str::SmolStr;
 
-use super::columns::{Read, read, selection, tables};
+use super::columns::{Read, reader, selection, tables};
 use super::db::{Db, execute, fetch, fetch_in};
 use super::{Store, StoreError};
 use crate::domain::{NasIdentity, NasReload, Session, SessionKey, UniqueId};
@@ -43,27 +43,25 @@ impl Store {
         let after = after.unwrap_or(&start);
         let columns = selection(self.db(), &learned.schema);
         let tables = tables(self.db());
-        let found: Vec<(Option<Read>, i64, SmolStr)> = if by_id {
+        let read = reader(self.db());
+        let found: Vec<Read> = if by_id {
             let sql = format!(
                 "SELECT {columns} FROM {tables}
                  WHERE a.acctstoptime IS NULL AND a.acctuniqueid > ? ORDER BY a.acctuniqueid LIMIT ?"
             );
-            fetch!(self.db(), read, "radacct", &sql, [after.id.as_str(), i64::from(most)], |row| {
-                Ok((read(row)?, row.number(0)?, row.word(1)?))
-            })?
+            fetch!(self.db(), read, "radacct", &sql, [after.id.as_str(), i64::from(most)], read)?
         } else {
             let sql = format!(
                 "SELECT {columns} FROM {tables}
                  WHERE a.acctstoptime IS NULL AND a.radacctid > ? ORDER BY a.radacctid LIMIT ?"
             );
-            fetch!(self.db(), read, "radacct", &sql, [after.row, i64::from(most)], |row| {
-                Ok((read(row)?, row.number(0)?, SmolStr::default()))
-            })?
+            fetch!(self.db(), read, "radacct", &sql, [after.row, i64::from(most)], read)?
         };
         let full = u32::try_from(found.len()).unwrap_or(u32::MAX) >= most;
-        let next = found.last().filter(|_| full).map(|(_, row, id)| OpenCursor { row: *row, id: id.clone() });
+        let next =
+            found.last().filter(|_| full).map(|last| OpenCursor { row: last.row, id: last.id.clone() });
         let rows = found.len();
-        let sessions = self.learned_from(found.into_iter().filter_map(|(read, _, _)| read))?;
+        let sessions = self.learned_from(found.into_iter())?;
         Ok(OpenPage { unreadable: rows - sessions.len(), sessions, next })
     }
 
@@ -80,8 +78,9 @@ impl Store {
             tables(self.db()),
             self.db().time_from(),
         );
+        let read = reader(self.db());
         let found = fetch!(self.db(), read, "radacct", &sql, [since.0, i64::from(most)], read)?;
-        self.learned_from(found.into_iter().flatten())
+        self.learned_from(found.into_iter())
     }
 
     /// The sessions that have one of these keys (of several uses of a key the latest), or one of these
@@ -109,13 +108,15 @@ impl Store {
             selection(self.db(), &learned.schema),
             tables(self.db())
         );
+        let read = reader(self.db());
         let found = fetch_in!(self.db(), "radacct", &sql, ids, [], read)?;
         let asked: HashMap<UniqueId, SessionKey> = wanted.iter().map(|(key, id)| (*id, *key)).collect();
-        let rekeyed = found.into_iter().flatten().map(|mut found| {
+        let rekeyed = found.into_iter().map(|mut found| {
             if !found.ours
-                && let Some(key) = asked.get(&found.session.unique_id)
+                && let Some(session) = &mut found.session
+                && let Some(key) = asked.get(&session.unique_id)
             {
-                found.session.key = *key;
+                session.key = *key;
             }
             found
         });
@@ -160,13 +161,8 @@ impl Store {
     /// update.
     fn learned_from(&self, found: impl Iterator<Item = Read>) -> Result<Vec<Session>, StoreError> {
         let learned = self.learned()?;
-        let mut ours = Vec::new();
-        let sessions: Vec<Session> = found
-            .map(|found| {
-                ours.push(found.ours);
-                found.session
-            })
-            .collect();
+        let (sessions, ours): (Vec<Session>, Vec<bool>) =
+            found.filter_map(|found| Some((found.session?, found.ours))).unzip();
         self.remember_sessions(
             sessions
                 .iter()

@@ -64,6 +64,7 @@ battery! {
     odd_names_are_stored_whole,
     a_row_that_cannot_be_stored_keeps_no_other_out,
     a_thousand_rows_are_one_commit,
+    a_commit_that_is_given_up_holds_up_no_other,
     usage_only_rises,
     first_use_is_kept_and_last_use_moves,
     reloads_wait_until_they_are_swept,
@@ -787,6 +788,29 @@ async fn a_thousand_rows_are_one_commit(database: &TestDatabase) {
     let read = store.open_sessions(None, 5000).await.unwrap().sessions;
     assert_eq!(read.len(), 1000);
     assert!(read.iter().all(|session| session.total().seconds == 660 && session.counted == session.total()));
+    store.close().await;
+}
+
+async fn a_commit_that_is_given_up_holds_up_no_other(database: &TestDatabase) {
+    let store = database.store().await;
+    put(&store, &ran(300)).await;
+    let mut raw = database.raw().await;
+    raw.run(match database.kind {
+        Kind::Sqlite => "BEGIN IMMEDIATE",
+        Kind::Postgres => "BEGIN; LOCK TABLE radacct",
+        Kind::MySql => "LOCK TABLES radacct WRITE",
+    })
+    .await;
+    for _ in 0..4 {
+        let writes = [Write::Session(Box::new(ran(600)))];
+        let commit = store.commit(&writes);
+        tokio::time::timeout(std::time::Duration::from_millis(100), commit)
+            .await
+            .expect_err("the table is locked");
+    }
+    raw.run(if database.kind == Kind::MySql { "UNLOCK TABLES" } else { "ROLLBACK" }).await;
+    put(&store, &ran(900)).await;
+    assert_eq!(only(&store).await, ran(900));
     store.close().await;
 }
 
