@@ -107,8 +107,7 @@ impl State {
         if let Some(known) = known
             && entry.subscriber() != Some(known.policy.id)
         {
-            entry.continue_usage(known.take_usage());
-            let change = entry.claim(known.policy.id, &self.settings.sessions, now);
+            let change = entry.claim(known.policy.id, known.take_usage(), &self.settings.sessions, now);
             // What this counts is counted again after a restart, if there is no room for it now.
             let _ = self.keep(login, change);
         }

@@ -103,11 +103,10 @@ fn is_before(record: &AccountingRecord, later: &Session, earlier: &Session) -> b
         return false;
     }
     // Delayed by more than it admits: it came after the later began, but its session time leads
-    // back to the start of the earlier and to nowhere near that of the later, which is the less
-    // certain if no Start was seen.
-    let slack = if later.flags.start_inferred { RETRANSMISSION } else { SLACK };
+    // back to the start of the earlier and to nowhere near that of the later. A start is known no
+    // better than its record was prompt.
     implied_start(record).is_some_and(|implied| {
-        implied.plus(slack) < later.started
+        implied.plus(RETRANSMISSION) < later.started
             && distance(implied, earlier.started) <= RETRANSMISSION
             && distance(implied, earlier.started) < distance(implied, later.started)
     })
@@ -138,9 +137,11 @@ fn is_another_use(record: &AccountingRecord, online: &Online) -> bool {
 /// The NAS has rebooted since the session's last record: is this record from after it?
 fn is_after_reload(record: &AccountingRecord, session: &Session, reload: UnixTime) -> bool {
     match record.status {
-        // In one second with the reboot, but it came after the Accounting-On: a NAS that has
-        // rebooted does not repeat what it sent before.
-        RecordStatus::Start => record.event_time >= reload,
+        // It may be the Start sent again, where what was sent again before it was the Accounting-On.
+        // In one second with the reboot it came later.
+        RecordStatus::Start => {
+            record.event_time == reload || record.event_time > reload && !repeats_start(record, session)
+        }
         RecordStatus::InterimUpdate | RecordStatus::Stop if record.event_time <= reload => false,
         RecordStatus::InterimUpdate | RecordStatus::Stop => match implied_start(record) {
             // It began before: a late record, or the NAS said Accounting-On without rebooting.
@@ -164,15 +165,26 @@ fn is_another_start(record: &AccountingRecord, session: &Session) -> bool {
         Some(closed) if closed.guess.is_none() => closed.at,
         _ => session.updated,
     };
+    let is_guess = session.closed.as_ref().is_none_or(|closed| closed.guess.is_some());
     let repeats_until = if session.flags.start_inferred {
         // It may be the Start that is missing, sent again and again.
         last.plus(RETRANSMISSION)
-    } else if session.closed.is_none() && looks_the_same(record, session) {
+    } else if is_guess && looks_the_same(record, session) {
         last.plus(SLACK).max(session.started.plus(RETRANSMISSION))
     } else {
         last.plus(SLACK)
     };
     record.event_time > repeats_until
+}
+
+/// Is it like the only Start of a session of which nothing else was seen, and soon after it? Then
+/// nothing is lost if it is taken for a repetition and was not.
+fn repeats_start(record: &AccountingRecord, session: &Session) -> bool {
+    !session.flags.start_inferred
+        && session.session_time.reported.unwrap_or(0) == 0
+        && session.total().is_zero()
+        && record.event_time <= session.started.plus(RETRANSMISSION)
+        && looks_the_same(record, session)
 }
 
 fn looks_the_same(record: &AccountingRecord, session: &Session) -> bool {

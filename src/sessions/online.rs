@@ -86,7 +86,7 @@ impl Online {
     ) -> Merged {
         let stopped = self.session.closed.as_ref().is_some_and(|closed| closed.guess.is_none());
         let mut merged = match record.status {
-            RecordStatus::Start => Merged { changed: self.merge_start(record), reopened: false },
+            RecordStatus::Start => self.merge_start(record, settings, now),
             RecordStatus::InterimUpdate if stopped => {
                 Merged { changed: self.is_within(record) && self.count(record, wide), reopened: false }
             }
@@ -110,15 +110,30 @@ impl Online {
         merged
     }
 
-    /// A Start completes what is missing. It neither moves a start that was seen nor re-opens.
-    fn merge_start(&mut self, record: &AccountingRecord) -> bool {
+    /// A Start completes what is missing. It neither moves a start that was seen nor re-opens, unless
+    /// what closed the session was an Accounting-On that the same NAS had sent before.
+    fn merge_start(&mut self, record: &AccountingRecord, settings: &Settings, now: Now) -> Merged {
         let mut changed = fill(&mut self.session, record, false);
         if self.session.flags.start_inferred {
             self.session.flags.start_inferred = false;
             self.session.started = self.session.started.min(record.event_time);
             changed = true;
         }
-        changed
+        let reopened = self.session.closed.as_ref().is_some_and(|closed| closed.guess.is_some())
+            && self.reload_after.is_some_and(|reload| record.event_time > reload);
+        if reopened {
+            self.session.updated = self.session.updated.max(record.event_time);
+            self.reopen();
+            self.set_deadline(settings, now);
+        }
+        Merged { changed: changed || reopened, reopened }
+    }
+
+    fn reopen(&mut self) {
+        self.session.closed = None;
+        self.session.flags.reopened = true;
+        self.reopen_after = None;
+        self.reload_after = None;
     }
 
     fn merge_interim(
@@ -140,10 +155,7 @@ impl Online {
         match &mut self.session.closed {
             None => self.learn_interval(silent),
             Some(_) if self.reopen_after.is_none_or(|after| record.event_time > after) => {
-                self.session.closed = None;
-                self.session.flags.reopened = true;
-                self.reopen_after = None;
-                self.reload_after = None;
+                self.reopen();
                 reopened = true;
             }
             Some(closed) => closed.at = self.session.updated,

@@ -106,8 +106,8 @@ impl SubscriberSessions {
         Self { subscriber, ..Self::default() }
     }
 
-    /// Goes on counting from the buckets that SQL holds: [`Day::LIFETIME`] and the recent days.
-    /// A bucket that is not given is taken for empty, so call it before anything is counted.
+    /// Goes on counting from the buckets that SQL holds: [`Day::LIFETIME`] and the recent days. Of two
+    /// for one day the larger holds.
     pub fn continue_usage(&mut self, buckets: Vec<(Day, Usage)>) {
         self.ledger.continue_from(buckets);
     }
@@ -118,10 +118,21 @@ impl SubscriberSessions {
         self.subscriber
     }
 
-    /// Gives the sessions of an unknown login to the subscriber that has it now, and counts their
-    /// usage. Call [`Self::continue_usage`] first.
-    pub fn claim(&mut self, subscriber: SubscriberId, settings: &Settings, now: Now) -> Change {
+    /// Gives a login to the subscriber that has it now, whose buckets SQL holds, and counts the usage of
+    /// the sessions that nobody had. Sessions of another subscriber, who had the login before, stay that
+    /// subscriber's, and are no longer counted.
+    pub fn claim(
+        &mut self,
+        subscriber: SubscriberId,
+        buckets: Vec<(Day, Usage)>,
+        settings: &Settings,
+        now: Now,
+    ) -> Change {
         let mut change = Change { subscriber: Some(subscriber), ..Change::default() };
+        if self.subscriber.is_some_and(|known| known != subscriber) {
+            self.ledger = Ledger::default();
+        }
+        self.ledger.continue_from(buckets);
         if self.subscriber == Some(subscriber) {
             return change;
         }
@@ -143,9 +154,11 @@ impl SubscriberSessions {
         change
     }
 
-    /// Takes in a session that was read back from SQL, open or closed. One that is known stays.
-    pub fn restore(&mut self, session: Session, settings: &Settings, now: Now) {
+    /// Takes in a session that was read back from SQL, open or closed. One that is known stays. One that
+    /// is nobody's becomes this subscriber's, and is counted with its next record.
+    pub fn restore(&mut self, mut session: Session, settings: &Settings, now: Now) {
         if self.position(session.unique_id).is_none() {
+            session.subscriber = session.subscriber.or(self.subscriber);
             self.push(Online::restored(session, settings, now));
             self.rest();
         }
@@ -227,7 +240,7 @@ impl SubscriberSessions {
             }
             Place::Earlier => self.open(record, true, facts, settings, now),
         };
-        if record.status == RecordStatus::Start {
+        if record.status == RecordStatus::Start || what == SessionChange::Opened {
             self.replace_same_device(index, settings, now, &mut others);
         }
         let mut change = Change { what, subscriber: self.subscriber, ..Change::default() };
@@ -503,8 +516,9 @@ impl SubscriberSessions {
         Some(held)
     }
 
-    /// A device has one session at a time: the Start of a new one ends the older, as a guess. Links
-    /// of one login (our token) or one bundle (Acct-Multi-Session-Id) stand beside each other.
+    /// A device has one session at a time: a new one ends those that have shown no life since it began,
+    /// as a guess. Links of one login (our token) or one bundle (Acct-Multi-Session-Id) stand beside
+    /// each other.
     fn replace_same_device(
         &mut self,
         index: usize,
@@ -601,8 +615,10 @@ impl SubscriberSessions {
         settings: &Settings,
         now: Now,
     ) -> Option<Day> {
-        self.subscriber?;
         let session = &mut self.sessions.get_mut(index)?.load().session;
+        if self.subscriber.is_none() || session.subscriber != self.subscriber {
+            return None;
+        }
         let total = session.total();
         let used = total.beyond(session.counted);
         if used.is_zero() {

@@ -171,7 +171,7 @@ impl World {
         let days = self.sessions.days().iter().fold(Usage::default(), |sum, (_, part)| sum.plus(*part));
         assert_eq!(days, self.sessions.lifetime(), "days add up");
         for session in self.sessions.sessions() {
-            if session.subscriber.is_some() {
+            if session.subscriber.is_some() && session.subscriber == self.sessions.subscriber() {
                 assert_eq!(session.counted, session.total(), "everything is counted");
             }
         }
@@ -776,6 +776,20 @@ fn an_accounting_on_that_was_no_reboot_is_undone_by_the_session_itself() {
 }
 
 #[test]
+fn a_start_and_an_accounting_on_that_are_both_sent_again_are_one_session() {
+    let mut world = World::new();
+    world.receive(&start(0));
+    world.at(5).reboot(&NasReload { nas: nas(1), at: UnixTime(NOON + 5) });
+    assert_eq!(guess(&world.only()), Some(CloseGuess::NasReboot));
+    assert_eq!(world.receive(&start(11)).what, SessionChange::Reopened);
+    assert_eq!(world.only().started, UnixTime(NOON));
+    for n in 1..4_u32 {
+        world.receive(&interim(i64::from(n) * 60, n * 60, n * 1000));
+    }
+    assert_eq!(world.only().total(), Usage { seconds: 180, input: 0, output: 3000 });
+}
+
+#[test]
 fn a_session_whose_first_record_is_from_before_the_reboot_is_closed_at_once() {
     let mut world = World::new();
     world.facts.nas_reloaded = Some(UnixTime(NOON + 500));
@@ -1119,13 +1133,96 @@ fn an_unknown_login_is_counted_when_it_is_claimed() {
     let change = world.receive(&interim(600, 600, 9000));
     assert_eq!((change.usage.len(), change.subscriber), (0, None));
     assert_eq!(world.only().counted, Usage::default());
-    world.sessions.continue_usage(vec![(Day::LIFETIME, Usage { seconds: 1, input: 2, output: 3 })]);
-    let change = world.sessions.claim(SubscriberId(8), &world.settings, world.now);
+    let before = vec![(Day::LIFETIME, Usage { seconds: 1, input: 2, output: 3 })];
+    let change = world.sessions.claim(SubscriberId(8), before, &world.settings, world.now);
     assert_eq!((change.rows.len(), change.usage.len()), (1, 2));
     assert_eq!(change.usage[0], (Day::LIFETIME, Usage { seconds: 601, input: 2, output: 9003 }));
     assert_eq!(world.only().subscriber, Some(SubscriberId(8)));
     assert_eq!(world.only().counted, world.only().total());
-    assert!(world.sessions.claim(SubscriberId(8), &world.settings, world.now).is_empty());
+    assert!(world.sessions.claim(SubscriberId(8), Vec::new(), &world.settings, world.now).is_empty());
+}
+
+#[test]
+fn a_login_that_changes_hands_begins_with_the_usage_of_its_new_owner() {
+    let mut world = World::new();
+    world.receive(&interim(600, 600, 9000));
+    let used = Usage { seconds: 5, input: 0, output: 50 };
+    let owned = vec![(Day::LIFETIME, used), (Day(20_250), used)];
+    assert!(world.sessions.claim(SubscriberId(8), owned, &world.settings, world.now).is_empty());
+    let change = world.at(700).apply(&interim(700, 700, 9900));
+    assert_eq!(change.session().unwrap().subscriber, Some(SubscriberId(7)), "the old session stays his");
+    assert_eq!(world.sessions.lifetime().output, 50);
+    world.at(800).apply(&start(800).id("2"));
+    let change = world.at(900).apply(&stop(900, 100, 7).id("2"));
+    assert_eq!(change.session().unwrap().subscriber, Some(SubscriberId(8)));
+    assert_eq!(world.sessions.lifetime(), Usage { seconds: 105, input: 0, output: 57 });
+}
+
+#[test]
+fn a_session_that_was_read_back_without_an_owner_gets_one() {
+    let mut before = World::of(None);
+    before.receive(&interim(600, 600, 9000));
+    let mut world = World::new();
+    world.sessions.restore(before.only(), &world.settings, world.now);
+    let change = world.receive(&interim(700, 700, 9900));
+    assert_eq!(change.session().unwrap().subscriber, Some(SubscriberId(7)));
+    assert_eq!(world.sessions.lifetime(), Usage { seconds: 700, input: 0, output: 9900 });
+}
+
+#[test]
+fn the_id_of_a_session_may_be_taken_over_by_another_subscriber() {
+    let mut world = World::new();
+    world.receive(&start(0));
+    world.receive(&interim(60, 60, 5));
+    let id = world.only().unique_id;
+    let alice = AccountingRecord { user_name: "alice".into(), ..start(61) };
+    assert_eq!(world.sessions.reused_by(&alice), Some(id));
+    assert_eq!(world.sessions.reused_by(&interim(120, 120, 9)), None);
+    let change = world.sessions.close_guess(id, CloseGuess::SessionIdReused, &world.settings, world.now);
+    assert_eq!(change.what, SessionChange::Closed);
+    world.receive(&interim(120, 120, 9));
+    assert!(!world.only().is_open(), "two sessions cannot have one id");
+    assert_eq!(world.output(), Some(9), "but what it used counts");
+}
+
+#[test]
+fn a_new_session_without_its_start_ends_the_ghost_of_its_device_too() {
+    let device = |r: AccountingRecord| r.device("aa:bb:cc:dd:ee:ff");
+    let mut world = World::new();
+    world.receive(&device(start(0).id("1")));
+    world.receive(&device(interim(60, 60, 5).id("1")));
+    world.receive(&device(interim(400, 60, 5).id("2")));
+    let seen = world.sessions.occupancy(&mac("11:22:33:44:55:66"), world.now);
+    assert_eq!(seen.taken, 1);
+    assert_eq!(guess(&world.all()[0]), Some(CloseGuess::Replaced));
+}
+
+#[test]
+fn a_start_sent_again_after_the_first_interim_is_known_by_its_likeness() {
+    let mut world = World::new();
+    world.receive(&start(0));
+    world.receive(&interim(30, 30, 500));
+    assert_eq!(world.receive(&start(55)).what, SessionChange::Unchanged);
+    // Another port is another session, and so is what is too late to be a repetition.
+    let mut other = World::new();
+    other.receive(&start(0));
+    other.receive(&interim(30, 30, 500));
+    other.receive(&AccountingRecord { nas_port_id: "9".into(), ..start(55) });
+    assert_eq!(other.all().len(), 2);
+    world.receive(&start(61));
+    assert_eq!(world.all().len(), 2);
+}
+
+#[test]
+fn a_record_held_back_in_silence_stays_with_its_session() {
+    // The Start was lost; the first Interim-Update came 40 s late without a word about it, so that the
+    // session seems to have begun 40 s later than the next one says.
+    let mut world = World::new();
+    world.receive(&interim(100, 60, 500));
+    world.receive(&interim(120, 120, 900));
+    world.receive(&start(0));
+    assert_eq!(world.only().total(), Usage { seconds: 120, input: 0, output: 900 });
+    assert_eq!(world.only().started, UnixTime(NOON));
 }
 
 #[test]

@@ -287,7 +287,12 @@ impl World {
         };
         // As many places as devices: nobody is ever locked out, whatever ghosts there are.
         let seen = self.tables[subscriber].occupancy(&reservation.device, now);
-        assert!(usize::try_from(seen.taken).unwrap() < DEVICES, "{seen:?} of {DEVICES} places");
+        assert!(
+            usize::try_from(seen.taken).unwrap() < DEVICES,
+            "seed {}: {station} sees {seen:?} of {DEVICES} places; open: {:#?}",
+            self.seed,
+            self.tables[subscriber].sessions().filter(Session::is_open).collect::<Vec<_>>()
+        );
         self.tables[subscriber].reserve(reservation);
         self.truths.push(truth);
         let index = self.truths.len() - 1;
