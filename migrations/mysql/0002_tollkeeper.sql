@@ -145,8 +145,7 @@ CREATE TABLE IF NOT EXISTS tk_session (
     counted_output BIGINT,
     flags VARCHAR(190) NOT NULL DEFAULT '',
     extra MEDIUMTEXT,
-    KEY tk_session_key (session_key, epoch),
-    KEY tk_session_subscriber (subscriber_id, started)
+    KEY tk_session_key (session_key, epoch)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Usage by day (days since 1970 in the server's zone; -1 is the bucket of everything). Absolute.

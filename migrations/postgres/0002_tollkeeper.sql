@@ -150,8 +150,6 @@ CREATE TABLE IF NOT EXISTS tk_session (
 
 CREATE INDEX IF NOT EXISTS tk_session_key ON tk_session (session_key, epoch);
 
-CREATE INDEX IF NOT EXISTS tk_session_subscriber ON tk_session (subscriber_id, started);
-
 -- Usage by day (days since 1970 in the server's zone; -1 is the bucket of everything). Absolute.
 CREATE TABLE IF NOT EXISTS tk_usage (
     subscriber_id bigint NOT NULL,

@@ -277,15 +277,6 @@ impl Layout {
         names
     }
 
-    /// The values of [`Layout::brief_columns`].
-    pub(super) fn brief_cells(&self, session: &Session) -> Vec<Cell> {
-        self.brief_columns()
-            .into_iter()
-            .filter_map(|name| self.columns.iter().find(|column| column.name == name))
-            .map(|column| column.cell(session))
-            .collect()
-    }
-
     /// `CREATE`-order names of `tk_session`, `true` for integers.
     pub(super) fn side_columns() -> impl Iterator<Item = (&'static str, bool)> {
         SIDE.iter().map(|(name, integer, _)| (*name, *integer)).chain([("updated", true)])
@@ -359,23 +350,83 @@ impl Layout {
         if extra.is_empty() { None } else { Some(serde_json::Value::Object(extra).to_smolstr()) }
     }
 
-    /// Digest of all that a brief write leaves out. Two records with the same digest differ in
-    /// counters and times alone.
+    /// What a Stop of a session that is known to be open brings beside [`Layout::brief_columns`].
+    pub(super) fn closing_columns(&self) -> Vec<&'static str> {
+        let mut names = self.brief_columns();
+        let ends = ["acctstoptime", "acctterminatecause", "connectinfo_stop"];
+        names.extend(ends.into_iter().filter(|name| self.columns.iter().any(|column| column.name == *name)));
+        names
+    }
+
+    /// The values of these columns.
+    pub(super) fn cells_of(&self, names: &[&str], session: &Session) -> Vec<Cell> {
+        names
+            .iter()
+            .filter_map(|name| self.columns.iter().find(|column| column.name == *name))
+            .map(|column| column.cell(session))
+            .collect()
+    }
+
+    /// `true` for those of these columns that are integers.
+    pub(super) fn types_of(&self, names: &[&str]) -> Vec<bool> {
+        names
+            .iter()
+            .map(|name| self.columns.iter().any(|column| column.name == *name && column.integer))
+            .collect()
+    }
+
+    /// `column = …` for [`Layout::closing_columns`] but the key: an end that is there stays. `old` and
+    /// `new` say how a column of the two rows is written. The cause comes before the end, since MySQL lets an
+    /// expression see what was assigned before it.
+    pub(super) fn closing_assignments(
+        &self,
+        old: impl Fn(&str) -> String,
+        new: impl Fn(&str) -> String,
+    ) -> Vec<String> {
+        let mut assigned = Vec::new();
+        for name in self.closing_columns() {
+            let (held, proposed) = (old(name), new(name));
+            let value = match name {
+                "acctstoptime" | "acctuniqueid" | "acctinterval" => continue,
+                "acctterminatecause" => {
+                    format!("CASE WHEN {} IS NULL THEN {proposed} ELSE {held} END", old("acctstoptime"))
+                }
+                "connectinfo_stop" => format!("COALESCE(NULLIF({proposed}, ''), {held})"),
+                _ => self.dialect.greatest(&held, &proposed),
+            };
+            assigned.push(format!("{name} = {value}"));
+        }
+        let (held, proposed) = (old("acctstoptime"), new("acctstoptime"));
+        assigned.push(format!("acctstoptime = COALESCE({held}, {proposed})"));
+        assigned
+    }
+
+    /// May the end of this session be written by [`Layout::closing_assignments`], if it was open when it
+    /// was last committed? A real Stop whose cause cannot be taken for one of our guesses may.
+    pub(super) fn ends_plainly(session: &Session) -> bool {
+        session
+            .closed
+            .as_ref()
+            .is_some_and(|closed| closed.guess.is_none() && CloseGuess::parse(&closed.cause).is_none())
+    }
+
+    /// Digest of all that a brief or closing write leaves out. Two records with the same digest differ
+    /// in counters, times and the end alone. That the NAS has 64-bit counters is not worth a write: the
+    /// next packet says so again, and so does a count beyond 32 bits.
     pub(super) fn digest(&self, session: &Session) -> u64 {
         use std::hash::BuildHasher as _;
         let mut digest = foldhash::quality::FixedState::default().build_hasher();
         (session.key, session.epoch, &session.nas, session.subscriber, &session.user_name, &session.group)
             .hash(&mut digest);
-        (&session.acct_session_id, session.token, session.started, stopped(session), unreported(session))
-            .hash(&mut digest);
+        (&session.acct_session_id, session.token, session.started, unreported(session)).hash(&mut digest);
         (session.session_time.base, session.input.base, session.output.base, session.framed_ip)
             .hash(&mut digest);
         (&session.calling_station_id, &session.called_station_id, &session.nas_port_id).hash(&mut digest);
-        session.flags.to_text().hash(&mut digest);
+        SessionFlags { gigawords: false, ..session.flags }.to_text().hash(&mut digest);
         if session.counted != session.total() {
             (session.counted.seconds, session.counted.input, session.counted.output).hash(&mut digest);
         }
-        for field in FIELDS.iter().chain(&EXTRA) {
+        for field in FIELDS.iter().chain(&EXTRA).filter(|field| field.name != "connectinfo_stop") {
             (field.text)(session).hash(&mut digest);
         }
         if !self.has_update_time {
@@ -826,6 +877,10 @@ fn read(row: &dyn Columns) -> Result<Read, sqlx::Error> {
         nas_port_id: SmolStr::default(),
         details: Box::<SessionDetails>::default(),
     };
+    let beyond_32_bits = |counter: Counter| {
+        counter.base == 0 && counter.reported.is_some_and(|count| count > u64::from(u32::MAX))
+    };
+    session.flags.gigawords |= beyond_32_bits(session.input) || beyond_32_bits(session.output);
     if key.is_some() {
         session.counted = match row.int(25)? {
             None => session.total(),

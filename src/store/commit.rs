@@ -104,13 +104,17 @@ impl Store {
         let mut rows = Rows {
             full: Vec::new(),
             brief: Vec::new(),
+            closing: Vec::new(),
             usage: batch.usage,
             used: batch.used,
             reloads: batch.reloads.into_values().collect(),
         };
         for ((id, session), digest) in batch.sessions.into_iter().zip(digests) {
-            if session.is_open() && committed.get(&id) == Some(&digest) {
+            let is_known = committed.get(&id) == Some(&digest);
+            if is_known && session.is_open() {
                 rows.brief.push(session);
+            } else if is_known && Layout::ends_plainly(session) {
+                rows.closing.push(session);
             } else {
                 rows.full.push((session, digest));
             }
@@ -119,7 +123,8 @@ impl Store {
     }
 
     fn remember(&self, rows: &Rows<'_>) {
-        self.remember_sessions(rows.full.iter().map(|(session, digest)| (*session, *digest)));
+        let closed = rows.closing.iter().map(|session| (*session, 0));
+        self.remember_sessions(rows.full.iter().map(|(session, digest)| (*session, *digest)).chain(closed));
     }
 
     /// Notes what is in the tables of open sessions.
@@ -161,7 +166,10 @@ struct Batch<'a> {
 /// A batch, its sessions parted.
 struct Rows<'a> {
     full: Vec<(&'a Session, u64)>,
+    /// Open, as they were: counters and times.
     brief: Vec<&'a Session>,
+    /// Open until this Stop, and else as they were.
+    closing: Vec<&'a Session>,
     usage: BTreeMap<(i64, i32), [i64; 3]>,
     used: BTreeMap<i64, [i64; 2]>,
     reloads: Vec<&'a NasReload>,
@@ -223,6 +231,7 @@ pub(super) struct Statements {
     side: Sized,
     full: Sized,
     brief: Sized,
+    closing: Sized,
     usage: Sized,
     used: Sized,
     reload: String,
@@ -239,6 +248,7 @@ impl Statements {
         let (side_names, side_types): (Vec<_>, Vec<_>) = Layout::side_columns().unzip();
         let (full_names, full_types): (Vec<_>, Vec<_>) = layout.columns().unzip();
         let brief_names = layout.brief_columns();
+        let closing_names = layout.closing_columns();
         let nasreload = schema.has("nasreload", "reloadtime").then(|| {
             let inet = matches!(
                 schema.column("nasreload", "nasipaddress").map(|column| column.kind),
@@ -275,16 +285,25 @@ impl Statements {
             .into_owned();
         let texts = match db {
             Db::Postgres(_) => {
-                postgres_texts(&layout, &side_names, &full_names, &brief_names, &side_types, &full_types)
+                let [side, full, brief, usage, used] =
+                    postgres_texts(&layout, &side_names, &full_names, &brief_names, &side_types, &full_types);
+                let assigned = layout.closing_assignments(held, proposed).join(", ");
+                [side, full, brief, postgres_update(&layout, &closing_names, &assigned), usage, used]
             }
-            Db::Sqlite(_) => sqlite_texts(&layout, &side_names, &full_names, &brief_names),
+            Db::Sqlite(_) => {
+                let [side, full, brief, usage, used] =
+                    sqlite_texts(&layout, &side_names, &full_names, &brief_names);
+                let assigned = layout.closing_assignments(held, proposed).join(", ");
+                [side, full, brief, sqlite_update(&closing_names, &assigned), usage, used]
+            }
             Db::MySql(_) => mysql_texts(&layout, &side_names, &full_names),
         };
-        let [side, full, brief, usage, used] = texts;
+        let [side, full, brief, closing, usage, used] = texts;
         Self {
             side,
             full,
             brief,
+            closing,
             usage,
             used,
             reload,
@@ -319,15 +338,7 @@ fn sqlite_texts(layout: &Layout, side: &[&str], full: &[&str], brief: &[&str]) -
     [
         insert("tk_session", side, "unique_id", &Layout::side_merges(Dialect::Sqlite)),
         insert("radacct", full, "acctuniqueid", &layout.merges()),
-        Sized::new(
-            &format!("WITH n ({}) AS (VALUES ", brief.join(", ")),
-            &marks(brief.len()),
-            &format!(
-                ") UPDATE radacct SET {} FROM n WHERE radacct.acctuniqueid = n.acctuniqueid",
-                brief_assignments(Dialect::Sqlite, brief)
-            ),
-            ", ",
-        ),
+        sqlite_update(brief, &brief_assignments(Dialect::Sqlite, brief)),
         insert(
             "tk_usage",
             &["subscriber_id", "day", "seconds", "input", "output"],
@@ -347,9 +358,29 @@ fn sqlite_texts(layout: &Layout, side: &[&str], full: &[&str], brief: &[&str]) -
     ]
 }
 
-/// Texts of MySQL. The brief one writes whole rows too, and merges little: an update by a list of values
+/// An update of rows of `radacct` from a list of values called `n`.
+fn sqlite_update(names: &[&str], assigned: &str) -> Sized {
+    Sized::new(
+        &format!("WITH n ({}) AS (VALUES ", names.join(", ")),
+        &format!("({})", vec!["?"; names.len()].join(", ")),
+        &format!(") UPDATE radacct SET {assigned} FROM n WHERE radacct.acctuniqueid = n.acctuniqueid"),
+        ", ",
+    )
+}
+
+/// A column of the row that is there, in an update from `n`.
+fn held(name: &str) -> String {
+    format!("radacct.{name}")
+}
+
+/// A column of the row that is written, in an update from `n`.
+fn proposed(name: &str) -> String {
+    format!("n.{name}")
+}
+
+/// Texts of MySQL. The brief and the closing one write whole rows too, and merges little: an update by a list of values
 /// would have to compare text of two collations.
-fn mysql_texts(layout: &Layout, side: &[&str], full: &[&str]) -> [Sized; 5] {
+fn mysql_texts(layout: &Layout, side: &[&str], full: &[&str]) -> [Sized; 6] {
     let insert = |table: &str, names: &[&str], row: &str, merges: &str| {
         Sized::new(
             &format!("INSERT INTO {table} ({}) VALUES ", names.join(", ")),
@@ -365,6 +396,12 @@ fn mysql_texts(layout: &Layout, side: &[&str], full: &[&str]) -> [Sized; 5] {
         insert("tk_session", side, &marks(side.len()), &Layout::side_merges(Dialect::MySql)),
         insert("radacct", full, &row, &layout.merges()),
         insert("radacct", full, &row, &layout.brief_merges()),
+        insert(
+            "radacct",
+            full,
+            &row,
+            &layout.closing_assignments(ToOwned::to_owned, |name| format!("VALUES({name})")).join(",\n    "),
+        ),
         insert(
             "tk_usage",
             &["subscriber_id", "day", "seconds", "input", "output"],
@@ -392,14 +429,7 @@ fn postgres_texts(
     side_types: &[bool],
     full_types: &[bool],
 ) -> [Sized; 5] {
-    let arrays = |types: &[bool]| {
-        let arrays: Vec<String> = (1..)
-            .zip(types)
-            .map(|(number, integer)| format!("${number}::{}[]", if *integer { "bigint" } else { "text" }))
-            .collect();
-        format!("UNNEST({})", arrays.join(", "))
-    };
-    let names = |count: usize| (0..count).map(|number| format!("c{number}")).collect::<Vec<_>>();
+    let names = array_names;
     let one = |text: String| Sized::new(&text, "", "", "");
     let insert = |table: &str,
                   columns: &[&str],
@@ -420,12 +450,6 @@ fn postgres_texts(
         .zip(names(full.len()))
         .map(|(column, array)| layout.array_value(column, &array))
         .collect();
-    let brief_types: Vec<bool> = brief.iter().map(|name| *name != "acctuniqueid").collect();
-    let brief_values: Vec<String> = brief
-        .iter()
-        .zip(names(brief.len()))
-        .map(|(column, array)| format!("{} AS {column}", layout.array_value(column, &array)))
-        .collect();
     [
         insert(
             "tk_session",
@@ -436,13 +460,7 @@ fn postgres_texts(
             &Layout::side_merges(Dialect::Postgres),
         ),
         insert("radacct", full, &full_values, full_types, "acctuniqueid", &layout.merges()),
-        one(format!(
-            "UPDATE radacct SET {} FROM (SELECT {} FROM {} AS u({})) n WHERE radacct.acctuniqueid = n.acctuniqueid",
-            brief_assignments(Dialect::Postgres, brief),
-            brief_values.join(", "),
-            arrays(&brief_types),
-            names(brief.len()).join(", ")
-        )),
+        postgres_update(layout, brief, &brief_assignments(Dialect::Postgres, brief)),
         insert(
             "tk_usage",
             &["subscriber_id", "day", "seconds", "input", "output"],
@@ -459,6 +477,37 @@ fn postgres_texts(
             arrays(&[true; 3])
         )),
     ]
+}
+
+/// An update of rows of `radacct` from arrays called `n`.
+fn postgres_update(layout: &Layout, columns: &[&str], assigned: &str) -> Sized {
+    let arrays_of = array_names(columns.len());
+    let values: Vec<String> = columns
+        .iter()
+        .zip(&arrays_of)
+        .map(|(column, array)| format!("{} AS {column}", layout.array_value(column, array)))
+        .collect();
+    let text = format!(
+        "UPDATE radacct SET {assigned} FROM (SELECT {} FROM {} AS u({})) n
+         WHERE radacct.acctuniqueid = n.acctuniqueid",
+        values.join(", "),
+        arrays(&layout.types_of(columns)),
+        arrays_of.join(", ")
+    );
+    Sized::new(&text, "", "", "")
+}
+
+/// One array per column; `true` for integers.
+fn arrays(types: &[bool]) -> String {
+    let arrays: Vec<String> = (1..)
+        .zip(types)
+        .map(|(number, integer)| format!("${number}::{}[]", if *integer { "bigint" } else { "text" }))
+        .collect();
+    format!("UNNEST({})", arrays.join(", "))
+}
+
+fn array_names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("c{number}")).collect()
 }
 
 /// Counters and times of `radacct` from `n`.
@@ -587,9 +636,14 @@ async fn write_sqlite(
     rows: &Rows<'_>,
 ) -> Result<(), sqlx::Error> {
     let layout = &statements.layout;
-    let brief: Vec<Vec<Cell>> = rows.brief.iter().map(|session| layout.brief_cells(session)).collect();
+    let names = layout.brief_columns();
+    let brief: Vec<Vec<Cell>> = rows.brief.iter().map(|session| layout.cells_of(&names, session)).collect();
     let touched = write_sized!(connection, statements.brief, &brief);
-    let full = rows.written_whole(touched);
+    let names = layout.closing_columns();
+    let closing: Vec<Vec<Cell>> =
+        rows.closing.iter().map(|session| layout.cells_of(&names, session)).collect();
+    let closed = write_sized!(connection, statements.closing, &closing);
+    let full = rows.written_whole(touched, closed);
     let side: Vec<Vec<Cell>> = full.iter().map(|session| layout.side_cells(session)).collect();
     write_sized!(connection, statements.side, &side);
     let cells: Vec<Vec<Cell>> = full.iter().map(|session| layout.cells(session)).collect();
@@ -626,6 +680,8 @@ async fn write_mysql(
     write_sized!(connection, statements.full, &cells);
     let brief: Vec<Vec<Cell>> = rows.brief.iter().map(|session| layout.cells(session)).collect();
     write_sized!(connection, statements.brief, &brief);
+    let closing: Vec<Vec<Cell>> = rows.closing.iter().map(|session| layout.cells(session)).collect();
+    write_sized!(connection, statements.closing, &closing);
     write_rest!(connection, statements, rows);
     Ok(())
 }
@@ -652,16 +708,11 @@ async fn write_postgres(
     rows: &Rows<'_>,
 ) -> Result<(), sqlx::Error> {
     let layout = &statements.layout;
-    let mut touched = 0;
-    if !rows.brief.is_empty() {
-        let cells: Vec<Vec<Cell>> = rows.brief.iter().map(|session| layout.brief_cells(session)).collect();
-        let mut types = vec![true; layout.brief_columns().len()];
-        if let Some(key) = types.first_mut() {
-            *key = false;
-        }
-        touched = write_arrays(connection, &statements.brief, &cells, &types).await?;
-    }
-    let full = rows.written_whole(touched);
+    let names = layout.brief_columns();
+    let touched = update_postgres(connection, layout, &statements.brief, &names, &rows.brief).await?;
+    let names = layout.closing_columns();
+    let closed = update_postgres(connection, layout, &statements.closing, &names, &rows.closing).await?;
+    let full = rows.written_whole(touched, closed);
     if !full.is_empty() {
         let side: Vec<Vec<Cell>> = full.iter().map(|session| layout.side_cells(session)).collect();
         write_arrays(connection, &statements.side, &side, &statements.side_types).await?;
@@ -682,6 +733,21 @@ async fn write_postgres(
     }
     write_reloads!(connection, statements, rows);
     Ok(())
+}
+
+/// Updates rows of `radacct` from some of their columns; gives the number of rows that were there.
+async fn update_postgres(
+    connection: &mut PgConnection,
+    layout: &Layout,
+    text: &Sized,
+    names: &[&str],
+    sessions: &[&Session],
+) -> Result<u64, sqlx::Error> {
+    if sessions.is_empty() {
+        return Ok(0);
+    }
+    let cells: Vec<Vec<Cell>> = sessions.iter().map(|session| layout.cells_of(names, session)).collect();
+    write_arrays(connection, text, &cells, &layout.types_of(names)).await
 }
 
 /// Binds one array per column.
@@ -719,12 +785,14 @@ async fn write_arrays(
 impl<'a> Rows<'a> {
     /// The sessions that are written whole: those that changed, and, where a small update did not find
     /// all its rows (somebody deleted them), those as well. In the order of their keys.
-    fn written_whole(&self, touched: u64) -> Vec<&'a Session> {
+    fn written_whole(&self, touched: u64, closed: u64) -> Vec<&'a Session> {
         let mut full: Vec<&Session> = self.full.iter().map(|(session, _)| *session).collect();
-        if touched != u64::try_from(self.brief.len()).unwrap_or(u64::MAX) {
-            full.extend(&self.brief);
-            full.sort_by_key(|session| session.unique_id);
+        for (updated, sessions) in [(touched, &self.brief), (closed, &self.closing)] {
+            if updated != u64::try_from(sessions.len()).unwrap_or(u64::MAX) {
+                full.extend(sessions);
+            }
         }
+        full.sort_by_key(|session| session.unique_id);
         full
     }
 }

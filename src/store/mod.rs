@@ -251,7 +251,16 @@ async fn postgres(settings: &Settings) -> Result<Pools<sqlx::PgPool>, StoreError
     let pool = |connections: u32| {
         PgPoolOptions::new().max_connections(connections.max(1)).acquire_timeout(settings.patience)
     };
-    let shared = pool(settings.connections).connect_with(options.clone()).await.map_err(unreachable)?;
+    let shared = pool(settings.connections)
+        .after_connect(|connection, _| {
+            // Here too: look-ups are by key, and a plan made while a table was empty is kept.
+            Box::pin(
+                async move { connection.execute("SET enable_seqscan = off; SET jit = off").await.map(drop) },
+            )
+        })
+        .connect_with(options.clone())
+        .await
+        .map_err(unreachable)?;
     let commit = pool(settings.commit_connections)
         .test_before_acquire(false)
         .after_connect(|connection, _| {

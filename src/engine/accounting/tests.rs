@@ -215,7 +215,7 @@ fn ac23_attributes_without_a_column_are_kept_by_name() {
     assert_eq!(record.details.framed_ipv6_prefix, "2001:db8:1::/64");
     assert_eq!(
         record.details.other_attributes,
-        "Acct-Input-Packets = 12\nMikrotik-Rate-Limit = 10M/100M..\nAttr-250 = 0x010203\nNAS-Port = 7\n\
+        "Mikrotik-Rate-Limit = 10M/100M..\nAttr-250 = 0x010203\nNAS-Port = 7\n\
          Framed-IPv6-Prefix = 2001:db8:2::/64"
     );
     let plain = Attributes::of(3).text(USER_NAME, "bob").number(NAS_PORT, 7).record();
