@@ -105,6 +105,7 @@ impl Store {
             full: Vec::new(),
             brief: Vec::new(),
             closing: Vec::new(),
+            fresh: Vec::new(),
             usage: batch.usage,
             used: batch.used,
             reloads: batch.reloads.into_values().collect(),
@@ -115,6 +116,12 @@ impl Store {
                 rows.brief.push(session);
             } else if is_known && Layout::ends_plainly(session) {
                 rows.closing.push(session);
+            } else if self.db().pick(false, true, false)
+                && !committed.contains_key(&id)
+                && !session.flags.reopened
+                && (session.is_open() || Layout::ends_plainly(session))
+            {
+                rows.fresh.push((session, digest));
             } else {
                 rows.full.push((session, digest));
             }
@@ -124,7 +131,8 @@ impl Store {
 
     fn remember(&self, rows: &Rows<'_>) {
         let closed = rows.closing.iter().map(|session| (*session, 0));
-        self.remember_sessions(rows.full.iter().map(|(session, digest)| (*session, *digest)).chain(closed));
+        let whole = rows.full.iter().chain(&rows.fresh).map(|(session, digest)| (*session, *digest));
+        self.remember_sessions(whole.chain(closed));
     }
 
     /// Notes what is in the tables of open sessions.
@@ -170,6 +178,8 @@ struct Rows<'a> {
     brief: Vec<&'a Session>,
     /// Open until this Stop, and else as they were.
     closing: Vec<&'a Session>,
+    /// Probably without a row, since nothing is known of one. Only PostgreSQL makes use of it.
+    fresh: Vec<(&'a Session, u64)>,
     usage: BTreeMap<(i64, i32), [i64; 3]>,
     used: BTreeMap<i64, [i64; 2]>,
     reloads: Vec<&'a NasReload>,
@@ -232,6 +242,8 @@ pub(super) struct Statements {
     full: Sized,
     brief: Sized,
     closing: Sized,
+    /// Everything that is usual in one statement, which is its own transaction (PostgreSQL).
+    at_once: String,
     usage: Sized,
     used: Sized,
     reload: String,
@@ -283,6 +295,10 @@ impl Statements {
                 "INSERT INTO tk_nas_reload (source, address, identifier, reloaded_at) VALUES (?, ?, ?, ?) {reload_conflict}"
             ))
             .into_owned();
+        let at_once = match db {
+            Db::Postgres(_) => at_once(&layout, &side_names, &full_names, &side_types, &full_types),
+            Db::Sqlite(_) | Db::MySql(_) => String::new(),
+        };
         let texts = match db {
             Db::Postgres(_) => {
                 let [side, full, brief, usage, used] =
@@ -304,6 +320,7 @@ impl Statements {
             full,
             brief,
             closing,
+            at_once,
             usage,
             used,
             reload,
@@ -497,9 +514,77 @@ fn postgres_update(layout: &Layout, columns: &[&str], assigned: &str) -> Sized {
     Sized::new(&text, "", "", "")
 }
 
+/// One statement for all that is usual: new sessions, open ones that moved, ones that a Stop ends, usage.
+/// It saves a batch six ways to the database and back. Where a row is not as expected (a new session has
+/// one already, a known one has none) it divides by zero and changes nothing; then the batch is written
+/// step by step.
+fn at_once(
+    layout: &Layout,
+    side: &[&str],
+    full: &[&str],
+    side_types: &[bool],
+    full_types: &[bool],
+) -> String {
+    let (brief, closing) = (layout.brief_columns(), layout.closing_columns());
+    let mut first = 1;
+    let mut source = |types: &[bool]| {
+        let text = format!("{} AS u({})", arrays_from(first, types), array_names(types.len()).join(", "));
+        first += types.len();
+        text
+    };
+    let values = |columns: &[&str]| {
+        let values: Vec<String> = columns
+            .iter()
+            .zip(array_names(columns.len()))
+            .map(|(column, array)| format!("{} AS {column}", layout.array_value(column, &array)))
+            .collect();
+        values.join(", ")
+    };
+    let sides = source(side_types);
+    let fulls = source(full_types);
+    let briefs = source(&layout.types_of(&brief));
+    let closings = source(&layout.types_of(&closing));
+    let usages = source(&[true; 5]);
+    let counts = format!("${first}::bigint[]");
+    format!(
+        "WITH side AS (INSERT INTO tk_session ({side_columns}) SELECT {side_values} FROM {sides}
+             ON CONFLICT (unique_id) DO NOTHING RETURNING 1),
+         fresh AS (INSERT INTO radacct ({full_columns}) SELECT {full_values} FROM {fulls}
+             ON CONFLICT (acctuniqueid) DO NOTHING RETURNING 1),
+         moved AS (UPDATE radacct SET {brief_assigned} FROM (SELECT {brief_values} FROM {briefs}) n
+             WHERE radacct.acctuniqueid = n.acctuniqueid RETURNING 1),
+         ended AS (UPDATE radacct SET {closing_assigned} FROM (SELECT {closing_values} FROM {closings}) n
+             WHERE radacct.acctuniqueid = n.acctuniqueid RETURNING 1),
+         used AS (INSERT INTO tk_usage (subscriber_id, day, seconds, input, output)
+             SELECT c0, c1, c2, c3, c4 FROM {usages} ON CONFLICT (subscriber_id, day) DO UPDATE SET
+             seconds = GREATEST(tk_usage.seconds, excluded.seconds), input = GREATEST(tk_usage.input, excluded.input),
+             output = GREATEST(tk_usage.output, excluded.output))
+         SELECT 1 / (CASE WHEN ARRAY[(SELECT count(*) FROM side), (SELECT count(*) FROM fresh),
+             (SELECT count(*) FROM moved), (SELECT count(*) FROM ended)] = {counts} THEN 1 ELSE 0 END)",
+        side_columns = side.join(", "),
+        side_values = array_names(side.len()).join(", "),
+        full_columns = full.join(", "),
+        full_values = full
+            .iter()
+            .zip(array_names(full.len()))
+            .map(|(column, array)| layout.array_value(column, &array))
+            .collect::<Vec<_>>()
+            .join(", "),
+        brief_assigned = brief_assignments(Dialect::Postgres, &brief),
+        brief_values = values(&brief),
+        closing_assigned = layout.closing_assignments(held, proposed).join(", "),
+        closing_values = values(&closing),
+    )
+}
+
 /// One array per column; `true` for integers.
 fn arrays(types: &[bool]) -> String {
-    let arrays: Vec<String> = (1..)
+    arrays_from(1, types)
+}
+
+/// The same with placeholders from `first` on.
+fn arrays_from(first: usize, types: &[bool]) -> String {
+    let arrays: Vec<String> = (first..)
         .zip(types)
         .map(|(number, integer)| format!("${number}::{}[]", if *integer { "bigint" } else { "text" }))
         .collect();
@@ -694,6 +779,12 @@ async fn postgres(
     let mut held = Held(Some(pools.commit.acquire().await?));
     let connection = held.0.as_mut().expect("it was just put there");
     let outcome = async {
+        if rows.full.is_empty() && rows.used.is_empty() && rows.reloads.is_empty() {
+            match write_at_once(connection, statements, rows).await {
+                Err(error) if is_unexpected_row(&error) => {}
+                outcome => return outcome,
+            }
+        }
         let mut transaction = connection.begin().await?;
         write_postgres(&mut transaction, statements, rows).await?;
         transaction.commit().await
@@ -735,6 +826,40 @@ async fn write_postgres(
     Ok(())
 }
 
+/// Did [`at_once`] find a row that it did not expect?
+fn is_unexpected_row(error: &sqlx::Error) -> bool {
+    const DIVISION_BY_ZERO: &str = "22012";
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some(DIVISION_BY_ZERO))
+}
+
+async fn write_at_once(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    rows: &Rows<'_>,
+) -> Result<(), sqlx::Error> {
+    let layout = &statements.layout;
+    let fresh = || rows.fresh.iter().map(|(session, _)| *session);
+    let side: Vec<Vec<Cell>> = fresh().map(|session| layout.side_cells(session)).collect();
+    let full: Vec<Vec<Cell>> = fresh().map(|session| layout.cells(session)).collect();
+    let names = layout.brief_columns();
+    let brief_types = layout.types_of(&names);
+    let brief: Vec<Vec<Cell>> = rows.brief.iter().map(|session| layout.cells_of(&names, session)).collect();
+    let names = layout.closing_columns();
+    let closing_types = layout.types_of(&names);
+    let closing: Vec<Vec<Cell>> =
+        rows.closing.iter().map(|session| layout.cells_of(&names, session)).collect();
+    let usage: Vec<Vec<Cell>> = rows.usage.iter().map(|(key, total)| usage_cells(*key, *total)).collect();
+    let count = |rows: &[Vec<Cell>]| i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    let counts = vec![count(&side), count(&full), count(&brief), count(&closing)];
+    let mut query = sqlx::query(&statements.at_once);
+    query = bind_arrays(query, &side, &statements.side_types);
+    query = bind_arrays(query, &full, &statements.full_types);
+    query = bind_arrays(query, &brief, &brief_types);
+    query = bind_arrays(query, &closing, &closing_types);
+    query = bind_arrays(query, &usage, &[true; 5]);
+    query.bind(counts).execute(connection).await.map(drop)
+}
+
 /// Updates rows of `radacct` from some of their columns; gives the number of rows that were there.
 async fn update_postgres(
     connection: &mut PgConnection,
@@ -758,7 +883,14 @@ async fn write_arrays(
     types: &[bool],
 ) -> Result<u64, sqlx::Error> {
     let [text, ..] = &text.0;
-    let mut query = sqlx::query(text);
+    Ok(bind_arrays(sqlx::query(text), rows, types).execute(connection).await?.rows_affected())
+}
+
+fn bind_arrays<'q>(
+    mut query: sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>,
+    rows: &'q [Vec<Cell>],
+    types: &[bool],
+) -> sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments> {
     for (column, integer) in types.iter().enumerate() {
         let cells = rows.iter().map(|row| row.get(column).unwrap_or(&Cell::Null));
         if *integer {
@@ -779,14 +911,15 @@ async fn write_arrays(
             query = query.bind(values);
         }
     }
-    Ok(query.execute(connection).await?.rows_affected())
+    query
 }
 
 impl<'a> Rows<'a> {
     /// The sessions that are written whole: those that changed, and, where a small update did not find
     /// all its rows (somebody deleted them), those as well. In the order of their keys.
     fn written_whole(&self, touched: u64, closed: u64) -> Vec<&'a Session> {
-        let mut full: Vec<&Session> = self.full.iter().map(|(session, _)| *session).collect();
+        let mut full: Vec<&Session> =
+            self.full.iter().chain(&self.fresh).map(|(session, _)| *session).collect();
         for (updated, sessions) in [(touched, &self.brief), (closed, &self.closing)] {
             if updated != u64::try_from(sessions.len()).unwrap_or(u64::MAX) {
                 full.extend(sessions);
