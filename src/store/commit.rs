@@ -515,9 +515,9 @@ fn postgres_update(layout: &Layout, columns: &[&str], assigned: &str) -> Sized {
 }
 
 /// One statement for all that is usual: new sessions, open ones that moved, ones that a Stop ends, usage.
-/// It saves a batch six ways to the database and back. Where a row is not as expected (a new session has
-/// one already, a known one has none) it divides by zero and changes nothing; then the batch is written
-/// step by step.
+/// It saves a batch six ways to the database and back. Where a row is not as expected it fails and changes
+/// nothing: a new session that has a row already is a key that is taken, a known one that has none divides
+/// by zero. Then the batch is written step by step.
 fn at_once(
     layout: &Layout,
     side: &[&str],
@@ -547,10 +547,8 @@ fn at_once(
     let usages = source(&[true; 5]);
     let counts = format!("${first}::bigint[]");
     format!(
-        "WITH side AS (INSERT INTO tk_session ({side_columns}) SELECT {side_values} FROM {sides}
-             ON CONFLICT (unique_id) DO NOTHING RETURNING 1),
-         fresh AS (INSERT INTO radacct ({full_columns}) SELECT {full_values} FROM {fulls}
-             ON CONFLICT (acctuniqueid) DO NOTHING RETURNING 1),
+        "WITH side AS (INSERT INTO tk_session ({side_columns}) SELECT {side_values} FROM {sides}),
+         fresh AS (INSERT INTO radacct ({full_columns}) SELECT {full_values} FROM {fulls}),
          moved AS (UPDATE radacct SET {brief_assigned} FROM (SELECT {brief_values} FROM {briefs}) n
              WHERE radacct.acctuniqueid = n.acctuniqueid RETURNING 1),
          ended AS (UPDATE radacct SET {closing_assigned} FROM (SELECT {closing_values} FROM {closings}) n
@@ -559,8 +557,7 @@ fn at_once(
              SELECT c0, c1, c2, c3, c4 FROM {usages} ON CONFLICT (subscriber_id, day) DO UPDATE SET
              seconds = GREATEST(tk_usage.seconds, excluded.seconds), input = GREATEST(tk_usage.input, excluded.input),
              output = GREATEST(tk_usage.output, excluded.output))
-         SELECT 1 / (CASE WHEN ARRAY[(SELECT count(*) FROM side), (SELECT count(*) FROM fresh),
-             (SELECT count(*) FROM moved), (SELECT count(*) FROM ended)] = {counts} THEN 1 ELSE 0 END)",
+         SELECT 1 / (CASE WHEN ARRAY[(SELECT count(*) FROM moved), (SELECT count(*) FROM ended)] = {counts} THEN 1 ELSE 0 END)",
         side_columns = side.join(", "),
         side_values = array_names(side.len()).join(", "),
         full_columns = full.join(", "),
@@ -829,7 +826,13 @@ async fn write_postgres(
 /// Did [`at_once`] find a row that it did not expect?
 fn is_unexpected_row(error: &sqlx::Error) -> bool {
     const DIVISION_BY_ZERO: &str = "22012";
-    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some(DIVISION_BY_ZERO))
+    const UNIQUE_VIOLATION: &str = "23505";
+    match error {
+        sqlx::Error::Database(error) => {
+            matches!(error.code().as_deref(), Some(DIVISION_BY_ZERO | UNIQUE_VIOLATION))
+        }
+        _ => false,
+    }
 }
 
 async fn write_at_once(
@@ -850,7 +853,7 @@ async fn write_at_once(
         rows.closing.iter().map(|session| layout.cells_of(&names, session)).collect();
     let usage: Vec<Vec<Cell>> = rows.usage.iter().map(|(key, total)| usage_cells(*key, *total)).collect();
     let count = |rows: &[Vec<Cell>]| i64::try_from(rows.len()).unwrap_or(i64::MAX);
-    let counts = vec![count(&side), count(&full), count(&brief), count(&closing)];
+    let counts = vec![count(&brief), count(&closing)];
     let mut query = sqlx::query(&statements.at_once);
     query = bind_arrays(query, &side, &statements.side_types);
     query = bind_arrays(query, &full, &statements.full_types);
