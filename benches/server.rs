@@ -6,11 +6,12 @@
 //! `SESSIONS` sets another number of sessions. Figures are of one run on one machine: compare only what
 //! was measured together.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on should stop")]
+#![expect(clippy::indexing_slicing, reason = "an index out of bounds ends the bench")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use radius::core::avp::AVP;
 use radius::core::code::Code;
 use radius::core::packet::Packet;
 use tollkeeper::radius::Secret;
-use tollkeeper::radius::seal::seal_request;
+use tollkeeper::radius::seal_request;
 
 const SECRET: &[u8] = b"testing123";
 /// Requests on their way at a time.
@@ -142,7 +143,7 @@ fn sealed(code: Code, identifier: u8, attributes: &[(u8, Vec<u8>)]) -> Vec<u8> {
 fn record(number: usize, identifier: u8, status: u8, seconds: u32) -> Vec<u8> {
     let octets = u32::try_from(number).unwrap();
     let integer = |value: u32| value.to_be_bytes().to_vec();
-    let address = [100, 64, 0, 0].map(u32::from).iter().fold(0, |all, octet| all << 8 | octet) + octets;
+    let address = u32::from(Ipv4Addr::new(100, 64, 0, 0)) + octets;
     let mut attributes = vec![
         (40, integer(u32::from(status))),
         (44, format!("{number:08X}-bench").into_bytes()),
