@@ -279,6 +279,10 @@ impl Aaa {
             let change = sessions.apply(&record, &facts, &state.settings.sessions, now);
             state.note(&login, &change);
             state.meters.session(change.what);
+            // The first row is the record's own; the others were closed because of it.
+            for guess in change.rows.iter().skip(1).filter_map(|row| row.closed.as_ref()?.guess) {
+                state.meters.guess(guess);
+            }
             let pending =
                 Pending { writes: change.into_writes(), waiter: Some(waiter), ..Pending::default() };
             // What is applied and not queued is queued again by the retransmission.
