@@ -90,6 +90,8 @@ const RESTORE_PAGE: u32 = 5_000;
 const WARM_PAGE: u32 = 1_000;
 /// How often deadlines of sessions are looked at.
 const REAP_EVERY: Duration = Duration::from_secs(2);
+/// Closed sessions that are taken back into memory at the start, at most.
+const TOMBSTONES_RESTORED: u32 = 100_000;
 /// Seconds after which nobody works on an order any more that some server took.
 const ORDER_PATIENCE: u64 = 300;
 /// The running service.
@@ -226,8 +228,8 @@ impl std::fmt::Debug for Service {
     }
 }
 
-/// Takes the open sessions and the unfinished reboots back into memory. Gives the reboots. Sessions that
-/// closed a moment ago are looked up when a late record speaks of them.
+/// Takes the open sessions, those that closed a moment ago and the unfinished reboots back into memory.
+/// Gives the reboots.
 async fn restore(state: &State) -> Result<Vec<crate::domain::NasReload>, StoreError> {
     let now = state.clock.now();
     let reloads = state.store.pending_reloads().await?;
@@ -246,6 +248,8 @@ async fn restore(state: &State) -> Result<Vec<crate::domain::NasReload>, StoreEr
             None => break,
         }
     }
+    let since = now.unix.minus(state.settings.sessions.tombstone.as_secs());
+    state.restore(state.store.closed_since(since, TOMBSTONES_RESTORED).await?, now);
     Ok(reloads)
 }
 

@@ -120,6 +120,9 @@ impl std::fmt::Debug for Store {
     }
 }
 
+/// How long connections may take to close.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Texts that one connection keeps prepared. Enough for all of ours.
 const PREPARED: usize = 256;
 
@@ -168,11 +171,19 @@ impl Store {
         self.db().pick("SQLite", "PostgreSQL", "MySQL")
     }
 
-    /// Closes every connection; what is under way ends first.
+    /// Closes every connection; what is under way ends first, within [`CLOSE_PATIENCE`]: a database that
+    /// does not answer must not keep a server from stopping.
     pub async fn close(&self) {
-        db::on_pool!(self.db(), read, |pool| pool.close().await);
-        db::on_pool!(self.db(), write, |pool| pool.close().await);
-        db::on_pool!(self.db(), commit, |pool| pool.close().await);
+        let closed = async {
+            // The listener holds a connection of a pool, which would be waited for.
+            drop(self.0.listener.lock().await.take());
+            db::on_pool!(self.db(), read, |pool| pool.close().await);
+            db::on_pool!(self.db(), write, |pool| pool.close().await);
+            db::on_pool!(self.db(), commit, |pool| pool.close().await);
+        };
+        if tokio::time::timeout(CLOSE_PATIENCE, closed).await.is_err() {
+            tracing::debug!("connections to the database were cut off");
+        }
     }
 
     fn db(&self) -> &Db {

@@ -65,6 +65,24 @@ impl Store {
         Ok(OpenPage { unreadable: rows - sessions.len(), sessions, next })
     }
 
+    /// Sessions that closed at `since` or later, the latest first: after a restart a record that comes
+    /// late still finds them.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn closed_since(&self, since: UnixTime, most: u32) -> Result<Vec<Session>, StoreError> {
+        let learned = self.learned()?;
+        let sql = format!(
+            "SELECT {} FROM {} WHERE a.acctstoptime >= {} ORDER BY a.acctstoptime DESC LIMIT ?",
+            selection(self.db(), &learned.schema),
+            tables(self.db()),
+            self.db().time_from(),
+        );
+        let read = reader(self.db());
+        let found = fetch!(self.db(), read, "radacct", &sql, [since.0, i64::from(most)], read)?;
+        self.learned_from(found.into_iter())
+    }
+
     /// The sessions that have one of these keys (of several uses of a key the latest), or one of these
     /// unique ids. A row that another server wrote is found by its unique id, and gets the key it was
     /// asked with. A session may be found both ways; it is given once.

@@ -60,6 +60,7 @@ battery! {
     freeradius_rows_are_adopted,
     sessions_are_found_by_key_and_by_unique_id,
     open_sessions_come_in_pages,
+    closed_sessions_are_remembered_for_a_while,
     odd_names_are_stored_whole,
     a_row_that_cannot_be_stored_keeps_no_other_out,
     a_thousand_rows_are_one_commit,
@@ -689,6 +690,15 @@ async fn open_sessions_come_in_pages(database: &TestDatabase) {
     read.sort_by_key(|session| session.unique_id);
     assert_eq!(read, written);
     assert_eq!(pages, 3);
+    store.close().await;
+}
+
+async fn closed_sessions_are_remembered_for_a_while(database: &TestDatabase) {
+    let store = database.store().await;
+    put(&store, &stopped(600, "User-Request")).await;
+    let since = |seconds| session(1).started.plus(seconds);
+    assert_eq!(store.closed_since(since(600), 10).await.unwrap(), [stopped(600, "User-Request")]);
+    assert_eq!(store.closed_since(since(601), 10).await.unwrap(), []);
     store.close().await;
 }
 
