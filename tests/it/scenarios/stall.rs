@@ -103,15 +103,40 @@ async fn accept(listener: TcpListener, upstream: String, flow: Arc<watch::Sender
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, flow: Arc<watch::Sender<Flow>>) {
     let mut watched = flow.subscribe();
     let mut buffer = vec![0; 16_384];
+    let mut commits = Commits::default();
     loop {
         let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
         let octets = &buffer[..length];
         let Ok(now) = watched.wait_for(|flow| *flow != Flow::Nothing).await.map(|flow| *flow) else { return };
-        if now == Flow::UntilCommit && octets.windows(6).any(|word| word == b"COMMIT") {
+        if commits.are_in(octets) && now == Flow::UntilCommit {
             flow.send_replace(Flow::Nothing);
         }
         if to.write_all(octets).await.is_err() {
             return;
         }
     }
+}
+
+/// Knows a commit when it sees one on one connection: the word, or the execution of a statement that is a
+/// transaction of its own (PostgreSQL; its text goes by only once, then it has a name).
+#[derive(Default)]
+struct Commits {
+    /// The name between the two zero octets that it has in a Bind message.
+    at_once: Option<Vec<u8>>,
+}
+
+impl Commits {
+    fn are_in(&mut self, octets: &[u8]) -> bool {
+        const TEXT: &[u8] = b"\0WITH side AS (INSERT INTO tk_session";
+        if let Some(end) = position(octets, TEXT) {
+            let start = octets[..end].windows(4).rposition(|window| window == b"sqlx").unwrap_or(end);
+            self.at_once = Some([b"\0", &octets[start..end], b"\0"].concat());
+        }
+        let bound = self.at_once.as_ref().is_some_and(|name| position(octets, name).is_some());
+        bound || position(octets, b"COMMIT").is_some()
+    }
+}
+
+fn position(octets: &[u8], word: &[u8]) -> Option<usize> {
+    octets.windows(word.len()).position(|window| window == word)
 }
