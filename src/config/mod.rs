@@ -1,7 +1,7 @@
 //! Settings: one TOML file with every key optional, and `TOLLKEEPER_*` variables over it.
 //!
 //! Owns the names of the keys, their defaults and limits. Every mistake is collected, so that one
-//! run of `tollkeeper check` shows them all. [`file`] reads what is written, [`error`] says what is
+//! run of `tollkeeper check` shows them all. `file` reads what is written, `error` says what is
 //! wrong with it. Nothing names this module but the command line and the composition root: each
 //! module has its own `Settings`, and this one fills it.
 

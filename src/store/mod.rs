@@ -171,7 +171,7 @@ impl Store {
         self.db().pick("SQLite", "PostgreSQL", "MySQL")
     }
 
-    /// Closes every connection; what is under way ends first, within [`CLOSE_PATIENCE`]: a database that
+    /// Closes every connection; what is under way ends first, within a few seconds: a database that
     /// does not answer must not keep a server from stopping.
     pub async fn close(&self) {
         let closed = async {

@@ -1,8 +1,8 @@
 //! Attribute rows as a compiled policy, and what it gives for one request.
 //!
 //! Rows are read once, when a subscriber or group is loaded: values are encoded for the wire, limits
-//! become types, comparisons become [`Condition`]s, and what means nothing becomes a [`Warning`]. How
-//! the lists are merged is FreeRADIUS 3.2's way to the letter ([`merge`]): `radcheck` must match, then
+//! become types, comparisons become `Condition`s, and what means nothing becomes a [`Warning`]. How
+//! the lists are merged is FreeRADIUS 3.2's way to the letter (`merge`): `radcheck` must match, then
 //! `radreply` counts, then groups by priority, each with its own match, up to the first without
 //! `Fall-Through = Yes`. A subscriber without conditions is merged at compile time: its login copies one
 //! buffer. [`Subscriber::policy`] is the one place that says what a request gets; `access` and `explain`
