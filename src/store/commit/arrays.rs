@@ -121,7 +121,12 @@ impl Arrays {
             if part { format!("(SELECT COUNT(*) FROM {name})") } else { "CAST(0 AS bigint)".to_owned() }
         };
         let with = if queries.is_empty() { String::new() } else { format!("WITH {} ", queries.join(",\n")) };
-        format!("{with}SELECT {}, {}", touched("brief", parts.brief), touched("closing", parts.closing))
+        // The comment tells what it is to who looks at the activity of the database.
+        format!(
+            "/* group commit */ {with}SELECT {}, {}",
+            touched("brief", parts.brief),
+            touched("closing", parts.closing)
+        )
     }
 }
 
