@@ -73,7 +73,10 @@ async fn run(name: &str, url: &str, sessions: u32) {
             })
             .collect()
     };
-    measure(name, "Starts", &store, rows(&|_| {})).await;
+    let started = rows(&|_| {}).into_iter().zip(0_i64..).flat_map(|(write, number)| {
+        [write, Write::Used { subscriber: SubscriberId(number), at: UnixTime(1_700_000_000) }]
+    });
+    measure(name, "Starts with a stamp of use each", &store, started.collect()).await;
     for interim in 1..=3 {
         let rows = rows(&|session| ran(session, 300 * interim));
         measure(name, "Interim-Updates", &store, rows).await;

@@ -438,30 +438,37 @@ impl Layout {
         digest.finish()
     }
 
-    /// `column = …` for every column of `radacct` but its key.
+    /// `column = …` for every column of `radacct` but its key, in an upsert after that of `tk_session`.
     pub(super) fn merges(&self) -> String {
-        self.assignments(|column| column.merge != Merge::Key)
+        let names = Names::new(self.dialect, "radacct");
+        self.assignments(&names, |column| column.merge != Merge::Key)
+    }
+
+    /// The same in an update from rows `n` (`a_…` and `s_…`) and the old rows `t` of `tk_session`.
+    pub(super) fn update_merges(&self) -> String {
+        let names = Names { update: true, ..Names::new(self.dialect, "radacct") };
+        self.assignments(&names, |column| column.merge != Merge::Key)
     }
 
     /// The same for the columns of a brief write.
     pub(super) fn brief_merges(&self) -> String {
         let brief = self.brief_columns();
-        self.assignments(|column| column.merge != Merge::Key && brief.contains(&column.name))
+        let names = Names::new(self.dialect, "radacct");
+        self.assignments(&names, |column| column.merge != Merge::Key && brief.contains(&column.name))
     }
 
-    fn assignments(&self, wanted: impl Fn(&Column) -> bool) -> String {
+    fn assignments(&self, names: &Names, wanted: impl Fn(&Column) -> bool) -> String {
         let assigned: Vec<String> = self
             .columns
             .iter()
             .filter(|column| wanted(column))
-            .map(|column| format!("{} = {}", column.name, self.merged(column)))
+            .map(|column| format!("{} = {}", column.name, self.merged(names, column)))
             .collect();
         assigned.join(",\n    ")
     }
 
     /// The value of a column once a row meets the one that is there.
-    fn merged(&self, column: &Column) -> String {
-        let names = Names::new(self.dialect, "radacct");
+    fn merged(&self, names: &Names, column: &Column) -> String {
         let (old, new) = (names.old(column.name), names.proposed(column.name));
         let newer = if self.has_update_time { names.newer("acctupdatetime") } else { "1 = 1".to_owned() };
         match column.merge {
@@ -475,31 +482,49 @@ impl Layout {
                 "CASE WHEN {newer} THEN COALESCE(NULLIF({new}, ''), {old}) ELSE COALESCE(NULLIF({old}, ''), {new}) END"
             ),
             Merge::Stop => {
-                format!("CASE WHEN {} THEN {new} ELSE {old} END", self.closing(&names, &newer, false))
+                format!("CASE WHEN {} THEN {new} ELSE {old} END", self.closing(names, &newer, false))
             }
             Merge::Cause => {
-                format!("CASE WHEN {} THEN {new} ELSE {old} END", self.closing(&names, &newer, true))
+                format!("CASE WHEN {} THEN {new} ELSE {old} END", self.closing(names, &newer, true))
             }
         }
     }
 
-    /// Does the end that the new row states (or denies) replace the old row's? `tk_session` is written
-    /// first and says what is known: 1, this very write brought the first Stop; 2, a Stop was there
-    /// before, and of two Stops the one with the longer session time holds, of equal ones the earlier;
-    /// 3, never a Stop, and a later record re-opened the session; 0, only guesses. A close that we did
-    /// not guess ourselves (another server's, an operator's) is undone by nothing but a Stop.
+    /// Does the end that the new row states (or denies) replace the old row's? What is known of Stops is
+    /// in `tk_session`: 1, this very write brings the first one; 2, one was there before, and of two the
+    /// one with the longer session time holds, of equal ones the earlier; 3, never a Stop, and a later
+    /// record re-opened the session; 0, only guesses. A close that we did not guess ourselves (another
+    /// server's, an operator's) is undone by nothing but a Stop.
     fn closing(&self, names: &Names, newer: &str, cause: bool) -> String {
         let guesses = guess_words();
-        let id = match self.dialect {
-            // An index on octets is of no use to a comparison in radacct's collation.
-            Dialect::MySql => {
-                "CAST(radacct.acctuniqueid AS CHAR CHARACTER SET ascii) COLLATE ascii_bin".to_owned()
-            }
-            Dialect::Sqlite | Dialect::Postgres => names.old("acctuniqueid"),
-        };
         let (old_stop, new_stop) = (names.old("acctstoptime"), names.proposed("acctstoptime"));
         let (old_cause, new_cause) = (names.old("acctterminatecause"), names.proposed("acctterminatecause"));
         let (old_ran, new_ran) = (names.old("acctsessiontime"), names.proposed("acctsessiontime"));
+        let (known, is_stop) = if names.update {
+            (
+                "CASE WHEN COALESCE(t.stop_seen, 0) > 0 THEN 2 WHEN n.s_stop_seen > 0 THEN 1
+                    WHEN n.s_flags LIKE '%reopened%' OR t.flags LIKE '%reopened%' THEN 3 ELSE 0 END"
+                    .to_owned(),
+                "n.s_stop_seen > 0".to_owned(),
+            )
+        } else {
+            let id = match self.dialect {
+                // An index on octets is of no use to a comparison in radacct's collation.
+                Dialect::MySql => {
+                    "CAST(radacct.acctuniqueid AS CHAR CHARACTER SET ascii) COLLATE ascii_bin".to_owned()
+                }
+                Dialect::Sqlite | Dialect::Postgres => names.old("acctuniqueid"),
+            };
+            // tk_session is written first; what is left to be told of the new row is in its cause.
+            (
+                format!(
+                    "COALESCE((SELECT CASE WHEN t.stop_seen > 0 THEN t.stop_seen
+                        WHEN t.flags LIKE '%reopened%' THEN 3 ELSE 0 END
+                        FROM tk_session t WHERE t.unique_id = {id}), 0)"
+                ),
+                format!("{new_stop} IS NOT NULL AND COALESCE({new_cause}, '') NOT IN ({guesses})"),
+            )
+        };
         // acctstoptime holds the outcome already on MySQL: what it took, its cause takes too.
         let decided = cause && self.dialect == Dialect::MySql;
         let taken = format!("{old_stop} <=> {new_stop}");
@@ -516,12 +541,16 @@ impl Layout {
                   OR COALESCE({new_ran}, -1) = COALESCE({old_ran}, -1) AND {new_stop} < {old_stop})"
             )
         };
+        // A Stop that was written as a small update left no mark but its own cause.
+        let first = if decided {
+            better.clone()
+        } else {
+            format!("({old_stop} IS NULL OR {old_cause} IN ({guesses}) OR {better})")
+        };
         format!(
-            "CASE COALESCE((SELECT CASE WHEN t.stop_seen > 0 THEN t.stop_seen
-                    WHEN t.flags LIKE '%reopened%' THEN 3 ELSE 0 END
-                    FROM tk_session t WHERE t.unique_id = {id}), 0)
-                WHEN 1 THEN 1 = 1
-                WHEN 2 THEN {new_stop} IS NOT NULL AND COALESCE({new_cause}, '') NOT IN ({guesses}) AND {better}
+            "CASE {known}
+                WHEN 1 THEN {first}
+                WHEN 2 THEN {is_stop} AND {better}
                 WHEN 3 THEN {replaceable}
                 ELSE {new_stop} IS NOT NULL AND {replaceable} END"
         )
@@ -650,15 +679,17 @@ fn guess_words() -> String {
     words.join(", ")
 }
 
-/// How the two rows of an upsert are called.
+/// How the two rows that meet are called.
 struct Names {
     dialect: Dialect,
     table: &'static str,
+    /// An update from rows called `n` instead of an upsert.
+    update: bool,
 }
 
 impl Names {
     const fn new(dialect: Dialect, table: &'static str) -> Self {
-        Self { dialect, table }
+        Self { dialect, table, update: false }
     }
 
     fn old(&self, column: &str) -> String {
@@ -667,6 +698,7 @@ impl Names {
 
     fn proposed(&self, column: &str) -> String {
         match self.dialect {
+            Dialect::Sqlite | Dialect::Postgres if self.update => format!("n.a_{column}"),
             Dialect::Sqlite | Dialect::Postgres => format!("excluded.{column}"),
             Dialect::MySql => format!("VALUES({column})"),
         }

@@ -54,6 +54,8 @@ battery! {
     never_reported_is_null,
     a_stop_is_never_undone,
     of_two_stops_the_longer_holds,
+    a_stop_after_its_start_holds_like_any_other,
+    a_commit_may_hold_everything_at_once,
     a_guess_is_undone_by_a_later_record,
     a_stop_replaces_a_guess,
     a_row_that_somebody_deleted_is_written_anew,
@@ -537,6 +539,75 @@ async fn of_two_stops_the_longer_holds(database: &TestDatabase) {
     retransmitted.closed.as_mut().unwrap().at = retransmitted.updated.plus(7);
     put(&store, &retransmitted).await;
     assert_eq!(only(&store).await.closed, stopped(1000, "Lost-Service").closed);
+    store.close().await;
+}
+
+async fn a_stop_after_its_start_holds_like_any_other(database: &TestDatabase) {
+    // The Stop of a session that is remembered as open is a small update, which leaves tk_session alone.
+    let store = database.store().await;
+    put(&store, &ran(600)).await;
+    put(&store, &stopped(900, "User-Request")).await;
+    assert_eq!(only(&store).await, stopped(900, "User-Request"));
+    let mut reopened = ran(1000);
+    reopened.flags.reopened = true;
+    for late in [stopped(800, "Lost-Carrier"), ran(700), guessed(900, CloseGuess::Stale), reopened] {
+        let forgetful = restarted(database).await;
+        put(&forgetful, &late).await;
+        assert_eq!(only(&forgetful).await.closed, stopped(900, "User-Request").closed, "{late:?}");
+        forgetful.close().await;
+    }
+    let forgetful = restarted(database).await;
+    put(&forgetful, &stopped(1200, "Lost-Service")).await;
+    assert_eq!(only(&forgetful).await.closed, stopped(1200, "Lost-Service").closed);
+    forgetful.close().await;
+    store.close().await;
+}
+
+async fn a_commit_may_hold_everything_at_once(database: &TestDatabase) {
+    let store = database.store().await;
+    database.raw().await.run("INSERT INTO tk_subscriber (id, username) VALUES (7, 'bob')").await;
+    let write = |session: &Session| Write::Session(Box::new(session.clone()));
+    let numbered = |number: u8, mut session: Session| {
+        session.key = SessionKey([number; 16]);
+        session.unique_id = UniqueId([number; 16]);
+        session
+    };
+    let known: Vec<Session> = (1..=4).map(|number| numbered(number, ran(300))).collect();
+    store.commit(&known.iter().map(write).collect::<Vec<_>>()).await.unwrap();
+    database
+        .raw()
+        .await
+        .run("DELETE FROM radacct WHERE acctuniqueid = '04040404040404040404040404040404'")
+        .await;
+    // Of another server's session this one knows nothing.
+    let other = restarted(database).await;
+    other.commit(&[write(&numbered(6, ran(300)))]).await.unwrap();
+    other.close().await;
+    let mut renamed = numbered(3, ran(600));
+    renamed.framed_ip = Some("100.64.0.99".parse().unwrap());
+    let expected = [
+        numbered(1, ran(600)),
+        numbered(2, stopped(600, "User-Request")),
+        renamed,
+        numbered(4, ran(600)),
+        numbered(5, ran(0)),
+        numbered(6, ran(600)),
+    ];
+    let total = Usage { seconds: 600, input: 1, output: 2 };
+    let mut writes: Vec<Write> = expected.iter().map(write).collect();
+    writes.push(Write::Usage { subscriber: SubscriberId(7), day: Day(1), total });
+    writes.push(Write::Used { subscriber: SubscriberId(7), at: NOW });
+    writes.push(Write::NasReload(NasReload { nas: session(1).nas, at: NOW }));
+    store.commit(&writes).await.unwrap();
+    let wanted: Vec<_> = expected.iter().map(|session| (session.key, session.unique_id)).collect();
+    let mut read = store.sessions_by(&wanted).await.unwrap();
+    read.sort_by_key(|session| session.unique_id);
+    assert_eq!(read, expected);
+    assert_eq!(store.usage(SubscriberId(7), Day(0)).await.unwrap(), [(Day(1), total)]);
+    assert_eq!(store.pending_reloads().await.unwrap().len(), 1);
+    let used =
+        database.raw().await.rows("SELECT TRIM(CAST(first_use_at AS CHAR(20))) FROM tk_subscriber").await;
+    assert_eq!(used, [[NOW.0.to_string()]]);
     store.close().await;
 }
 

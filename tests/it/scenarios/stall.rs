@@ -121,18 +121,18 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, flow: Arc<watch::
 /// transaction of its own (PostgreSQL; its text goes by only once, then it has a name).
 #[derive(Default)]
 struct Commits {
-    /// The name between the two zero octets that it has in a Bind message.
-    at_once: Option<Vec<u8>>,
+    /// The names, each between the two zero octets that it has in a Bind message.
+    statements: Vec<Vec<u8>>,
 }
 
 impl Commits {
     fn are_in(&mut self, octets: &[u8]) -> bool {
-        const TEXT: &[u8] = b"\0WITH side AS (INSERT INTO tk_session";
+        const TEXT: &[u8] = b"\0/* group commit */";
         if let Some(end) = position(octets, TEXT) {
             let start = octets[..end].windows(4).rposition(|window| window == b"sqlx").unwrap_or(end);
-            self.at_once = Some([b"\0", &octets[start..end], b"\0"].concat());
+            self.statements.push([b"\0", &octets[start..end], b"\0"].concat());
         }
-        let bound = self.at_once.as_ref().is_some_and(|name| position(octets, name).is_some());
+        let bound = self.statements.iter().any(|name| position(octets, name).is_some());
         bound || position(octets, b"COMMIT").is_some()
     }
 }
