@@ -8,7 +8,7 @@ use divan::{AllocProfiler, Bencher, black_box};
 use jiff::tz::TimeZone;
 use tollkeeper::domain::{AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus};
 use tollkeeper::engine::token::TokenKey;
-use tollkeeper::engine::{AccessFacts, CompiledGroup, Compiler, Settings, Subscriber, access};
+use tollkeeper::engine::{AccessFacts, CompiledGroup, Compiler, Settings, Standing, Subscriber, access};
 use tollkeeper::entropy::SeededEntropy;
 use tollkeeper::radius::attribute::{
     CALLING_STATION_ID, CHAP_PASSWORD, NAS_IP_ADDRESS, NAS_PORT, USER_NAME, USER_PASSWORD,
@@ -17,7 +17,6 @@ use tollkeeper::radius::credentials::chap_response;
 use tollkeeper::radius::dictionary::Dictionary;
 use tollkeeper::radius::hiding::hide_user_password;
 use tollkeeper::radius::{Packet, ReplyAttributes, Request, Secret, seal_request};
-use tollkeeper::sessions::Occupancy;
 use tollkeeper::time::{Clock as _, SystemClock};
 
 #[global_allocator]
@@ -81,7 +80,7 @@ fn decide(bencher: Bencher<'_, '_>, check: &[&str], chap: bool) {
     let facts = AccessFacts {
         subscriber: Some(&subscriber),
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        occupancy: Occupancy::default(),
+        standing: Standing::default(),
         password: None,
         settings: &settings,
     };

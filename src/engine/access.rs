@@ -14,7 +14,9 @@ use super::Settings;
 use super::password::{Comparison, SlowCheck, StoredPassword};
 use super::policy::{Attempt, AuthType, Limits, Open, Policy, ReplyPlan, Subscriber};
 use crate::domain::text::text_from_octets;
-use crate::domain::{ClassToken, PostAuth, RejectReason, SubscriberId, SubscriberStatus};
+use crate::domain::{
+    ClassToken, PostAuth, Rate, RejectReason, SubscriberId, SubscriberStatus, UniqueId, Volume,
+};
 use crate::entropy::Entropy;
 use crate::radius::attribute::{
     ACCT_INTERIM_INTERVAL, Attributes, CLASS, SESSION_TIMEOUT, VENDOR_SPECIFIC, microsoft, vendor,
@@ -25,7 +27,7 @@ use crate::radius::credentials::{
     mschap2_matches,
 };
 use crate::radius::{AccessReply, AccessRequest, Hidden, Hiding, ReplyAttributes};
-use crate::sessions::Occupancy;
+use crate::sessions::{Occupancy, SubscriberSessions};
 use crate::time::{Now, UnixTime};
 
 /// What a decision needs to know besides the request.
@@ -35,12 +37,23 @@ pub struct AccessFacts<'a> {
     pub subscriber: Option<&'a Subscriber>,
     /// Where the packet came from.
     pub source: IpAddr,
-    /// Places of Simultaneous-Use as the device sees them, under the subscriber's lock.
-    pub occupancy: Occupancy,
+    /// What is known of the subscriber besides its rows.
+    pub standing: Standing<'a>,
     /// Verdict of a [`SlowCheck`] that this request gave before.
     pub password: Option<bool>,
     /// Settings.
     pub settings: &'a Settings,
+}
+
+/// What is known of a subscriber besides its rows, read under its lock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing<'a> {
+    /// Places of Simultaneous-Use as the device sees them.
+    pub occupancy: Occupancy,
+    /// Its sessions and its usage; `None` where nothing that limits it asks for them.
+    pub sessions: Option<&'a SubscriberSessions>,
+    /// The open session that is looked at again; `None` for one that is about to begin.
+    pub session: Option<UniqueId>,
 }
 
 /// What becomes of an Access-Request.
@@ -132,6 +145,15 @@ pub struct Grant<'a> {
     pub interim_interval: u32,
     /// Simultaneous-Use.
     pub places: Option<u32>,
+    /// How fast the session may be, where a plan or an exhausted quota says so.
+    pub rate: Option<Rate>,
+    /// How much the session may move, its own past included.
+    pub volume: Volume,
+    /// URL of the portal that it is sent to.
+    pub redirect: Option<SmolStr>,
+    /// When the same question may get another answer, if nothing else happens: a period begins anew, a
+    /// window ends.
+    pub until: Option<UnixTime>,
 }
 
 impl Grant<'_> {
@@ -158,7 +180,7 @@ impl Grant<'_> {
 pub fn authorize<'a>(
     subscriber: &Subscriber,
     policy: &'a Policy<'_>,
-    occupancy: Occupancy,
+    standing: Standing<'_>,
     settings: &Settings,
     now: Now,
 ) -> Result<Grant<'a>, Denial> {
@@ -183,7 +205,7 @@ pub fn authorize<'a>(
     }
     let places = policy.limits.simultaneous_use.as_ref();
     if let Some((limit, rule)) = places
-        && (*limit == 0 || (!occupancy.own_place && occupancy.taken >= *limit))
+        && (*limit == 0 || (!standing.occupancy.own_place && standing.occupancy.taken >= *limit))
     {
         return deny(RejectReason::MaxConcurrent, rule);
     }
@@ -197,6 +219,10 @@ pub fn authorize<'a>(
             None => settings.interim_interval.max(INTERIM_SECONDS_MIN),
         },
         places: places.map(|(limit, _)| *limit),
+        rate: None,
+        volume: Volume::default(),
+        redirect: None,
+        until: None,
     })
 }
 
@@ -303,7 +329,7 @@ impl Decide<'_> {
         let policy = subscriber.policy(Attempt::of(self.request, self.facts.source), settings, now);
         barred(subscriber, &policy.limits)?;
         let proof = self.prove(&policy)?;
-        let grant = authorize(subscriber, &policy, self.facts.occupancy, settings, now)?;
+        let grant = authorize(subscriber, &policy, self.facts.standing, settings, now)?;
         Ok(self.accept(subscriber, &grant, &proof, entropy))
     }
 

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use self::token::TokenKey;
 
-pub use access::{AccessFacts, Decided, Verdict, access, authorize};
+pub use access::{AccessFacts, Decided, Denial, Grant, Standing, Verdict, access, authorize};
 pub use policy::{CompiledGroup, Compiler, Subscriber};
 
 /// How decisions are made.

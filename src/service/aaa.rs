@@ -15,10 +15,10 @@ use crate::domain::text::text_from_octets;
 use crate::domain::{ClassToken, Effect, Nas, NasIdentity, NasReload, NasTable, RecordStatus, Write};
 use crate::engine::accounting;
 use crate::engine::password::SlowCheck;
-use crate::engine::{AccessFacts, Decided, Verdict, access};
+use crate::engine::{AccessFacts, Decided, Standing, Verdict, access};
 use crate::entropy::SystemEntropy;
 use crate::radius::{AccessReply, AccessRequest, AccountingRequest, AcctStatus};
-use crate::sessions::{Device, Occupancy, Reservation};
+use crate::sessions::{Device, Reservation};
 use crate::time::Now;
 
 /// Answers Access-Requests and Accounting-Requests.
@@ -116,10 +116,10 @@ impl Aaa {
         now: Now,
     ) -> Verdict {
         let settings = &self.0.settings;
-        let mut facts = AccessFacts {
+        let facts = AccessFacts {
             subscriber: known.map(|known| &known.policy),
             source,
-            occupancy: Occupancy::default(),
+            standing: Standing::default(),
             password,
             settings: &settings.engine,
         };
@@ -132,7 +132,12 @@ impl Aaa {
         let station = text(request.calling_station_id());
         let device = Device::of(&station, &nas, &text(request.acct_session_id()));
         self.0.with_login(&known.policy.login, Some(known), now, |sessions| {
-            facts.occupancy = sessions.occupancy(&device, now);
+            let standing = Standing {
+                occupancy: sessions.occupancy(&device, now),
+                sessions: Some(sessions),
+                session: None,
+            };
+            let facts = AccessFacts { standing, ..facts };
             let verdict = access(request, &facts, now, &mut SystemEntropy);
             if let Verdict::Decided(Decided { reject: None, token: Some(token), places: Some(_), .. }) =
                 &verdict

@@ -13,7 +13,7 @@ use super::management::Management;
 use crate::domain::text::mac_digits;
 use crate::domain::{Day, RejectReason};
 use crate::engine::policy::{Attempt, AuthType, Policy, Subscriber};
-use crate::engine::{CompiledGroup, Compiler, authorize};
+use crate::engine::{CompiledGroup, Compiler, Standing, authorize};
 use crate::radius::ReplyAttributes;
 use crate::radius::attribute::{CALLING_STATION_ID, NAS_IP_ADDRESS, NAS_IPV6_ADDRESS, USER_NAME};
 use crate::radius::value;
@@ -113,7 +113,7 @@ fn decide(
     settings: &crate::engine::Settings,
     now: Now,
 ) -> Result<(ReplyAttributes, SmolStr), (RejectReason, SmolStr)> {
-    let grant = authorize(subscriber, policy, occupancy, settings, now)
+    let grant = authorize(subscriber, policy, Standing { occupancy, ..Standing::default() }, settings, now)
         .map_err(|denial| (denial.reason, denial.rule))?;
     let accepts = matches!(policy.limits.auth_type, Some((AuthType::Accept, _)));
     if policy.passwords.is_empty() && !accepts {

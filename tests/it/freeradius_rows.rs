@@ -14,7 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tollkeeper::domain::{AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus};
 use tollkeeper::engine::token::TokenKey;
-use tollkeeper::engine::{AccessFacts, Compiler, Settings, Verdict, access};
+use tollkeeper::engine::{AccessFacts, Compiler, Settings, Standing, Verdict, access};
 use tollkeeper::entropy::{Entropy as _, SeededEntropy};
 use tollkeeper::radius::attribute::{
     NAS_IDENTIFIER, NAS_IP_ADDRESS, NAS_PORT, SERVICE_TYPE, USER_NAME, USER_PASSWORD,
@@ -24,7 +24,6 @@ use tollkeeper::radius::hiding::hide_user_password;
 use tollkeeper::radius::{
     Attributes, Code, Packet, ReplyAttributes, Request, Secret, seal_request, value, verify_response,
 };
-use tollkeeper::sessions::Occupancy;
 use tollkeeper::time::{Clock as _, SystemClock};
 
 use crate::support::programs::skip;
@@ -118,7 +117,7 @@ fn ours(case: &Case, compiler: &Compiler) -> Outcome {
     let facts = AccessFacts {
         subscriber: Some(&subscriber),
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        occupancy: Occupancy::default(),
+        standing: Standing::default(),
         password: None,
         settings: &settings,
     };

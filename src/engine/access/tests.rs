@@ -163,7 +163,13 @@ impl Login {
             panic!("an Access-Request")
         };
         let settings = settings();
-        let facts = AccessFacts { subscriber, source: SOURCE, occupancy, password, settings: &settings };
+        let facts = AccessFacts {
+            subscriber,
+            source: SOURCE,
+            standing: Standing { occupancy, ..Standing::default() },
+            password,
+            settings: &settings,
+        };
         access(&request, &facts, now(), &mut SeededEntropy::new(1))
     }
 
