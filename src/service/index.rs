@@ -20,7 +20,7 @@ pub(super) struct Index {
     /// More than one where another subscriber got an Acct-Session-Id that was used before.
     owners: DashMap<SessionKey, SmallVec<[Owner; 1]>, RandomState>,
     unique: DashMap<UniqueId, SessionKey, RandomState>,
-    nases: DashMap<NasAddresses, HashSet<SessionKey, RandomState>, RandomState>,
+    nases: DashMap<NasAddresses, HashSet<UniqueId, RandomState>, RandomState>,
 }
 
 #[derive(Debug)]
@@ -42,13 +42,13 @@ impl Index {
         self.unique.get(unique).map(|key| *key.value())
     }
 
-    /// The keys of the sessions of the NASes that `nas` speaks for.
-    pub(super) fn by_nas(&self, nas: &NasIdentity) -> Vec<SessionKey> {
+    /// The sessions of the NASes that `nas` speaks for.
+    pub(super) fn by_nas(&self, nas: &NasIdentity) -> Vec<UniqueId> {
         match nas.address {
             Some(address) => self
                 .nases
                 .get(&(nas.source, address))
-                .map_or_else(Vec::new, |keys| keys.iter().copied().collect()),
+                .map_or_else(Vec::new, |sessions| sessions.iter().copied().collect()),
             None => self
                 .nases
                 .iter()
@@ -58,12 +58,20 @@ impl Index {
         }
     }
 
-    /// Notes where a session is found. Under the lock of `login`.
-    pub(super) fn put(&self, login: &SmolStr, session: &Session) {
-        match self.unique.insert(session.unique_id, session.key) {
+    /// Notes where a session is found; `former` is the NAS that served it until now, where another does
+    /// since. Under the lock of `login`.
+    pub(super) fn put(&self, login: &SmolStr, session: &Session, former: Option<&NasIdentity>) {
+        let known = self.unique.insert(session.unique_id, session.key);
+        if let Some(former) = former {
+            self.leave(former, session.unique_id);
+        }
+        if known.is_none() || former.is_some() {
+            self.nases.entry(place_of(&session.nas)).or_default().insert(session.unique_id);
+        }
+        match known {
             Some(known) if known == session.key => return,
             // Its records have begun to carry our token.
-            Some(former) => self.release(login, &former, session),
+            Some(known) => self.release(login, &known),
             None => {}
         }
         let mut owners = self.owners.entry(session.key).or_default();
@@ -71,41 +79,81 @@ impl Index {
             Some(owner) => owner.sessions += 1,
             None => owners.push(Owner { login: login.clone(), sessions: 1 }),
         }
-        drop(owners);
-        self.nases.entry(place_of(session)).or_default().insert(session.key);
     }
 
     /// Forgets a session that is in memory no more. Under the lock of its login.
     pub(super) fn remove(&self, login: &SmolStr, session: &Session) {
         if let Some((_, key)) = self.unique.remove(&session.unique_id) {
-            self.release(login, &key, session);
+            self.release(login, &key);
+            self.leave(&session.nas, session.unique_id);
         }
     }
 
     /// One session of the login less has the key.
-    fn release(&self, login: &SmolStr, key: &SessionKey, session: &Session) {
+    fn release(&self, login: &SmolStr, key: &SessionKey) {
         if let Some(mut owners) = self.owners.get_mut(key) {
             if let Some(owner) = owners.iter_mut().find(|owner| owner.login == *login) {
                 owner.sessions = owner.sessions.saturating_sub(1);
             }
             owners.retain(|owner| owner.sessions > 0);
         }
-        if self.owners.remove_if(key, |_, owners| owners.is_empty()).is_none() {
-            return;
-        }
-        let place = place_of(session);
-        if let Some(mut keys) = self.nases.get_mut(&place) {
-            keys.remove(key);
-        }
-        self.nases.remove_if(&place, |_, keys| keys.is_empty());
+        self.owners.remove_if(key, |_, owners| owners.is_empty());
     }
 
-    /// Sessions that can be found.
+    /// The NAS does not serve the session any more.
+    fn leave(&self, nas: &NasIdentity, unique: UniqueId) {
+        let place = place_of(nas);
+        if let Some(mut sessions) = self.nases.get_mut(&place) {
+            sessions.remove(&unique);
+        }
+        self.nases.remove_if(&place, |_, sessions| sessions.is_empty());
+    }
+
+    /// Sessions that can be found, closed ones that are still remembered included.
     pub(super) fn len(&self) -> usize {
         self.unique.len()
     }
 }
 
-fn place_of(session: &Session) -> NasAddresses {
-    (session.nas.source, session.nas.ip())
+fn place_of(nas: &NasIdentity) -> NasAddresses {
+    (nas.source, nas.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coa::tests::session;
+
+    fn nas(last: u8) -> NasIdentity {
+        let address = IpAddr::from([10, 0, 0, last]);
+        NasIdentity { source: address, address: Some(address), identifier: SmolStr::default() }
+    }
+
+    #[test]
+    fn a_session_that_roams_is_found_by_the_nas_that_serves_it_now() {
+        let (index, login) = (Index::default(), SmolStr::new_static("bob"));
+        let mut roamer = session();
+        roamer.nas = nas(1);
+        index.put(&login, &roamer, None);
+        assert_eq!(index.by_nas(&nas(1)), [roamer.unique_id]);
+        let former = std::mem::replace(&mut roamer.nas, nas(2));
+        index.put(&login, &roamer, Some(&former));
+        assert_eq!((index.by_nas(&nas(1)), index.by_nas(&nas(2))), (vec![], vec![roamer.unique_id]));
+        index.remove(&login, &roamer);
+        assert!(index.owners.is_empty() && index.unique.is_empty() && index.nases.is_empty());
+    }
+
+    #[test]
+    fn a_token_that_comes_later_changes_the_key_and_not_the_nas() {
+        let (index, login) = (Index::default(), SmolStr::new_static("bob"));
+        let mut row = session();
+        index.put(&login, &row, None);
+        let before = std::mem::replace(&mut row.key, SessionKey([9; 16]));
+        index.put(&login, &row, None);
+        assert!(index.logins(&before).is_empty());
+        assert_eq!(index.logins(&row.key).as_slice(), [login.clone()]);
+        assert_eq!(index.by_nas(&row.nas), [row.unique_id]);
+        index.remove(&login, &row);
+        assert!(index.owners.is_empty() && index.unique.is_empty() && index.nases.is_empty());
+    }
 }

@@ -133,8 +133,8 @@ impl State {
 
     /// Updates the indexes with what changed. Under the lock of `login`.
     pub(super) fn note(&self, login: &SmolStr, change: &Change) {
-        for row in &change.rows {
-            self.index.put(login, row);
+        for (number, row) in change.rows.iter().enumerate() {
+            self.index.put(login, row, change.moved_from.as_ref().filter(|_| number == 0));
         }
         for session in &change.forgotten {
             self.index.remove(login, session);
@@ -171,7 +171,7 @@ impl State {
     /// Closes the sessions that an Accounting-On or -Off ends. Runs after it is durable; until it has
     /// come to a session, a record of that session is judged by [`State::record_facts`].
     pub(super) async fn sweep(&self, reload: &NasReload) {
-        let keys = self.index.by_nas(&reload.nas).into_iter();
+        let keys = self.index.by_nas(&reload.nas).into_iter().filter_map(|unique| self.index.key(&unique));
         for login in keys.flat_map(|key| self.index.logins(&key)) {
             self.room(&login).await;
             let now = self.clock.now();
@@ -219,7 +219,7 @@ impl State {
                 if session.flags.gigawords {
                     self.remember_wide_counters(&session.nas);
                 }
-                self.index.put(&login, &session);
+                self.index.put(&login, &session, None);
                 entry.restore(session, &self.settings.sessions, now);
             }
         }

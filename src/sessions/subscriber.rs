@@ -13,8 +13,8 @@ use super::packed::Slot;
 use super::settings::Settings;
 use crate::domain::session::SessionFlags;
 use crate::domain::{
-    AccountingRecord, ClassToken, CloseGuess, Counter, Day, NasReload, RecordStatus, Session, SubscriberId,
-    UniqueId, Usage, Write,
+    AccountingRecord, ClassToken, CloseGuess, Counter, Day, NasIdentity, NasReload, RecordStatus, Session,
+    SubscriberId, UniqueId, Usage, Write,
 };
 use crate::time::{Now, UnixTime};
 
@@ -53,6 +53,8 @@ pub struct Change {
     pub what: SessionChange,
     /// Whole rows: the record's session first, then others that changed with it.
     pub rows: SmallVec<[Box<Session>; 1]>,
+    /// The NAS that served the record's session until now, where another does since.
+    pub moved_from: Option<NasIdentity>,
     /// Whose usage it is. `None`: nobody's yet, and `usage` is empty.
     pub subscriber: Option<SubscriberId>,
     /// Buckets that changed, with their whole content.
@@ -83,6 +85,18 @@ impl Change {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.usage.is_empty() && self.forgotten.is_empty()
     }
+}
+
+/// What one record did.
+struct Taken {
+    /// Its session.
+    index: usize,
+    /// What became of that.
+    what: SessionChange,
+    /// The time in which what the record adds was used.
+    window: (UnixTime, UnixTime),
+    /// [`Change::moved_from`].
+    moved_from: Option<NasIdentity>,
 }
 
 /// One subscriber's sessions. Whoever holds it, holds the subscriber's lock; there is none inside.
@@ -232,7 +246,7 @@ impl SubscriberSessions {
         if let Some(at) = facts.nas_reloaded {
             self.sweep(|nas| *nas == record.nas, at, settings, now, &mut others);
         }
-        let (index, what, window) = match place(record, &self.sessions) {
+        let Taken { index, what, window, moved_from } = match place(record, &self.sessions) {
             Place::Known(index) => self.merge(index, record, facts, settings, now),
             Place::Another { reused } => {
                 others.extend(reused.filter(|index| self.close_reused(*index, settings, now)));
@@ -243,7 +257,7 @@ impl SubscriberSessions {
         if record.status == RecordStatus::Start || what == SessionChange::Opened {
             self.replace_same_device(index, settings, now, &mut others);
         }
-        let mut change = Change { what, subscriber: self.subscriber, ..Change::default() };
+        let mut change = Change { what, moved_from, subscriber: self.subscriber, ..Change::default() };
         let counted = self.add_usage(index, window, settings, now);
         if self.subscriber.is_some() {
             let repeated = Day(day_of(now.unix, &settings.zone).0.saturating_sub(REPEATED_DAYS));
@@ -378,8 +392,7 @@ impl SubscriberSessions {
         change
     }
 
-    /// Merges a record of a known session. Returns it, what became of it, and the time in which what
-    /// it adds was used.
+    /// Merges a record of a known session.
     fn merge(
         &mut self,
         index: usize,
@@ -387,11 +400,13 @@ impl SubscriberSessions {
         facts: &RecordFacts<'_>,
         settings: &Settings,
         now: Now,
-    ) -> (usize, SessionChange, (UnixTime, UnixTime)) {
+    ) -> Taken {
         self.confirm(record, None);
         let Some(online) = self.sessions.get_mut(index).map(Slot::load) else {
-            return (index, SessionChange::Unchanged, (record.event_time, record.event_time));
+            let window = (record.event_time, record.event_time);
+            return Taken { index, what: SessionChange::Unchanged, window, moved_from: None };
         };
+        let former = Some(&online.session.nas).filter(|known| **known != record.nas).cloned();
         let before = (online.session.updated, online.session.is_open());
         let known = &online.session.nas;
         if *known != record.nas
@@ -412,7 +427,8 @@ impl SubscriberSessions {
         // What a late record adds was used before it was sent; the day it names is the best guess.
         let to = record.event_time.max(session.started);
         let window = if session.updated > before.0 { (before.0, session.updated) } else { (to, to) };
-        (index, what, window)
+        let moved_from = former.filter(|former| *former != session.nas);
+        Taken { index, what, window, moved_from }
     }
 
     /// Opens the session that a record speaks of. `earlier`: what is known with its id began later.
@@ -423,7 +439,7 @@ impl SubscriberSessions {
         facts: &RecordFacts<'_>,
         settings: &Settings,
         now: Now,
-    ) -> (usize, SessionChange, (UnixTime, UnixTime)) {
+    ) -> Taken {
         let with_its_id =
             self.sessions.iter().filter(|slot| slot.acct_session_id() == record.acct_session_id);
         let epoch = with_its_id
@@ -478,7 +494,7 @@ impl SubscriberSessions {
         let window = (online.session.started, online.session.updated);
         let what = if online.session.is_open() { SessionChange::Opened } else { SessionChange::Closed };
         self.push(online);
-        (self.sessions.len() - 1, what, window)
+        Taken { index: self.sessions.len() - 1, what, window, moved_from: None }
     }
 
     /// A unique id that no other session of the subscriber has, and whether it had to be salted.
@@ -582,7 +598,7 @@ impl SubscriberSessions {
     /// Holds an Accounting-On or -Off against the sessions of the NASes it covers.
     fn sweep(
         &mut self,
-        is_covered: impl Fn(&crate::domain::NasIdentity) -> bool,
+        is_covered: impl Fn(&NasIdentity) -> bool,
         at: UnixTime,
         settings: &Settings,
         now: Now,

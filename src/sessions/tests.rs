@@ -678,9 +678,10 @@ fn one_token_on_two_session_ids_is_two_linked_sessions() {
 fn a_token_keeps_a_session_together_while_it_roams() {
     let mut world = World::new();
     world.receive(&start(0).token(1));
-    world.receive(&interim(60, 60, 700).nas(nas(2)).token(1));
+    let moved = world.receive(&interim(60, 60, 700).nas(nas(2)).token(1));
     assert_eq!(world.output(), Some(700));
-    assert_eq!(world.only().nas, nas(2));
+    assert_eq!((&world.only().nas, moved.moved_from), (&nas(2), Some(nas(1))));
+    assert_eq!(world.receive(&interim(120, 120, 900).nas(nas(2)).token(1)).moved_from, None);
 }
 
 #[test]
