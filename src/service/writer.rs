@@ -5,13 +5,14 @@
 //! unknown is simply written again.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use smallvec::SmallVec;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::answer::{Deliver, Waiter};
 use super::health::Health;
@@ -56,8 +57,6 @@ pub(super) struct Pending {
     pub(super) waiter: Option<Waiter>,
     /// What is done afterwards.
     pub(super) after: SmallVec<[Effect; 1]>,
-    /// Told when it is durable.
-    pub(super) done: Option<oneshot::Sender<()>>,
 }
 
 /// Hands rows to the lanes. Cloning shares them; the lanes end when the last clone is gone.
@@ -82,16 +81,18 @@ impl Writer {
     {
         let mut lanes = Vec::new();
         let mut tasks = Vec::new();
-        for _ in 0..settings.lanes.max(1) {
+        let troubles = Arc::new(Troubles { lanes: Mutex::default(), health: Arc::clone(health) });
+        for number in 0..settings.lanes.max(1) {
             let (sender, receiver) = mpsc::channel(settings.queue);
             let lane = Lane {
+                number,
                 settings: settings.clone(),
                 receiver,
                 store: Arc::clone(store),
                 deliver: Arc::clone(deliver),
                 effects: effects.clone(),
                 clock: Arc::clone(clock),
-                health: Arc::clone(health),
+                troubles: Arc::clone(&troubles),
                 meters: Meters::new(),
                 batch: Batch::default(),
                 failing: false,
@@ -131,14 +132,42 @@ impl Writer {
     }
 }
 
+/// Which lanes cannot commit, and why: `/health` speaks of one writer, which is well once all of them are.
+struct Troubles {
+    lanes: Mutex<BTreeMap<usize, String>>,
+    health: Arc<Health>,
+}
+
+impl Troubles {
+    fn fails(&self, lane: usize, reason: String, now: UnixTime) {
+        let mut lanes = self.lanes.lock();
+        lanes.insert(lane, reason);
+        self.tell(&lanes, now);
+    }
+
+    fn is_well(&self, lane: usize, now: UnixTime) {
+        let mut lanes = self.lanes.lock();
+        lanes.remove(&lane);
+        self.tell(&lanes, now);
+    }
+
+    fn tell(&self, lanes: &BTreeMap<usize, String>, now: UnixTime) {
+        match lanes.values().next() {
+            Some(reason) => self.health.degraded(COMPONENT, reason, now),
+            None => self.health.ok(COMPONENT),
+        }
+    }
+}
+
 struct Lane<S> {
+    number: usize,
     settings: Settings,
     receiver: mpsc::Receiver<Pending>,
     store: Arc<S>,
     deliver: Arc<dyn Deliver>,
     effects: mpsc::UnboundedSender<Effect>,
     clock: Arc<dyn Clock>,
-    health: Arc<Health>,
+    troubles: Arc<Troubles>,
     meters: Meters,
     batch: Batch,
     /// The last commit failed.
@@ -207,13 +236,10 @@ impl<S: CommitWrites + Send + Sync + 'static> Lane<S> {
                     // The receiver is gone only while the server stops.
                     let _ = self.effects.send(effect);
                 }
-                for done in self.batch.done.drain(..) {
-                    let _ = done.send(());
-                }
                 self.batch.clear_rows();
                 if std::mem::take(&mut self.failing) {
                     tracing::info!("accounting is stored again");
-                    self.health.ok(COMPONENT);
+                    self.troubles.is_well(self.number, started.unix);
                 }
                 true
             }
@@ -225,7 +251,7 @@ impl<S: CommitWrites + Send + Sync + 'static> Lane<S> {
                 }
                 let said =
                     format!("accounting is not acknowledged: {reason}; {} rows wait", self.batch.rows());
-                self.health.degraded(COMPONENT, &said, started.unix);
+                self.troubles.fails(self.number, said, started.unix);
                 false
             }
         }
@@ -264,7 +290,6 @@ struct Batch {
     /// With the session whose row each waits for, where it is one.
     waiters: Vec<(Option<UniqueId>, Waiter)>,
     after: Vec<Effect>,
-    done: Vec<oneshot::Sender<()>>,
 }
 
 impl Batch {
@@ -295,7 +320,6 @@ impl Batch {
         }
         self.waiters.extend(pending.waiter.map(|waiter| (session, waiter)));
         self.after.extend(pending.after);
-        self.done.extend(pending.done);
     }
 
     fn take_waiters(&mut self) -> Vec<Waiter> {
@@ -314,7 +338,7 @@ impl Batch {
     }
 
     fn is_empty(&self) -> bool {
-        self.rows() == 0 && self.waiters.is_empty() && self.after.is_empty() && self.done.is_empty()
+        self.rows() == 0 && self.waiters.is_empty() && self.after.is_empty()
     }
 
     /// The rows in the order of their keys, which is the same in every transaction, so that two of
@@ -379,8 +403,8 @@ mod tests {
     use std::collections::VecDeque;
     use std::net::SocketAddr;
 
-    use parking_lot::Mutex;
     use smallvec::smallvec;
+    use smol_str::SmolStr;
 
     use super::*;
     use crate::coa::tests::session;
@@ -402,6 +426,8 @@ mod tests {
     #[derive(Default)]
     struct Database {
         fates: Mutex<VecDeque<Fate>>,
+        /// Whose rows cannot be committed for now.
+        barred: Mutex<HashSet<SmolStr>>,
         rows: Mutex<HashMap<UniqueId, Box<Session>>>,
     }
 
@@ -409,6 +435,13 @@ mod tests {
         async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
             let fate = self.fates.lock().pop_front();
             let away = Err(StoreError::Unavailable { reason: "told to".to_owned() });
+            let barred = |write: &Write| match write {
+                Write::Session(row) => self.barred.lock().contains(&row.user_name),
+                _ => false,
+            };
+            if writes.iter().any(barred) {
+                return away;
+            }
             match fate {
                 Some(Fate::Fails) => return away,
                 Some(Fate::Hangs) => std::future::pending::<()>().await,
@@ -531,6 +564,29 @@ mod tests {
             assert!(bench.enqueue(3, 2, "ann", 30));
             assert_eq!(bench.told().await, Told::Committed(3));
             assert_eq!(bench.health.report().status, HealthStatus::Ok);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_is_well_again_does_not_speak_for_one_that_is_not() {
+        let mut bench = Bench::new(&Settings { lanes: 2, ..Settings::default() }, &[]);
+        let elsewhere = |name: &String| !bench.writer.lane(name).same_channel(bench.writer.lane("bob"));
+        let ann = (0..).map(|number| format!("ann{number}")).find(elsewhere).expect("there are two lanes");
+        bench.database.barred.lock().extend([SmolStr::new_static("bob"), SmolStr::new(&ann)]);
+        assert!(bench.enqueue(1, 1, "bob", 60));
+        assert_eq!(bench.told().await, Told::Abandoned(1));
+        assert!(bench.enqueue(2, 2, &ann, 60));
+        assert_eq!(bench.told().await, Told::Abandoned(2));
+        // A lane says how it is after it has sent the replies: the second one shows that it has.
+        for (name, number, health) in
+            [("bob", 1, HealthStatus::Degraded), (ann.as_str(), 2, HealthStatus::Ok)]
+        {
+            bench.database.barred.lock().remove(name);
+            for identifier in [3, 4] {
+                assert!(bench.enqueue(identifier, number, name, 90));
+                assert_eq!(bench.told().await, Told::Committed(identifier));
+            }
+            assert_eq!(bench.health.report().status, health, "{name}");
         }
     }
 
