@@ -12,7 +12,7 @@ use super::request::Attribute;
 use super::{Discard, ExchangeId, Exchanges, Full, Kind, Request, Responder, Settings, Transmit, Verdict};
 use crate::domain::dynamic_auth::{NotSent, Outcome, error_cause_name};
 use crate::domain::session::SessionDetails;
-use crate::domain::{Nas, NasIdentity, NasSource, Session, SessionFlags, SessionKey, TriState, UniqueId};
+use crate::domain::{Nas, NasIdentity, Session, SessionFlags, SessionKey, UniqueId};
 use crate::entropy::{Entropy as _, SeededEntropy};
 use crate::radius::{Packet, Secret, attribute};
 use crate::time::{Clock as _, Now, SystemClock, UnixTime};
@@ -20,20 +20,7 @@ use crate::time::{Clock as _, Now, SystemClock, UnixTime};
 pub(crate) const SECRET: &[u8] = b"testing123";
 
 pub(crate) fn nas() -> Nas {
-    Nas {
-        name: "core".into(),
-        network: "10.0.0.0/24".parse().unwrap(),
-        nas_type: "other".into(),
-        secret: Secret::new(SECRET).unwrap(),
-        secret_next: None,
-        identifier: None,
-        coa_port: 3799,
-        coa_secret: None,
-        swap_octets: false,
-        require_message_authenticator: TriState::Auto,
-        limit_proxy_state: TriState::Auto,
-        source: NasSource::Config,
-    }
+    Nas::sample("core", "10.0.0.0/24")
 }
 
 fn nas_of_type(nas_type: &str) -> Nas {

@@ -36,6 +36,27 @@ pub struct Nas {
     pub source: NasSource,
 }
 
+#[cfg(test)]
+impl Nas {
+    /// An entry that says no more than it must: its name, its network and `testing123`.
+    pub(crate) fn sample(name: &str, network: &str) -> Self {
+        Self {
+            name: name.into(),
+            network: network.parse().unwrap(),
+            nas_type: "other".into(),
+            secret: Secret::new(b"testing123").unwrap(),
+            secret_next: None,
+            identifier: None,
+            coa_port: 3799,
+            coa_secret: None,
+            swap_octets: false,
+            require_message_authenticator: TriState::Auto,
+            limit_proxy_state: TriState::Auto,
+            source: NasSource::Config,
+        }
+    }
+}
+
 /// `no`, `auto` (from the first signed request on) or `yes`, as in FreeRADIUS 3.2.5.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TriState {

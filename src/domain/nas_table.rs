@@ -88,24 +88,9 @@ fn canonical(network: IpNet) -> IpNet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::TriState;
-    use crate::radius::Secret;
 
     fn nas(network: &str, name: &str, source: NasSource) -> Nas {
-        Nas {
-            name: name.into(),
-            network: network.parse().unwrap(),
-            nas_type: "other".into(),
-            secret: Secret::new(b"testing123").unwrap(),
-            secret_next: None,
-            identifier: None,
-            coa_port: 3799,
-            coa_secret: None,
-            swap_octets: false,
-            require_message_authenticator: TriState::Auto,
-            limit_proxy_state: TriState::Auto,
-            source,
-        }
+        Nas { source, ..Nas::sample(name, network) }
     }
 
     fn found(table: &NasTable, address: &str) -> Option<String> {

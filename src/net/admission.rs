@@ -390,24 +390,13 @@ impl Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::NasSource;
-    use crate::radius::Secret;
     use crate::time::{Clock as _, SystemClock};
 
     fn nas(require: TriState, limit: TriState) -> Nas {
         Nas {
-            name: "one".into(),
-            network: "10.0.0.0/8".parse().unwrap(),
-            nas_type: "other".into(),
-            secret: Secret::new(b"testing123").unwrap(),
-            secret_next: None,
-            identifier: None,
-            coa_port: 3799,
-            coa_secret: None,
-            swap_octets: false,
             require_message_authenticator: require,
             limit_proxy_state: limit,
-            source: NasSource::Config,
+            ..Nas::sample("one", "10.0.0.0/8")
         }
     }
 

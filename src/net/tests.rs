@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::{Receivers, Settings, Sockets};
-use crate::domain::{Nas, NasSource, NasTable, TriState};
+use crate::domain::{Nas, NasTable, TriState};
 use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::radius::attribute::{
     ACCT_SESSION_ID, ACCT_STATUS_TYPE, MESSAGE_AUTHENTICATOR, NAS_IDENTIFIER, NAS_IP_ADDRESS, PROXY_STATE,
@@ -147,18 +147,9 @@ fn secret(octets: &[u8]) -> Secret {
 
 fn nas(network: &str, name: &str) -> Nas {
     Nas {
-        name: name.into(),
-        network: network.parse().unwrap(),
-        nas_type: "other".into(),
-        secret: secret(SECRET),
-        secret_next: None,
-        identifier: None,
-        coa_port: 3799,
-        coa_secret: None,
-        swap_octets: false,
         require_message_authenticator: TriState::No,
         limit_proxy_state: TriState::No,
-        source: NasSource::Config,
+        ..Nas::sample(name, network)
     }
 }
 

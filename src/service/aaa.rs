@@ -12,12 +12,14 @@ use super::serve::Serve;
 use super::state::State;
 use super::writer::Pending;
 use crate::domain::text::text_from_octets;
-use crate::domain::{ClassToken, Effect, Nas, NasIdentity, NasReload, NasTable, RecordStatus, Write};
+use crate::domain::{ClassToken, Decision, Nas, NasIdentity, NasReload, NasTable, RecordStatus, Write};
 use crate::engine::accounting;
 use crate::engine::password::SlowCheck;
 use crate::engine::{AccessFacts, Decided, Standing, Verdict, access};
 use crate::entropy::SystemEntropy;
-use crate::radius::{AccessReply, AccessRequest, AccountingRequest, AcctStatus};
+use crate::radius::{
+    AccessReply, AccessRequest, AccountingRequest, AccountingResponse, AcctStatus, Verified,
+};
 use crate::sessions::{Device, Reservation};
 use crate::time::Now;
 
@@ -32,25 +34,23 @@ impl Serve for Aaa {
 
     fn access(
         &self,
-        nas: &Arc<Nas>,
+        _: &Arc<Nas>,
         source: IpAddr,
         request: &AccessRequest<'_>,
         resolved: Resolved,
         now: Now,
     ) -> Answer<AccessReply> {
-        let _ = nas;
         let known = match self.known(login_of(request.user_name()), resolved, now) {
             Ok(known) => known,
             Err(login) => return Answer::Later(Work::Load { login: Some(login), sessions: SmallVec::new() }),
         };
-        match self.decide(known.as_deref(), source, request, resolved.password, now) {
+        let decide = |password| self.decide(known.as_deref(), source, request, password, now);
+        let verdict = match decide(resolved.password) {
+            Verdict::SlowPassword(check) if self.0.memo.knows(&check, now.instant) => decide(Some(true)),
+            verdict => verdict,
+        };
+        match verdict {
             Verdict::Decided(decided) => self.answer(known.as_deref(), source, request, decided, now),
-            Verdict::SlowPassword(check) if self.0.memo.knows(&check, now.instant) => {
-                match self.decide(known.as_deref(), source, request, Some(true), now) {
-                    Verdict::Decided(decided) => self.answer(known.as_deref(), source, request, decided, now),
-                    Verdict::SlowPassword(check) => Answer::Later(Work::SlowPassword(check)),
-                }
-            }
             Verdict::SlowPassword(check) => Answer::Later(Work::SlowPassword(check)),
         }
     }
@@ -126,8 +126,7 @@ impl Aaa {
         let Some(known) = known.filter(|known| known.policy.may_be_limited()) else {
             return access(request, &facts, now, &mut SystemEntropy);
         };
-        let nas =
-            identity(source, request.nas_ip_address(), request.nas_ipv6_address(), request.nas_identifier());
+        let nas = identity(source, request);
         let text = |octets: Option<&[u8]>| octets.map(text_from_octets).unwrap_or_default();
         let station = text(request.calling_station_id());
         let device = Device::of(&station, &nas, &text(request.acct_session_id()));
@@ -139,12 +138,11 @@ impl Aaa {
             };
             let facts = AccessFacts { standing, ..facts };
             let verdict = access(request, &facts, now, &mut SystemEntropy);
-            if let Verdict::Decided(Decided { reject: None, token: Some(token), places: Some(_), .. }) =
-                &verdict
-                && let Verdict::Decided(decided) = &verdict
+            if let Verdict::Decided(decided) = &verdict
+                && let Decided { reject: None, token: Some(token), places: Some(_), .. } = *decided
             {
                 sessions.reserve(Reservation {
-                    token: *token,
+                    token,
                     device,
                     nas,
                     until: now.instant + settings.reservation,
@@ -203,17 +201,18 @@ impl Aaa {
         waiter: Waiter,
         now: Now,
     ) -> Acknowledgement {
-        let nas =
-            identity(source, request.nas_ip_address(), request.nas_ipv6_address(), request.nas_identifier());
-        let reload = NasReload { nas, at: accounting::event_time(request, now).0 };
+        let at = accounting::event_time(request, now).0;
+        let reload = NasReload { nas: identity(source, request), at };
         self.0.remember_reload(&reload);
-        let pending = Pending {
-            writes: SmallVec::from_iter([Write::NasReload(reload.clone())]),
-            waiter: Some(waiter),
-            after: SmallVec::from_iter([Effect::SweepNas(reload)]),
-            done: None,
-        };
-        match self.0.writer.enqueue("", pending) {
+        self.commit("", accounting::decide_reload(reload), waiter)
+    }
+
+    /// Hands a decision to the writer, which answers once it is durable. What is applied and not taken
+    /// is applied and handed over again with the retransmission.
+    fn commit(&self, login: &str, decision: Decision<AccountingResponse>, waiter: Waiter) -> Acknowledgement {
+        let Decision { before: writes, reply, after } = decision;
+        let waiter = reply.map(|AccountingResponse| waiter);
+        match self.0.writer.enqueue(login, Pending { writes, waiter, after }) {
             Ok(()) => Acknowledgement::Pending,
             Err(_) => Acknowledgement::Silence(NoReply::Overloaded),
         }
@@ -243,9 +242,8 @@ impl Aaa {
             let mut tokens = request.classes().filter_map(ClassToken::from_class);
             tokens.find(|token| state.settings.engine.token_key.issued(*token, known.policy.id))
         });
-        let nas_identity =
-            identity(source, request.nas_ip_address(), request.nas_ipv6_address(), request.nas_identifier());
-        let Ok(record) = accounting::record(request, nas, nas_identity, token, &state.dictionary, now) else {
+        let identity = identity(source, request);
+        let Ok(record) = accounting::record(request, nas, identity, token, &state.dictionary, now) else {
             return Acknowledgement::Silence(NoReply::NothingToRecord);
         };
         let owner = state.owner(&record, &user_name, now);
@@ -288,13 +286,7 @@ impl Aaa {
             for guess in change.rows.iter().skip(1).filter_map(|row| row.closed.as_ref()?.guess) {
                 state.meters.guess(guess);
             }
-            let pending =
-                Pending { writes: change.into_writes(), waiter: Some(waiter), ..Pending::default() };
-            // What is applied and not queued is queued again by the retransmission.
-            match state.writer.enqueue(&login, pending) {
-                Ok(()) => Acknowledgement::Pending,
-                Err(_) => Acknowledgement::Silence(NoReply::Overloaded),
-            }
+            self.commit(&login, accounting::decide(change), waiter)
         })
     }
 }
@@ -306,16 +298,12 @@ fn login_of(user_name: Option<&[u8]>) -> Option<SmolStr> {
 }
 
 /// Which physical NAS speaks.
-fn identity(
-    source: IpAddr,
-    ip: Option<std::net::Ipv4Addr>,
-    ipv6: Option<std::net::Ipv6Addr>,
-    identifier: Option<&[u8]>,
-) -> NasIdentity {
+fn identity(source: IpAddr, request: &Verified<'_>) -> NasIdentity {
+    let ipv6 = || request.nas_ipv6_address().map(IpAddr::V6);
     NasIdentity {
         source,
-        address: ip.map(IpAddr::V4).or_else(|| ipv6.map(IpAddr::V6)),
-        identifier: identifier.map(text_from_octets).unwrap_or_default(),
+        address: request.nas_ip_address().map(IpAddr::V4).or_else(ipv6),
+        identifier: request.nas_identifier().map(text_from_octets).unwrap_or_default(),
     }
 }
 

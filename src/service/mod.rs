@@ -183,12 +183,6 @@ impl Service {
         &self.coa
     }
 
-    /// Open sessions in memory.
-    #[must_use]
-    pub fn sessions_open(&self) -> usize {
-        self.state.index.len()
-    }
-
     /// Puts other NAS entries of the configuration file in force, beside those of the table.
     ///
     /// # Errors
@@ -224,7 +218,7 @@ impl Service {
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Service").field("sessions", &self.state.index.len()).finish_non_exhaustive()
+        f.debug_struct("Service").field("remembered", &self.state.index.len()).finish_non_exhaustive()
     }
 }
 

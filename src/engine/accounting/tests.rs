@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
-use crate::domain::{NasSource, TriState};
 use crate::radius::{Packet, Request, Secret, authenticate_request};
 use crate::sessions::{RecordFacts, Settings, SubscriberSessions};
 
@@ -14,20 +13,7 @@ fn now() -> Now {
 }
 
 fn nas() -> Nas {
-    Nas {
-        name: "nas".into(),
-        network: "127.0.0.0/8".parse().unwrap(),
-        nas_type: "other".into(),
-        secret: Secret::new(b"testing123").unwrap(),
-        secret_next: None,
-        identifier: None,
-        coa_port: 3799,
-        coa_secret: None,
-        swap_octets: false,
-        require_message_authenticator: TriState::Auto,
-        limit_proxy_state: TriState::Auto,
-        source: NasSource::Config,
-    }
+    Nas::sample("nas", "127.0.0.0/8")
 }
 
 /// Attributes of an Accounting-Request.
