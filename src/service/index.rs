@@ -151,7 +151,7 @@ mod tests {
         let before = std::mem::replace(&mut row.key, SessionKey([9; 16]));
         index.put(&login, &row, None);
         assert!(index.logins(&before).is_empty());
-        assert_eq!(index.logins(&row.key).as_slice(), [login.clone()]);
+        assert_eq!(index.logins(&row.key).as_slice(), std::slice::from_ref(&login));
         assert_eq!(index.by_nas(&row.nas), [row.unique_id]);
         index.remove(&login, &row);
         assert!(index.owners.is_empty() && index.unique.is_empty() && index.nases.is_empty());
