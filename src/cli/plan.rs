@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::context::{Context, user};
 use super::output::table;
 use super::{Exit, Failure};
-use crate::domain::plan::{Amount, Concurrency, Plan};
+use crate::domain::Amount;
+use crate::domain::plan::{Concurrency, Plan};
 use crate::service::{PlanChange, shown};
 
 #[derive(Debug, clap::Subcommand)]
@@ -189,22 +190,22 @@ pub(super) async fn plan(command: &PlanCommand, context: &Context) -> Result<Exi
 
 fn terms_json(plan: &Plan) -> serde_json::Map<String, Value> {
     let terms = &plan.terms;
-    let amount = |amount: &Option<Amount>| amount.as_ref().map(|amount| amount.as_str().to_owned());
+    let amount = |amount: Option<Amount>| amount.map(|amount| amount.to_string());
     let value = json!({
         "id": plan.id.0,
         "name": plan.name.as_str(),
         "description": terms.description.as_str(),
-        "price": amount(&terms.price),
+        "price": amount(terms.price),
         "currency": terms.currency.as_str(),
         "time": terms.time,
         "quota": terms.quota,
         "rate_down": terms.rate_down,
         "rate_up": terms.rate_up,
         "validity": terms.validity_days,
-        "credit": amount(&terms.credit),
-        "recharge_credit": amount(&terms.recharge_credit),
-        "charge_per_minute": amount(&terms.charge_per_minute),
-        "charge_per_kib": amount(&terms.charge_per_kib),
+        "credit": amount(terms.credit),
+        "recharge_credit": amount(terms.recharge_credit),
+        "charge_per_minute": amount(terms.charge_per_minute),
+        "charge_per_kib": amount(terms.charge_per_kib),
         "reset_day": terms.reset_day,
         "concurrency": terms.concurrency.map(Concurrency::as_str),
         "subscribers": plan.subscribers,
@@ -250,7 +251,7 @@ fn list(plans: &[Plan]) -> String {
     let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     let row = |plan: &Plan| {
         let terms = &plan.terms;
-        let price = terms.price.as_ref().map_or("-", Amount::as_str);
+        let price = terms.price.map_or_else(|| "-".to_owned(), |price| price.to_string());
         vec![
             plan.id.0.to_string(),
             plan.name.to_string(),

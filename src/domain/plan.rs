@@ -4,62 +4,12 @@ use std::fmt;
 
 use smol_str::SmolStr;
 
+use super::money::Amount;
 use super::subscriber::AttributeRow;
 
 /// `tk_plan.id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlanId(pub i64);
-
-/// Money or credit: a decimal number with at most 12 digits before the point and 18 after it, as
-/// canonical text (`8`, `0.5`, `-3.25`). Never a binary fraction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Amount(SmolStr);
-
-impl Amount {
-    const WHOLE_DIGITS_MAX: usize = 12;
-    const PLACES_MAX: usize = 18;
-
-    /// Reads a decimal number; `None` where it is not one, or beyond what the tables hold.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (sign, digits) = match text.strip_prefix('-') {
-            Some(digits) => ("-", digits),
-            None => ("", text),
-        };
-        let (whole, places) = digits.split_once('.').unwrap_or((digits, ""));
-        let all_digits = |part: &str| part.bytes().all(|octet| octet.is_ascii_digit());
-        if whole.is_empty() || !all_digits(whole) || !all_digits(places) || digits.ends_with('.') {
-            return None;
-        }
-        let whole = whole.trim_start_matches('0');
-        let places = places.trim_end_matches('0');
-        if whole.len() > Self::WHOLE_DIGITS_MAX || places.len() > Self::PLACES_MAX {
-            return None;
-        }
-        let whole = if whole.is_empty() { "0" } else { whole };
-        let number = if places.is_empty() { whole.to_owned() } else { format!("{whole}.{places}") };
-        let sign = if number == "0" { "" } else { sign };
-        Some(Self(SmolStr::from(format!("{sign}{number}"))))
-    }
-
-    /// Is it below zero?
-    #[must_use]
-    pub fn is_negative(&self) -> bool {
-        self.0.starts_with('-')
-    }
-
-    /// The canonical text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Amount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Who gives way when all places of Simultaneous-Use are taken (DESIGN §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,24 +97,4 @@ pub struct Plan {
     pub reply: Vec<AttributeRow>,
     /// How many subscribers have it as their plan.
     pub subscribers: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_amount_has_one_form() {
-        let read = |text| Amount::parse(text).map(|amount| amount.as_str().to_owned());
-        assert_eq!(read("8.00").as_deref(), Some("8"));
-        assert_eq!(read("0008.050").as_deref(), Some("8.05"));
-        assert_eq!(read("-0.0").as_deref(), Some("0"));
-        assert_eq!(read("-3.25").as_deref(), Some("-3.25"));
-        assert_eq!(read("0.000000000000000001").as_deref(), Some("0.000000000000000001"));
-        assert_eq!(read("999999999999").as_deref(), Some("999999999999"));
-        for wrong in ["", "-", ".5", "5.", "1e3", "1,5", "+1", " 1", "0.0000000000000000001", "1000000000000"]
-        {
-            assert_eq!(read(wrong), None, "{wrong}");
-        }
-    }
 }

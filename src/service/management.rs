@@ -15,8 +15,8 @@ use super::attributes::{self, Sorted};
 use super::error::{Denial, ServiceError};
 use crate::domain::dynamic_auth::Order;
 use crate::domain::operator::{ApiKey, Dialect, Operator, Rights};
-use crate::domain::plan::{Amount, Concurrency, Plan, PlanId, PlanTerms};
-use crate::domain::{Session, SubscriberId, SubscriberStatus, UniqueId};
+use crate::domain::plan::{Concurrency, Plan, PlanId, PlanTerms};
+use crate::domain::{Amount, Session, SubscriberId, SubscriberStatus, UniqueId};
 use crate::engine;
 use crate::entropy::Entropy;
 use crate::radius::dictionary::Dictionary;
@@ -748,14 +748,14 @@ fn check_name(field: &'static str, name: &str) -> Result<(), ServiceError> {
 
 fn check_terms(terms: &PlanTerms) -> Result<(), ServiceError> {
     let amounts = [
-        ("price", &terms.price),
-        ("credit", &terms.credit),
-        ("recharge_credit", &terms.recharge_credit),
-        ("charge_per_minute", &terms.charge_per_minute),
-        ("charge_per_kib", &terms.charge_per_kib),
+        ("price", terms.price),
+        ("credit", terms.credit),
+        ("recharge_credit", terms.recharge_credit),
+        ("charge_per_minute", terms.charge_per_minute),
+        ("charge_per_kib", terms.charge_per_kib),
     ];
     for (field, amount) in amounts {
-        if amount.as_ref().is_some_and(Amount::is_negative) {
+        if amount.is_some_and(Amount::is_negative) {
             return Err(ServiceError::invalid(field, "must not be negative"));
         }
     }

@@ -70,7 +70,7 @@ impl Playground {
             management.add_nas(&self.nas(network)).await?;
         }
         let plan = |down: u64, up: u64, price: &str, attributes: &[&str]| PlanChange {
-            price: Some(crate::domain::plan::Amount::parse(price)),
+            price: Some(crate::domain::Amount::parse(price)),
             currency: Some("USD".to_owned()),
             rate_down: Some(Some(down)),
             rate_up: Some(Some(up)),

@@ -4,7 +4,8 @@ use smol_str::SmolStr;
 
 use super::tx::{Bind, Tx};
 use super::{Author, Event, NewAttribute, RADGROUPCHECK, RADGROUPREPLY, audit};
-use crate::domain::plan::{Amount, Concurrency, Plan, PlanId, PlanTerms};
+use crate::domain::Amount;
+use crate::domain::plan::{Concurrency, Plan, PlanId, PlanTerms};
 use crate::store::db::Columns;
 use crate::store::{Store, StoreError};
 
@@ -155,10 +156,10 @@ fn figures(terms: &PlanTerms) -> [Bind<'_>; 12] {
     let number = |number: Option<u64>| Bind::MaybeInt(number.and_then(|number| i64::try_from(number).ok()));
     [
         Bind::Text(&terms.description),
-        Bind::MaybeText(text(&terms.price)),
+        Bind::MaybeAmount(terms.price),
         Bind::Text(&terms.currency),
-        Bind::MaybeText(text(&terms.credit)),
-        Bind::MaybeText(text(&terms.recharge_credit)),
+        Bind::MaybeAmount(terms.credit),
+        Bind::MaybeAmount(terms.recharge_credit),
         number(terms.time),
         number(terms.quota),
         number(terms.rate_down),
@@ -167,14 +168,6 @@ fn figures(terms: &PlanTerms) -> [Bind<'_>; 12] {
         Bind::MaybeInt(terms.reset_day.map(i64::from)),
         Bind::Text(terms.concurrency.map_or("", Concurrency::as_str)),
     ]
-}
-
-fn text(amount: &Option<Amount>) -> Option<&str> {
-    amount.as_ref().map(Amount::as_str)
-}
-
-fn rate(amount: &Option<Amount>) -> Bind<'_> {
-    Bind::Text(text(amount).unwrap_or("0"))
 }
 
 async fn write_group(tx: &mut Tx<'_>, name: &str, draft: &PlanDraft) -> Result<(), StoreError> {
@@ -203,7 +196,7 @@ async fn write_charge(tx: &mut Tx<'_>, plan: i64, terms: &PlanTerms) -> Result<(
         &format!(
             "INSERT INTO tk_charge_rule (plan_id, name, per_minute, per_kib) VALUES (?, '', {decimal}, {decimal})"
         ),
-        &[Bind::Int(plan), rate(&terms.charge_per_minute), rate(&terms.charge_per_kib)],
+        &[Bind::Int(plan), Bind::Amount(terms.charge_per_minute.unwrap_or_default()), Bind::Amount(terms.charge_per_kib.unwrap_or_default())],
     )
     .await
     .map(drop)

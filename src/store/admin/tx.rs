@@ -2,6 +2,7 @@
 
 use sqlx::{MySql, Postgres, Sqlite, Transaction};
 
+use crate::domain::Amount;
 use crate::store::StoreError;
 use crate::store::db::{Columns, Db, read_all};
 
@@ -19,6 +20,9 @@ pub(super) enum Bind<'a> {
     Int(i64),
     MaybeText(Option<&'a str>),
     MaybeInt(Option<i64>),
+    /// For a placeholder of [`Tx::decimal`].
+    Amount(Amount),
+    MaybeAmount(Option<Amount>),
 }
 
 /// A query of `$text` with all of `$binds`.
@@ -31,6 +35,8 @@ macro_rules! bound {
                 Bind::Int(number) => query.bind(number),
                 Bind::MaybeText(text) => query.bind(text),
                 Bind::MaybeInt(number) => query.bind(number),
+                Bind::Amount(amount) => query.bind(amount.to_string()),
+                Bind::MaybeAmount(amount) => query.bind(amount.map(|amount| amount.to_string())),
             };
         }
         query
