@@ -83,7 +83,7 @@ fn value_of(identifies: Identifies, session: &Session) -> Option<Attribute> {
             })
         }
         NasIdentifier => text(attribute::NAS_IDENTIFIER, &session.nas.identifier),
-        UserName => text(attribute::USER_NAME, &session.user_name),
+        UserName => text(attribute::USER_NAME, session.name_at_nas()),
         ChargeableUserIdentity => {
             text(attribute::CHARGEABLE_USER_IDENTITY, &session.details.chargeable_user_identity)
         }

@@ -236,6 +236,14 @@ fn what_a_nas_never_told_is_not_told_to_it() {
 }
 
 #[test]
+fn a_nas_hears_the_user_name_that_it_wrote_itself() {
+    let mut session = session();
+    session.details.nas_user_name = "bob@realm".into();
+    let packet = Request::disconnect(&session, &nas()).unwrap().packet(0, UnixTime(0));
+    assert_eq!(value(&packet, attribute::USER_NAME).unwrap(), b"bob@realm");
+}
+
+#[test]
 fn the_session_is_named_with_the_octets_of_its_accounting() {
     let mut session = session();
     session.user_name = crate::domain::text::text_from_octets(b"jos\xe9");

@@ -43,7 +43,7 @@ pub struct AccountingRecord {
     pub nas: NasIdentity,
     /// Acct-Session-Id.
     pub acct_session_id: SmolStr,
-    /// User-Name.
+    /// User-Name, or the login that our token names.
     pub user_name: SmolStr,
     /// Our token in Class, its MAC checked.
     pub token: Option<ClassToken>,
@@ -74,6 +74,13 @@ pub struct AccountingRecord {
 }
 
 impl AccountingRecord {
+    /// It belongs to the login that its token names, whatever the NAS calls the user.
+    pub fn belongs_to(&mut self, login: &SmolStr) {
+        if self.user_name != *login {
+            self.details.nas_user_name = std::mem::replace(&mut self.user_name, login.clone());
+        }
+    }
+
     /// The address the session has now, if the record names one.
     #[must_use]
     pub fn framed_address(&self) -> Option<IpAddr> {

@@ -23,8 +23,8 @@ pub struct SessionKey(pub [u8; 16]);
 pub struct UniqueId(pub [u8; 16]);
 
 /// Our token in Class: `ai:` and the 32 hexadecimal digits of these octets, which is the form that
-/// FreeRADIUS's `acct_unique` recognises. Eight random octets, then eight of a MAC over them and the
-/// subscriber.
+/// FreeRADIUS's `acct_unique` recognises. Five octets say whose session it is, four are random, seven are
+/// a MAC over them (`engine::token`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClassToken(pub [u8; 16]);
 
@@ -176,7 +176,7 @@ pub struct Session {
     pub nas: NasIdentity,
     /// Whose it is, where the directory knows.
     pub subscriber: Option<SubscriberId>,
-    /// User-Name, as first seen.
+    /// Whose session the NAS says it is: User-Name as first seen, or the login that our token names.
     pub user_name: SmolStr,
     /// Primary group at the start.
     pub group: SmolStr,
@@ -239,6 +239,9 @@ pub struct SessionDetails {
     pub delegated_ipv6_prefix: SmolStr,
     /// Class as it came: text, or `0x…` where it is not.
     pub class: SmolStr,
+    /// User-Name as the NAS writes it, where [`Session::user_name`] is the login of our token instead. The
+    /// NAS knows the session by this one.
+    pub nas_user_name: SmolStr,
     /// Acct-Multi-Session-Id; groups, never merges.
     pub multi_session_id: SmolStr,
     /// Chargeable-User-Identity (RFC 4372).
@@ -264,6 +267,12 @@ impl Session {
     #[must_use]
     pub fn nas_key(&self) -> SessionKey {
         SessionKey::of_nas(&self.nas, &self.acct_session_id)
+    }
+
+    /// What its NAS calls the user.
+    #[must_use]
+    pub fn name_at_nas(&self) -> &str {
+        if self.details.nas_user_name.is_empty() { &self.user_name } else { &self.details.nas_user_name }
     }
 
     /// Does it take a place of Simultaneous-Use?

@@ -140,6 +140,7 @@ pub fn record(
                 .map(text_from_octets)
                 .unwrap_or_default(),
             earlier_addresses: SmolStr::default(),
+            nas_user_name: SmolStr::default(),
             other_attributes: other_attributes(request, dictionary),
         },
     })

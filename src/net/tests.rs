@@ -21,7 +21,7 @@ use crate::radius::{
     AccessReply, AccessRequest, AccountingRequest, Code, Credentials, Packet, ReplyAttributes, Secret,
     authenticate_request, seal_request, verify_response,
 };
-use crate::service::{Acknowledgement, Answer, Deliver, NoReply, Resolved, Serve, Waiter, Work};
+use crate::service::{Acknowledgement, Answer, Deliver, NoReply, Resolved, Serve, Waiter, Wanted, Work};
 use crate::time::{Clock as _, Now, SystemClock};
 
 /// Knows who may log in by the name alone, and counts what it was asked.
@@ -120,14 +120,16 @@ impl Serve for Responder {
     async fn resolve(&self, work: Work) -> Result<Resolved, NoReply> {
         self.gate.acquire().await.expect("it is never closed").forget();
         match work {
-            Work::Load { login: Some(name), .. } if name == "gone" => Err(NoReply::StoreUnavailable),
+            Work::Load { who: Some(Wanted::Login(name)), .. } if name == "gone" => {
+                Err(NoReply::StoreUnavailable)
+            }
             _ => Ok(Resolved { looked_up: true, password: None }),
         }
     }
 }
 
 fn load(name: &str) -> Work {
-    Work::Load { login: Some(name.into()), sessions: smallvec::SmallVec::new() }
+    Work::Load { who: Some(Wanted::Login(name.into())), sessions: smallvec::SmallVec::new() }
 }
 
 /// A running server with the responder behind it.

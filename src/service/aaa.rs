@@ -6,13 +6,16 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use super::answer::{Acknowledgement, Answer, NoReply, Resolved, Waiter, Work};
+use super::answer::{Acknowledgement, Answer, NoReply, Resolved, Waiter, Wanted, Work};
 use super::directory::{Known, Lookup};
 use super::serve::Serve;
 use super::state::State;
 use super::writer::Pending;
 use crate::domain::text::text_from_octets;
-use crate::domain::{ClassToken, Decision, Nas, NasIdentity, NasReload, NasTable, RecordStatus, Write};
+use crate::domain::{
+    AccountingRecord, ClassToken, Decision, Nas, NasIdentity, NasReload, NasTable, RecordStatus, SessionKey,
+    UniqueId, Write,
+};
 use crate::engine::accounting;
 use crate::engine::password::SlowCheck;
 use crate::engine::{AccessFacts, Decided, Standing, Verdict, access};
@@ -42,7 +45,10 @@ impl Serve for Aaa {
     ) -> Answer<AccessReply> {
         let known = match self.known(login_of(request.user_name()), resolved, now) {
             Ok(known) => known,
-            Err(login) => return Answer::Later(Work::Load { login: Some(login), sessions: SmallVec::new() }),
+            Err(login) => {
+                let who = Some(Wanted::Login(login));
+                return Answer::Later(Work::Load { who, sessions: SmallVec::new() });
+            }
         };
         let decide = |password| self.decide(known.as_deref(), source, request, password, now);
         let verdict = match decide(resolved.password) {
@@ -77,8 +83,8 @@ impl Serve for Aaa {
 
     async fn resolve(&self, work: Work) -> Result<Resolved, NoReply> {
         match work {
-            Work::Load { login, sessions } => {
-                self.0.loader.load(login, sessions).await?;
+            Work::Load { who, sessions } => {
+                self.0.loader.load(who, sessions).await?;
                 Ok(Resolved { looked_up: true, password: None })
             }
             Work::SlowPassword(check) => {
@@ -218,6 +224,38 @@ impl Aaa {
         }
     }
 
+    /// Whose record it is: of the subscriber that our token in Class names, whatever the NAS has made of
+    /// User-Name (RFC 2865 §5.1 lets it, and an Accept may tell it to); else of the login that User-Name
+    /// names. A token whose MAC is wrong says nothing.
+    fn claim(&self, request: &AccountingRequest<'_>, resolved: Resolved, now: Now) -> Claim {
+        let (state, key) = (&*self.0, &self.0.settings.engine.token_key);
+        let tokens = || request.classes().filter_map(ClassToken::from_class);
+        let named = tokens().find_map(|token| Some((token, key.subscriber(token)?)));
+        let token = named.map(|(token, _)| token);
+        if let Some((_, subscriber)) = named {
+            match state.directory.by_number(subscriber) {
+                Some(known) => {
+                    let bound = Some(known.policy.login.clone());
+                    return Claim { token, bound, known: Some(known), missing: None };
+                }
+                None if !resolved.looked_up => {
+                    let missing = Some(Wanted::Subscriber(subscriber));
+                    return Claim { token, bound: None, known: None, missing };
+                }
+                // Deleted since: the name decides.
+                None => {}
+            }
+        }
+        match self.known(login_of(request.user_name()), resolved, now) {
+            Ok(known) => {
+                let theirs = |known: &Arc<Known>| tokens().find(|token| key.issued(*token, known.policy.id));
+                let token = token.or_else(|| known.as_ref().and_then(theirs));
+                Claim { token, bound: None, known, missing: None }
+            }
+            Err(login) => Claim { token, bound: None, known: None, missing: Some(Wanted::Login(login)) },
+        }
+    }
+
     /// Start, Interim-Update and Stop: lock, apply, enqueue, unlock. The writer answers.
     fn session_record(
         &self,
@@ -229,23 +267,33 @@ impl Aaa {
         now: Now,
     ) -> Acknowledgement {
         let state = &*self.0;
-        let user_name = request.user_name().map(text_from_octets).unwrap_or_default();
-        let mut work = (None, SmallVec::new());
-        let known = match self.known(login_of(request.user_name()), resolved, now) {
-            Ok(known) => known,
-            Err(login) => {
-                work.0 = Some(login);
-                None
-            }
-        };
-        let token = known.as_ref().and_then(|known| {
-            let mut tokens = request.classes().filter_map(ClassToken::from_class);
-            tokens.find(|token| state.settings.engine.token_key.issued(*token, known.policy.id))
-        });
+        let Claim { token, bound, mut known, mut missing } = self.claim(request, resolved, now);
         let identity = identity(source, request);
-        let Ok(record) = accounting::record(request, nas, identity, token, &state.dictionary, now) else {
+        let Ok(mut record) = accounting::record(request, nas, identity, token, &state.dictionary, now) else {
             return Acknowledgement::Silence(NoReply::NothingToRecord);
         };
+        // What our token shows to be new is in no row.
+        let begins = record.status == RecordStatus::Start && token.is_some();
+        if let Some(login) = bound {
+            record.belongs_to(&login);
+        } else if let Some(Wanted::Subscriber(_)) = missing {
+            match state.index.logins(&record.key).pop() {
+                // The session is known, whoever has the number.
+                Some(login) => {
+                    record.belongs_to(&login);
+                    (known, missing) = match self.known(Some(login), resolved, now) {
+                        Ok(known) => (known, None),
+                        Err(login) => (None, Some(Wanted::Login(login))),
+                    };
+                }
+                // Until it is known whose the record is, nobody's session can be judged by it.
+                None => {
+                    let sessions = if begins { SmallVec::new() } else { rows_of(&record) };
+                    return Acknowledgement::Later(Work::Load { who: missing, sessions }, waiter);
+                }
+            }
+        }
+        let user_name = record.user_name.clone();
         let owner = state.owner(&record, &user_name, now);
         let known = match owner.as_ref().filter(|owner| **owner != user_name) {
             // A session that was opened under another name stays with it; its usage and its group do too.
@@ -253,23 +301,19 @@ impl Aaa {
                 Lookup::Known(known) => Some(known),
                 Lookup::Absent => None,
                 Lookup::NotLoaded => {
-                    work.0 = Some(owner.clone());
+                    missing = Some(Wanted::Login(owner.clone()));
                     None
                 }
             },
             None => known,
         };
-        if owner.is_none()
-            && !resolved.looked_up
-            && !(record.status == RecordStatus::Start && token.is_some())
-        {
-            work.1.push((record.key, record.unique_id));
-            if record.nas_key != record.key {
-                work.1.push((record.nas_key, record.unique_id));
-            }
-        }
-        if work.0.is_some() || !work.1.is_empty() {
-            return Acknowledgement::Later(Work::Load { login: work.0, sessions: work.1 }, waiter);
+        let sessions = if owner.is_none() && !resolved.looked_up && !begins {
+            rows_of(&record)
+        } else {
+            SmallVec::new()
+        };
+        if missing.is_some() || !sessions.is_empty() {
+            return Acknowledgement::Later(Work::Load { who: missing, sessions }, waiter);
         }
         if record.input.gigawords.is_some() || record.output.gigawords.is_some() {
             state.remember_wide_counters(&record.nas);
@@ -289,6 +333,27 @@ impl Aaa {
             self.commit(&login, accounting::decide(change), waiter)
         })
     }
+}
+
+/// Whose a record says it is.
+struct Claim {
+    /// Our token in its Class.
+    token: Option<ClassToken>,
+    /// The login that the token names.
+    bound: Option<SmolStr>,
+    /// Who has that login, or the one that User-Name names.
+    known: Option<Arc<Known>>,
+    /// Who has to be looked up first.
+    missing: Option<Wanted>,
+}
+
+/// The rows that may hold the session of a record from before.
+fn rows_of(record: &AccountingRecord) -> SmallVec<[(SessionKey, UniqueId); 2]> {
+    let mut rows = SmallVec::from_iter([(record.key, record.unique_id)]);
+    if record.nas_key != record.key {
+        rows.push((record.nas_key, record.unique_id));
+    }
+    rows
 }
 
 /// The login that a User-Name names. Octets that no database could hold name nobody.

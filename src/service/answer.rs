@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use crate::domain::{SessionKey, UniqueId};
+use crate::domain::{SessionKey, SubscriberId, UniqueId};
 use crate::engine::password::SlowCheck;
 
 /// What becomes of an Access-Request.
@@ -42,13 +42,22 @@ pub enum NoReply {
     NothingToRecord,
 }
 
+/// Whom the directory has to look up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wanted {
+    /// Who has this login.
+    Login(SmolStr),
+    /// Who has this number: our token in Class named it.
+    Subscriber(SubscriberId),
+}
+
 /// What has to be done before a request can be answered. Never longer than a deadline of its own.
 #[derive(Debug)]
 pub enum Work {
     /// Rows that are not in memory.
     Load {
-        /// A login that the directory has not looked up.
-        login: Option<SmolStr>,
+        /// Somebody whom the directory has not looked up.
+        who: Option<Wanted>,
         /// Sessions that may have a row from before.
         sessions: SmallVec<[(SessionKey, UniqueId); 2]>,
     },

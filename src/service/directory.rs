@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use smol_str::SmolStr;
 
-use crate::domain::{Day, SubscriberRows, Usage};
+use crate::domain::{Day, SubscriberId, SubscriberRows, Usage};
 use crate::engine::policy::{CompiledGroup, Compiler, Subscriber};
 use crate::sessions::day_of;
 use crate::store::{Store, StoreError};
@@ -79,6 +79,8 @@ enum Slot {
 #[derive(Debug)]
 pub(super) struct Directory {
     entries: DashMap<SmolStr, Slot>,
+    /// Those of `entries` who are known, by number.
+    numbers: DashMap<SubscriberId, Arc<Known>>,
     groups: parking_lot::RwLock<HashMap<SmolStr, Arc<CompiledGroup>>>,
     absent: AtomicUsize,
     /// Rises with every batch of the change feed: rows read before a rise may be older than it.
@@ -92,6 +94,7 @@ impl Directory {
     pub(super) fn new(compiler: Compiler, zone: TimeZone) -> Self {
         Self {
             entries: DashMap::new(),
+            numbers: DashMap::new(),
             groups: parking_lot::RwLock::default(),
             absent: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
@@ -106,6 +109,11 @@ impl Directory {
             Some(Slot::Absent { until }) if now < *until => Lookup::Absent,
             _ => Lookup::NotLoaded,
         }
+    }
+
+    /// Who has this number, if that one is in memory.
+    pub(super) fn by_number(&self, subscriber: SubscriberId) -> Option<Arc<Known>> {
+        self.numbers.get(&subscriber).map(|known| Arc::clone(known.value()))
     }
 
     /// Subscribers in memory.
@@ -145,7 +153,9 @@ impl Directory {
                 break;
             }
             if let dashmap::Entry::Vacant(slot) = self.entries.entry(known.policy.login.clone()) {
-                slot.insert(Slot::Known(Arc::new(known)));
+                let known = Arc::new(known);
+                self.numbers.insert(known.policy.id, Arc::clone(&known));
+                slot.insert(Slot::Known(known));
             }
         }
         Ok(())
@@ -156,6 +166,7 @@ impl Directory {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.groups.write().clear();
         self.entries.clear();
+        self.numbers.clear();
         self.absent.store(0, Ordering::Relaxed);
     }
 
@@ -256,8 +267,15 @@ impl Directory {
 
     fn put(&self, login: SmolStr, slot: Slot) {
         let absent = matches!(slot, Slot::Absent { .. });
-        let was_absent = matches!(self.entries.insert(login, slot), Some(Slot::Absent { .. }));
-        match (was_absent, absent) {
+        if let Slot::Known(known) = &slot {
+            self.numbers.insert(known.policy.id, Arc::clone(known));
+        }
+        let former = self.entries.insert(login, slot);
+        if let Some(Slot::Known(former)) = &former {
+            // Unless it has been put in anew, here or under another login.
+            self.numbers.remove_if(&former.policy.id, |_, known| Arc::ptr_eq(known, former));
+        }
+        match (matches!(former, Some(Slot::Absent { .. })), absent) {
             (false, true) => {
                 self.absent.fetch_add(1, Ordering::Relaxed);
             }
@@ -266,5 +284,52 @@ impl Directory {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::SubscriberStatus;
+    use crate::radius::Dictionary;
+
+    fn known(directory: &Directory, id: i64, login: &str) -> Known {
+        let rows = SubscriberRows {
+            id: SubscriberId(id),
+            login: login.into(),
+            status: SubscriberStatus::Active,
+            kind: "user".into(),
+            first_use: None,
+            expires: None,
+            check: Vec::new(),
+            reply: Vec::new(),
+            groups: Vec::new(),
+            usage: Vec::new(),
+        };
+        Known::new(directory.compiler.subscriber(&rows, &|_| None), Vec::new())
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a base to count from; nothing waits for it")]
+    fn a_subscriber_is_found_by_number_for_as_long_as_by_login() {
+        let compiler = Compiler { dictionary: Dictionary::embedded(), zone: TimeZone::UTC };
+        let (directory, now) = (Directory::new(compiler, TimeZone::UTC), Instant::now());
+        let login_of = |id| directory.by_number(SubscriberId(id)).map(|known| known.policy.login.clone());
+        let load = |logins: &[&str], found: &[(i64, &str)]| {
+            let logins: Vec<_> = logins.iter().map(SmolStr::new).collect();
+            let found = found.iter().map(|(id, login)| known(&directory, *id, login)).collect();
+            directory.replace(&logins, found, now);
+        };
+        load(&["bob", "ann"], &[(7, "bob"), (8, "ann")]);
+        assert_eq!((login_of(7).as_deref(), login_of(8).as_deref()), (Some("bob"), Some("ann")));
+        // The same rows read again, then another login for the number, then nobody.
+        load(&["bob"], &[(7, "bob")]);
+        assert_eq!(login_of(7).as_deref(), Some("bob"));
+        load(&["bob", "robert"], &[(7, "robert")]);
+        assert_eq!(login_of(7).as_deref(), Some("robert"));
+        load(&["robert"], &[]);
+        assert_eq!((login_of(7), login_of(8).as_deref()), (None, Some("ann")));
+        directory.forget_all();
+        assert_eq!(login_of(8), None);
     }
 }

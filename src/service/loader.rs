@@ -9,9 +9,9 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::answer::NoReply;
+use super::answer::{NoReply, Wanted};
 use super::state::State;
-use crate::domain::{SessionKey, UniqueId};
+use crate::domain::{SessionKey, SubscriberId, UniqueId};
 use crate::store::StoreError;
 
 /// Requests that may wait to be fetched for.
@@ -25,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct Request {
-    login: Option<SmolStr>,
+    who: Option<Wanted>,
     sessions: SmallVec<[(SessionKey, UniqueId); 2]>,
     done: oneshot::Sender<bool>,
 }
@@ -46,11 +46,11 @@ impl Loader {
     /// Resolves once everything asked for is in memory or known to be nowhere.
     pub(super) async fn load(
         &self,
-        login: Option<SmolStr>,
+        who: Option<Wanted>,
         sessions: SmallVec<[(SessionKey, UniqueId); 2]>,
     ) -> Result<(), NoReply> {
         let (done, loaded) = oneshot::channel();
-        self.0.try_send(Request { login, sessions, done }).map_err(|_| NoReply::Overloaded)?;
+        self.0.try_send(Request { who, sessions, done }).map_err(|_| NoReply::Overloaded)?;
         match loaded.await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(NoReply::StoreUnavailable),
@@ -90,13 +90,29 @@ impl Rounds {
 }
 
 async fn round(state: &State, requests: &[Request]) -> Result<(), StoreError> {
-    let logins: BTreeSet<_> = requests.iter().filter_map(|request| request.login.clone()).collect();
+    let mut logins: BTreeSet<SmolStr> = BTreeSet::new();
+    let mut numbers: BTreeSet<SubscriberId> = BTreeSet::new();
+    for wanted in requests.iter().filter_map(|request| request.who.as_ref()) {
+        match wanted {
+            Wanted::Login(login) => {
+                logins.insert(login.clone());
+            }
+            Wanted::Subscriber(number) => {
+                numbers.insert(*number);
+            }
+        }
+    }
     let sessions: BTreeSet<_> =
         requests.iter().flat_map(|request| request.sessions.iter().copied()).collect();
-    let logins: Vec<_> = logins.into_iter().collect();
+    let numbers: Vec<_> = numbers.into_iter().collect();
     let sessions: Vec<_> = sessions.into_iter().collect();
-    let subscribers =
-        async { if logins.is_empty() { Ok(()) } else { state.load_subscribers(&logins).await } };
+    let subscribers = async {
+        if !numbers.is_empty() {
+            logins.extend(state.store.logins(&numbers).await?);
+        }
+        let logins: Vec<_> = logins.into_iter().collect();
+        if logins.is_empty() { Ok(()) } else { state.load_subscribers(&logins).await }
+    };
     let restored = async { if sessions.is_empty() { Ok(()) } else { state.load_sessions(&sessions).await } };
     tokio::try_join!(subscribers, restored).map(drop)
 }

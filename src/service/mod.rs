@@ -34,7 +34,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 pub use aaa::Aaa;
-pub use answer::{Acknowledgement, Answer, Deliver, NoReply, Resolved, Waiter, Work};
+pub use answer::{Acknowledgement, Answer, Deliver, NoReply, Resolved, Waiter, Wanted, Work};
 pub use attributes::{MASK, is_secret, shown};
 pub use error::{Denial, ServiceError};
 pub use explain::{Explanation, Imagined};

@@ -325,9 +325,11 @@ fn fill_details(session: &mut Session, record: &AccountingRecord, newest: bool) 
     ] {
         changed |= complete(known, said);
     }
-    for (known, said) in
-        [(&mut known.class, &said.class), (&mut known.other_attributes, &said.other_attributes)]
-    {
+    for (known, said) in [
+        (&mut known.class, &said.class),
+        (&mut known.other_attributes, &said.other_attributes),
+        (&mut known.nas_user_name, &said.nas_user_name),
+    ] {
         changed |= if newest { replace(known, said) } else { complete(known, said) };
     }
     changed

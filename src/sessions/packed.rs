@@ -258,7 +258,7 @@ impl Packed {
 }
 
 /// The text columns in the order of their octets; Class apart.
-fn texts(details: &SessionDetails) -> [&SmolStr; 13] {
+fn texts(details: &SessionDetails) -> [&SmolStr; 14] {
     [
         &details.nas_port_type,
         &details.authentic,
@@ -273,6 +273,7 @@ fn texts(details: &SessionDetails) -> [&SmolStr; 13] {
         &details.chargeable_user_identity,
         &details.earlier_addresses,
         &details.other_attributes,
+        &details.nas_user_name,
     ]
 }
 
@@ -447,6 +448,7 @@ impl<'a> Reader<'a> {
             chargeable_user_identity: self.text(),
             earlier_addresses: self.text(),
             other_attributes: self.text(),
+            nas_user_name: self.text(),
             framed_ipv6_address: None,
             class: SmolStr::default(),
         };
@@ -529,7 +531,7 @@ mod tests {
     }
 
     fn online() -> impl Strategy<Value = Online> {
-        let texts = prop::collection::vec("\\PC{0,40}|.{200,300}", 23);
+        let texts = prop::collection::vec("\\PC{0,40}|.{200,300}", 24);
         let ids =
             (any::<[u8; 16]>(), any::<[u8; 16]>(), any::<Option<[u8; 16]>>(), any::<u32>(), any::<bool>());
         let numbers = (any::<[i64; 5]>(), any::<Option<i64>>(), any::<u32>(), any::<u8>(), any::<[u64; 3]>());
@@ -593,6 +595,7 @@ mod tests {
                         chargeable_user_identity: text(),
                         earlier_addresses: text(),
                         other_attributes: text(),
+                        nas_user_name: text(),
                     }),
                 };
                 let mut online = Online::restored(session, &Settings::default(), noon());

@@ -89,6 +89,16 @@ impl Store {
         self.assemble(known, rad, usage_since).await
     }
 
+    /// The logins of these subscribers; one that is gone, or has no login, is not in the answer.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn logins(&self, subscribers: &[SubscriberId]) -> Result<Vec<SmolStr>, StoreError> {
+        let ids: Vec<i64> = subscribers.iter().map(|subscriber| subscriber.0).collect();
+        let sql = "SELECT username FROM tk_subscriber WHERE username IS NOT NULL AND id IN ({})";
+        fetch_in!(self.db(), "tk_subscriber", sql, &ids, [], |row| row.word(0))
+    }
+
     /// Subscribers by number, for warming: those after `after`, `most` at a time. Logins that were
     /// never seen are not among them: see [`Store::sight_all`].
     ///

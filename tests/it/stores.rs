@@ -230,6 +230,7 @@ fn session(number: u8) -> Session {
         details: Box::new(SessionDetails {
             framed_ipv6_prefix: "2001:db8:1::/64".into(),
             multi_session_id: "m1".into(),
+            nas_user_name: "bob@realm".into(),
             ..SessionDetails::default()
         }),
     }
@@ -297,7 +298,7 @@ fn any_session() -> impl Strategy<Value = Session> {
     let seconds = seconds.prop_map(|(base, reported)| Counter { base, reported });
     let counters = (seconds, counter.clone(), counter, any::<bool>(), 0_u32..100_000);
     let times = (1_000_000_000_i64..2_000_000_000, 0_u64..1_000_000, closed);
-    let texts = proptest::collection::vec(text(), 18);
+    let texts = proptest::collection::vec(text(), 19);
     let rest = (
         proptest::option::of(1_i64..1 << 50),
         proptest::option::of(any::<[u8; 16]>()),
@@ -369,6 +370,7 @@ fn any_session() -> impl Strategy<Value = Session> {
                 chargeable_user_identity: text(),
                 earlier_addresses: text(),
                 other_attributes: text(),
+                nas_user_name: text(),
             }),
         };
         if all_counted {
@@ -1040,6 +1042,8 @@ async fn subscribers_come_in_pages(database: &TestDatabase) {
         let page = store.subscriber_page(after, 17, Day(0)).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some(last.id);
+        let nobody = SubscriberId(1 << 39);
+        assert_eq!(store.logins(&[nobody, last.id]).await.unwrap(), std::slice::from_ref(&last.login));
         assert!(
             page.iter().all(|row| row.login == "only-reply" || (row.check.len(), row.groups.len()) == (1, 1))
         );
