@@ -148,6 +148,7 @@ fn occupancy_and_reservation(bencher: Bencher<'_, '_>, subscribers: u32) {
             (
                 subscriber,
                 Reservation {
+                    granted: Default::default(),
                     token: ClassToken([1; 16]),
                     device,
                     nas: start.nas,

@@ -3,8 +3,10 @@
 //!
 //! Owns the exchanges with every NAS and the bounds on them. Refuses to know sockets, clocks and what a
 //! session means to anybody else: the caller looks sessions up and acts on outcomes. Read [`Request`]
-//! for what is sent, then [`Exchanges`] for when; [`Responder`] is the other end, for simulated NASes.
+//! for what is sent, then [`Exchanges`] for when; [`agenda`] for what is done about a session that has not
+//! what it should; [`Responder`] is the other end, for simulated NASes.
 
+pub mod agenda;
 mod changes;
 mod exchanges;
 mod identifiers;

@@ -6,6 +6,7 @@
 
 pub mod decision;
 pub mod dynamic_auth;
+pub mod granted;
 pub mod money;
 pub mod nas;
 pub mod nas_table;
@@ -19,6 +20,7 @@ pub mod text;
 pub mod usage;
 
 pub use decision::{Decision, Effect, NasReload, PostAuth, RejectReason, Write};
+pub use granted::{Difference, Granted};
 pub use money::{Amount, Price};
 pub use nas::{Nas, NasIdentity, NasSource, TriState};
 pub use nas_table::NasTable;

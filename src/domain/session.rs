@@ -115,6 +115,8 @@ pub struct SessionFlags {
     pub reopened: bool,
     /// Another session already had the FreeRADIUS unique id; ours is salted.
     pub salted: bool,
+    /// It has not what its subscriber's policy gives now, and its NAS does nothing about it.
+    pub unenforced: bool,
 }
 
 impl SessionFlags {
@@ -143,13 +145,14 @@ impl SessionFlags {
                 "clock_suspect" => flags.clock_suspect = true,
                 "reopened" => flags.reopened = true,
                 "salted" => flags.salted = true,
+                "unenforced" => flags.unenforced = true,
                 _ => {}
             }
         }
         flags
     }
 
-    const fn named(self) -> [(bool, &'static str); 7] {
+    const fn named(self) -> [(bool, &'static str); 8] {
         [
             (self.start_inferred, "start_inferred"),
             (self.gigawords, "gigawords"),
@@ -158,6 +161,7 @@ impl SessionFlags {
             (self.clock_suspect, "clock_suspect"),
             (self.reopened, "reopened"),
             (self.salted, "salted"),
+            (self.unenforced, "unenforced"),
         ]
     }
 }
@@ -250,6 +254,8 @@ pub struct SessionDetails {
     pub earlier_addresses: SmolStr,
     /// Attributes with no column of their own, as `Name = value` lines (RFC 5080 §2.5).
     pub other_attributes: SmolStr,
+    /// What it has been given, as [`super::Granted::to_text`]; empty where nobody knows.
+    pub granted: SmolStr,
 }
 
 impl Session {

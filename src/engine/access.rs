@@ -15,7 +15,7 @@ use super::password::{Comparison, SlowCheck, StoredPassword};
 use super::policy::{Attempt, AuthType, Limits, Open, Policy, ReplyPlan, Subscriber};
 use crate::domain::text::text_from_octets;
 use crate::domain::{
-    ClassToken, PostAuth, Rate, RejectReason, SubscriberId, SubscriberStatus, UniqueId, Volume,
+    ClassToken, Granted, PostAuth, Rate, RejectReason, SubscriberId, SubscriberStatus, UniqueId, Volume,
 };
 use crate::entropy::Entropy;
 use crate::radius::attribute::{
@@ -56,6 +56,13 @@ pub struct Standing<'a> {
     pub session: Option<UniqueId>,
 }
 
+impl Standing<'_> {
+    /// When the session that is looked at again began.
+    fn began(&self) -> Option<UnixTime> {
+        Some(self.sessions?.session(self.session?)?.started)
+    }
+}
+
 /// What becomes of an Access-Request.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a decided login is the common case and must not allocate")]
@@ -85,6 +92,8 @@ pub struct Decided {
     pub places: Option<u32>,
     /// Acct-Interim-Interval of an Accept, seconds; 0 if none was sent.
     pub interim_interval: u32,
+    /// What an Accept for which a place is reserved gives, as [`Granted::to_text`].
+    pub granted: SmolStr,
 }
 
 impl Decided {
@@ -157,6 +166,24 @@ pub struct Grant<'a> {
 }
 
 impl Grant<'_> {
+    /// What is kept of it with the session: what can be changed in mid-session.
+    #[must_use]
+    pub fn granted(&self, now: UnixTime) -> Granted {
+        let mut rows = Vec::new();
+        for attribute in self.reply.changeable() {
+            // It came off a wire, so it fits on one.
+            rows.extend([attribute.number, u8::try_from(attribute.value.len() + 2).unwrap_or(u8::MAX)]);
+            rows.extend_from_slice(attribute.value);
+        }
+        Granted {
+            ends: self.session_timeout.as_ref().map(|(seconds, _)| now.plus((*seconds).into())),
+            rate: self.rate.filter(|rate| !rate.is_unlimited()),
+            volume: self.volume,
+            redirect: self.redirect.clone(),
+            rows: rows.into(),
+        }
+    }
+
     /// The attributes of the Accept. `confidential`: hidden ones may be among them.
     #[must_use]
     pub fn attributes(&self, confidential: bool) -> ReplyAttributes {
@@ -188,8 +215,10 @@ pub fn authorize<'a>(
     if let Some((reason, rule)) = &policy.unmet {
         return deny(*reason, rule);
     }
-    let mut timeout = Timeout { now: now.unix, first: None };
-    timeout.seconds(u64::from(policy.reply.session_timeout), || SmolStr::new_static("reply Session-Timeout"));
+    let mut timeout = Timeout { now: now.unix, first: None, until: None };
+    let ran = standing.began().map_or(0, |began| now.unix.since(began));
+    let left = u64::from(policy.reply.session_timeout).saturating_sub(ran);
+    timeout.seconds(left, || SmolStr::new_static("reply Session-Timeout"));
     if let Some(expires) = subscriber.expires {
         timeout.ends(expires, &SmolStr::new_static("tk_subscriber.expires_at"))?;
     }
@@ -205,7 +234,10 @@ pub fn authorize<'a>(
     }
     let places = policy.limits.simultaneous_use.as_ref();
     if let Some((limit, rule)) = places
-        && (*limit == 0 || (!standing.occupancy.own_place && standing.occupancy.taken >= *limit))
+        && (*limit == 0
+            || (standing.session.is_none()
+                && !standing.occupancy.own_place
+                && standing.occupancy.taken >= *limit))
     {
         return deny(RejectReason::MaxConcurrent, rule);
     }
@@ -222,7 +254,7 @@ pub fn authorize<'a>(
         rate: None,
         volume: Volume::default(),
         redirect: None,
-        until: None,
+        until: timeout.until,
     })
 }
 
@@ -250,6 +282,8 @@ fn deny<T>(reason: RejectReason, rule: &SmolStr) -> Result<T, Denial> {
 struct Timeout {
     now: UnixTime,
     first: Option<(u32, SmolStr)>,
+    /// The first date at which something ends.
+    until: Option<UnixTime>,
 }
 
 impl Timeout {
@@ -266,6 +300,7 @@ impl Timeout {
         if at <= self.now {
             return deny(RejectReason::AbsExpDateReached, rule);
         }
+        self.until = Some(self.until.map_or(at, |until| until.min(at)));
         self.seconds(at.since(self.now), || rule.clone());
         Ok(())
     }
@@ -330,7 +365,7 @@ impl Decide<'_> {
         barred(subscriber, &policy.limits)?;
         let proof = self.prove(&policy)?;
         let grant = authorize(subscriber, &policy, self.facts.standing, settings, now)?;
-        Ok(self.accept(subscriber, &grant, &proof, entropy))
+        Ok(self.accept(subscriber, &grant, &proof, now, entropy))
     }
 
     /// Does the request prove who it is?
@@ -434,6 +469,7 @@ impl Decide<'_> {
         subscriber: &Subscriber,
         grant: &Grant<'_>,
         proof: &Proof,
+        now: Now,
         entropy: &mut dyn Entropy,
     ) -> Decided {
         // RFC 5080 §2.1.1, RFC 2868 §5: secrets of the rows only to a request that is known to be the NAS's.
@@ -453,6 +489,7 @@ impl Decide<'_> {
             token: Some(token),
             places: grant.places,
             interim_interval: grant.interim_interval,
+            granted: grant.places.map(|_| grant.granted(now.unix).to_text()).unwrap_or_default(),
         }
     }
 
@@ -486,6 +523,7 @@ impl Decide<'_> {
             token: None,
             places: None,
             interim_interval: 0,
+            granted: SmolStr::default(),
         }
     }
 }

@@ -116,6 +116,7 @@ pub fn record(
             text_from_octets,
         ),
         details: SessionDetails {
+            granted: SmolStr::default(),
             nas_port_type: name(NAS_PORT_TYPE, request.nas_port_type()),
             authentic: name(ACCT_AUTHENTIC, request.authentic()),
             connect_info_start: text(request.connect_info()),

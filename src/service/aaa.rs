@@ -153,6 +153,7 @@ impl Aaa {
                     nas,
                     until: now.instant + settings.reservation,
                     interim_interval: decided.interim_interval,
+                    granted: decided.granted.clone(),
                 });
             }
             verdict

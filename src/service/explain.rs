@@ -80,7 +80,8 @@ impl Management<'_> {
         let request = attributes_of(&imagined);
         let encoded: Vec<u8> = request.attributes().rest().to_vec();
         let source = imagined.nas.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
-        let policy = subscriber.policy(Attempt { attributes: &encoded, source }, settings, now);
+        let policy =
+            subscriber.policy(Attempt { attributes: &encoded, source, recalled: false }, settings, now);
         let occupancy = occupancy(&devices, imagined.device);
         let limit = policy.limits.simultaneous_use.as_ref().map(|(limit, _)| *limit);
         let mut explanation = Explanation {

@@ -96,6 +96,8 @@ pub struct Reservation {
     pub until: Instant,
     /// Acct-Interim-Interval in the Accept, seconds: how soon to expect signs of life. 0: none sent.
     pub interim_interval: u32,
+    /// What the Accept gives, as [`crate::domain::Granted::to_text`].
+    pub granted: SmolStr,
 }
 
 /// The places of Simultaneous-Use as one device sees them.

@@ -258,7 +258,7 @@ impl Packed {
 }
 
 /// The text columns in the order of their octets; Class apart.
-fn texts(details: &SessionDetails) -> [&SmolStr; 14] {
+fn texts(details: &SessionDetails) -> [&SmolStr; 15] {
     [
         &details.nas_port_type,
         &details.authentic,
@@ -274,6 +274,7 @@ fn texts(details: &SessionDetails) -> [&SmolStr; 14] {
         &details.earlier_addresses,
         &details.other_attributes,
         &details.nas_user_name,
+        &details.granted,
     ]
 }
 
@@ -449,6 +450,7 @@ impl<'a> Reader<'a> {
             earlier_addresses: self.text(),
             other_attributes: self.text(),
             nas_user_name: self.text(),
+            granted: self.text(),
             framed_ipv6_address: None,
             class: SmolStr::default(),
         };
@@ -491,8 +493,17 @@ fn guess_of(number: u64) -> CloseGuess {
 }
 
 fn flag_bits(flags: SessionFlags) -> u64 {
-    let SessionFlags { start_inferred, gigawords, wrapped, reset, clock_suspect, reopened, salted } = flags;
-    let all = [start_inferred, gigawords, wrapped, reset, clock_suspect, reopened, salted];
+    let SessionFlags {
+        start_inferred,
+        gigawords,
+        wrapped,
+        reset,
+        clock_suspect,
+        reopened,
+        salted,
+        unenforced,
+    } = flags;
+    let all = [start_inferred, gigawords, wrapped, reset, clock_suspect, reopened, salted, unenforced];
     all.into_iter().rev().fold(0, |bits, flag| bits << 1 | u64::from(flag))
 }
 
@@ -505,6 +516,7 @@ const fn flags_of(bits: u64) -> SessionFlags {
         clock_suspect: bits & 1 << 4 != 0,
         reopened: bits & 1 << 5 != 0,
         salted: bits & 1 << 6 != 0,
+        unenforced: bits & 1 << 7 != 0,
     }
 }
 
@@ -531,7 +543,7 @@ mod tests {
     }
 
     fn online() -> impl Strategy<Value = Online> {
-        let texts = prop::collection::vec("\\PC{0,40}|.{200,300}", 24);
+        let texts = prop::collection::vec("\\PC{0,40}|.{200,300}", 25);
         let ids =
             (any::<[u8; 16]>(), any::<[u8; 16]>(), any::<Option<[u8; 16]>>(), any::<u32>(), any::<bool>());
         let numbers = (any::<[i64; 5]>(), any::<Option<i64>>(), any::<u32>(), any::<u8>(), any::<[u64; 3]>());
@@ -574,7 +586,7 @@ mod tests {
                     input: counters.1,
                     output: counters.2,
                     counted: Usage { seconds: counted[0], input: counted[1], output: counted[2] },
-                    flags: flags_of((bits & 0x7f).into()),
+                    flags: flags_of(bits.into()),
                     framed_ip: addresses.2.map(Into::into),
                     calling_station_id: text(),
                     called_station_id: text(),
@@ -596,6 +608,7 @@ mod tests {
                         earlier_addresses: text(),
                         other_attributes: text(),
                         nas_user_name: text(),
+                        granted: text(),
                     }),
                 };
                 let mut online = Online::restored(session, &Settings::default(), noon());
@@ -635,7 +648,7 @@ mod tests {
 
     #[test]
     fn every_flag_and_every_guess_has_its_own_number() {
-        for bits in 0..128 {
+        for bits in 0..256 {
             assert_eq!(flag_bits(flags_of(bits)), bits);
         }
         for (guess, _) in CloseGuess::ALL {

@@ -107,6 +107,7 @@ pub struct SubscriberSessions {
     sessions: Vec<Slot>,
     reservations: Vec<Reservation>,
     ledger: Ledger,
+    review: Option<UnixTime>,
 }
 
 /// How many days back the buckets are written again with a record that taught nothing new.
@@ -188,6 +189,53 @@ impl SubscriberSessions {
     #[must_use]
     pub fn open_count(&self) -> usize {
         self.sessions.iter().filter(|slot| slot.is_open()).count()
+    }
+
+    /// Notes what a session has been given, as [`crate::domain::Granted::to_text`]. `false` if it is not kept.
+    pub fn grant(&mut self, unique_id: UniqueId, granted: SmolStr) -> bool {
+        let Some(index) = self.position(unique_id) else { return false };
+        if let Some(slot) = self.sessions.get_mut(index) {
+            slot.load().session.details.granted = granted;
+            slot.pack();
+        }
+        true
+    }
+
+    /// Notes whether a session is what its policy says and its NAS does nothing about it
+    /// ([`SessionFlags::unenforced`]). Nothing changes where that is known.
+    pub fn flag_unenforced(&mut self, unique_id: UniqueId, unenforced: bool) -> Change {
+        let mut change = Change { subscriber: self.subscriber, ..Change::default() };
+        if let Some(index) = self.position(unique_id)
+            && let Some(slot) = self.sessions.get_mut(index)
+            && slot.session().flags.unenforced != unenforced
+        {
+            slot.load().session.flags.unenforced = unenforced;
+            slot.pack();
+            self.push_row(index, &mut change);
+        }
+        change
+    }
+
+    /// The row of a session, to be written as it is.
+    #[must_use]
+    pub fn row(&self, unique_id: UniqueId) -> Change {
+        let mut change = Change { subscriber: self.subscriber, ..Change::default() };
+        if let Some(index) = self.position(unique_id) {
+            self.push_row(index, &mut change);
+        }
+        change
+    }
+
+    /// When what the open sessions may do is to be looked at again, though nothing happens to them:
+    /// a window ends, a period begins anew. `None` if there is nothing to wait for.
+    #[must_use]
+    pub const fn review_at(&self) -> Option<UnixTime> {
+        self.review
+    }
+
+    /// Sets [`Self::review_at`].
+    pub const fn set_review(&mut self, at: Option<UnixTime>) {
+        self.review = at;
     }
 
     /// The session with this id, if it is kept.
@@ -476,6 +524,7 @@ impl SubscriberSessions {
         };
         if let Some(reservation) = self.confirm(record, Some(&session)) {
             session.interval = reservation.interim_interval;
+            session.details.granted = reservation.granted;
         }
         let mut online = Online::opened(session, record, facts.nas_sends_gigawords, settings, now);
         online.reload_seen = facts.nas_reloaded;

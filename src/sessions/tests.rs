@@ -916,7 +916,14 @@ fn a_session_that_was_read_back_goes_on() {
 
 fn reservation(world: &World, token: u8, device: Device) -> Reservation {
     let until = world.now.instant + Duration::from_secs(30);
-    Reservation { token: ClassToken([token; 16]), device, nas: nas(1), until, interim_interval: 0 }
+    Reservation {
+        token: ClassToken([token; 16]),
+        device,
+        nas: nas(1),
+        until,
+        interim_interval: 0,
+        granted: "".into(),
+    }
 }
 
 fn mac(text: &str) -> Device {

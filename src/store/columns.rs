@@ -100,12 +100,13 @@ const FIELDS: [Field; 17] = [
 ];
 
 /// Text fields that FreeRADIUS has no column for.
-const EXTRA: [Field; 5] = [
+const EXTRA: [Field; 6] = [
     field!("multi_session_id", details.multi_session_id),
     field!("chargeable_user_identity", details.chargeable_user_identity),
     field!("earlier_addresses", details.earlier_addresses),
     field!("other_attributes", details.other_attributes),
     field!("nas_user_name", details.nas_user_name),
+    field!("granted", details.granted),
 ];
 
 /// How a new value meets the old one in a row that is there.

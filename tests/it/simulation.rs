@@ -279,6 +279,7 @@ impl World {
         let station = station(subscriber, device);
         let now = self.now();
         let reservation = Reservation {
+            granted: SmolStr::default(),
             token: truth.token,
             device: Device::of(&station, &self.nases[nas].identity, ""),
             nas: self.nases[nas].identity.clone(),

@@ -298,13 +298,13 @@ fn any_session() -> impl Strategy<Value = Session> {
     let seconds = seconds.prop_map(|(base, reported)| Counter { base, reported });
     let counters = (seconds, counter.clone(), counter, any::<bool>(), 0_u32..100_000);
     let times = (1_000_000_000_i64..2_000_000_000, 0_u64..1_000_000, closed);
-    let texts = proptest::collection::vec(text(), 19);
+    let texts = proptest::collection::vec(text(), 20);
     let rest = (
         proptest::option::of(1_i64..1 << 50),
         proptest::option::of(any::<[u8; 16]>()),
         proptest::option::of(any::<[u8; 4]>()),
         proptest::option::of(any::<[u8; 16]>()),
-        any::<[bool; 7]>(),
+        any::<[bool; 8]>(),
         proptest::option::of((any::<[u8; 16]>(), 0_u8..=128)),
     );
     (head, counters, times, texts, rest).prop_map(|(head, counters, times, texts, rest)| {
@@ -349,6 +349,7 @@ fn any_session() -> impl Strategy<Value = Session> {
                 clock_suspect: flags[4],
                 reopened: flags[5],
                 salted: flags[6],
+                unenforced: flags[7],
             },
             framed_ip: framed_ip.map(Into::into),
             calling_station_id: text(),
@@ -371,6 +372,7 @@ fn any_session() -> impl Strategy<Value = Session> {
                 earlier_addresses: text(),
                 other_attributes: text(),
                 nas_user_name: text(),
+                granted: text(),
             }),
         };
         if all_counted {

@@ -884,7 +884,11 @@ fn members_without_rows_of_their_own_share_what_their_group_gives() {
     };
     let (one, two) = (subscriber(&[HELLO]), subscriber(&["Cleartext-Password := other"]));
     let place = |subscriber: &Subscriber| {
-        let policy = subscriber.policy(Attempt { attributes: &[], source: SOURCE }, &settings(), now());
+        let policy = subscriber.policy(
+            Attempt { attributes: &[], source: SOURCE, recalled: false },
+            &settings(),
+            now(),
+        );
         match policy.reply {
             std::borrow::Cow::Borrowed(reply) => std::ptr::from_ref(reply).addr(),
             std::borrow::Cow::Owned(_) => panic!("static"),

@@ -1,5 +1,6 @@
 //! Check rows that compare with the request.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use smol_str::SmolStr;
@@ -20,13 +21,16 @@ pub struct Attempt<'a> {
     pub attributes: &'a [u8],
     /// Where the request came from.
     pub source: IpAddr,
+    /// It is an open session that is looked at again: the attributes are what its accounting told, and
+    /// what its login said besides is not known any more.
+    pub recalled: bool,
 }
 
 impl<'a> Attempt<'a> {
     /// What a real request says.
     #[must_use]
     pub fn of(request: &AccessRequest<'a>, source: IpAddr) -> Self {
-        Self { attributes: request.packet().attributes().rest(), source }
+        Self { attributes: request.packet().attributes().rest(), source, recalled: false }
     }
 }
 
@@ -81,12 +85,13 @@ pub(crate) enum Expected {
 }
 
 /// What conditions are tried on besides the request.
-#[derive(Clone, Copy)]
 pub(crate) struct Circumstances<'a> {
     pub(crate) attempt: Attempt<'a>,
     pub(crate) groups: &'a [std::sync::Arc<super::CompiledGroup>],
     pub(crate) settings: &'a Settings,
     pub(crate) now: Now,
+    /// A condition was taken for met because nobody knows.
+    pub(crate) doubt: Cell<bool>,
 }
 
 impl Condition {
@@ -137,6 +142,13 @@ impl Condition {
                 let Expected::Date(date) = self.expected else { return false };
                 return by_order(self.op, (on.now.unix > date).cmp(&false));
             }
+        }
+        if on.attempt.recalled
+            && !present
+            && matches!(self.subject, Subject::Standard(_) | Subject::Vendor(..))
+        {
+            on.doubt.set(true);
+            return true;
         }
         match self.op {
             Operator::Present => present,

@@ -15,6 +15,7 @@ mod operator;
 mod window;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
 
 use jiff::tz::TimeZone;
@@ -27,7 +28,10 @@ use self::merge::{Item, Merged, merge};
 use super::Settings;
 use super::password::StoredPassword;
 use crate::domain::{GroupRows, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus};
-use crate::radius::attribute::{ACCT_INTERIM_INTERVAL, Attributes, SESSION_TIMEOUT};
+use crate::radius::attribute::{
+    ACCT_INTERIM_INTERVAL, Attribute, Attributes, FILTER_ID, IDLE_TIMEOUT, NAS_FILTER_RULE, SESSION_TIMEOUT,
+    TUNNEL_MEDIUM_TYPE, TUNNEL_PRIVATE_GROUP_ID, TUNNEL_TYPE, VENDOR_SPECIFIC, vendor, vendor_specific,
+};
 use crate::radius::dictionary::Dictionary;
 use crate::radius::value::Encoded;
 use crate::radius::{Hidden, ReplyAttributes};
@@ -124,6 +128,18 @@ impl ReplyPlan {
         }
     }
 
+    /// Those of the attributes that a running session can be given anew: filters, VLAN, Idle-Timeout and
+    /// what vendors made up. Addresses, routes, pools and the like are settled at the login, and so are the
+    /// keys of Microsoft's.
+    pub fn changeable(&self) -> impl Iterator<Item = Attribute<'_>> {
+        self.attributes().filter(|attribute| match attribute.number {
+            VENDOR_SPECIFIC => {
+                vendor_specific(attribute.value).is_some_and(|(number, _)| number != vendor::MICROSOFT)
+            }
+            number => CHANGEABLE.contains(&number),
+        })
+    }
+
     /// The attributes that are sent in the clear.
     #[must_use]
     pub fn attributes(&self) -> Attributes<'_> {
@@ -144,6 +160,8 @@ pub struct Policy<'a> {
     pub unmet: Option<(RejectReason, SmolStr)>,
     /// Names of the groups whose rows were used, in order.
     pub groups: SmallVec<[&'a str; 4]>,
+    /// It may not be what the login got: it turns on what only the login said ([`Attempt::recalled`]).
+    pub doubtful: bool,
 }
 
 impl Compiler {
@@ -282,11 +300,12 @@ impl Subscriber {
                     reply: Cow::Borrowed(reply),
                     unmet: None,
                     groups: SmallVec::new(),
+                    doubtful: false,
                 };
             }
             Plan::Conditional(own) => own,
         };
-        let on = Circumstances { attempt, groups: &self.groups, settings, now };
+        let on = Circumstances { attempt, groups: &self.groups, settings, now, doubt: Cell::new(false) };
         let mut lists = Lists::default();
         let unmet = lists.walk(own, &self.groups, |condition| condition.holds(&on));
         let mut passwords: SmallVec<[&StoredPassword; 2]> = lists.passwords().collect();
@@ -304,6 +323,7 @@ impl Subscriber {
             reply: Cow::Owned(lists.reply()),
             unmet: unmet.map(|condition| (condition.reason(), condition.rule.clone())),
             groups: lists.groups,
+            doubtful: on.doubt.get(),
         }
     }
 
@@ -445,6 +465,11 @@ fn standard_number<M>(item: &Item<M>) -> Option<u8> {
         _ => None,
     }
 }
+
+/// Standard attributes that can be changed in mid-session (RFC 5176 §3.6), beside the two timers that are
+/// computed.
+const CHANGEABLE: [u8; 6] =
+    [FILTER_ID, IDLE_TIMEOUT, TUNNEL_TYPE, TUNNEL_MEDIUM_TYPE, TUNNEL_PRIVATE_GROUP_ID, NAS_FILTER_RULE];
 
 /// Standard attributes that an Access-Accept has at most once: RFC 2865 §5.44, RFC 2869 §5.19,
 /// RFC 3162 §3, RFC 4372 §2.1.
