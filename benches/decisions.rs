@@ -10,6 +10,7 @@ use tollkeeper::domain::{AttributeRow, GroupRows, SubscriberId, SubscriberRows, 
 use tollkeeper::engine::token::TokenKey;
 use tollkeeper::engine::{AccessFacts, CompiledGroup, Compiler, Settings, Standing, Subscriber, access};
 use tollkeeper::entropy::SeededEntropy;
+use tollkeeper::packs::Packs;
 use tollkeeper::radius::attribute::{
     CALLING_STATION_ID, CHAP_PASSWORD, NAS_IP_ADDRESS, NAS_PORT, USER_NAME, USER_PASSWORD,
 };
@@ -77,7 +78,9 @@ fn decide(bencher: Bencher<'_, '_>, check: &[&str], chap: bool) {
     let (compiler, group) = tables();
     let subscriber = subscriber(&compiler, &group, check);
     let settings = Settings::new(TokenKey::new(&[1; 32]), TimeZone::UTC);
+    let packs = Packs::embedded();
     let facts = AccessFacts {
+        pack: packs.other(),
         subscriber: Some(&subscriber),
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         standing: Standing::default(),

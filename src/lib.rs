@@ -17,6 +17,8 @@ pub mod entropy;
 pub mod http;
 // RADIUS sockets.
 pub mod net;
+// What each NAS type calls a rate, a volume, a redirect; pure.
+pub mod packs;
 // The wire: packets, attributes, authenticators, dictionaries.
 pub mod radius;
 // Composition root.

@@ -17,6 +17,7 @@ use crate::engine::token::TokenKey;
 use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::net::coa::CoaSockets;
 use crate::net::{self, Receivers, Sockets};
+use crate::packs::{PackError, Packs};
 use crate::radius::dictionary::{Dictionary, DictionaryError};
 use crate::service::{self, Health, Parts, Service};
 use crate::store::{Store, StoreError};
@@ -49,6 +50,9 @@ pub enum StartError {
     /// A dictionary file of the site is wrong.
     #[error("radius.dictionaries: {0}")]
     Dictionary(#[from] DictionaryError),
+    /// A vendor pack of the site is wrong.
+    #[error("radius.packs: {0}")]
+    Packs(#[from] PackError),
     /// The database is there and cannot be used. One that is away is waited for.
     #[error("database.url: {0}")]
     Store(#[from] StoreError),
@@ -119,6 +123,10 @@ impl Server {
         std::fs::create_dir_all(&settings.data_dir)
             .map_err(|source| StartError::DataDir { path: settings.data_dir.clone(), source })?;
         let dictionary = dictionary(settings)?;
+        let packs = packs(settings, &dictionary)?;
+        for remark in packs.remarks() {
+            tracing::warn!(%remark, "a part of a vendor pack is left out");
+        }
         let health = Arc::new(Health::default());
         let store = open_store(settings).await?;
         let key = token_key(&store).await?;
@@ -140,6 +148,7 @@ impl Server {
             clock: Arc::clone(&clock),
             store,
             dictionary,
+            packs,
             nas: settings.nas.clone(),
             deliver: sockets.deliver(),
             health: Arc::clone(&health),
@@ -208,6 +217,14 @@ fn dictionary(settings: &Settings) -> Result<Arc<Dictionary>, DictionaryError> {
         return Ok(Dictionary::embedded());
     }
     Dictionary::with_files(&settings.radius.dictionaries).map(Arc::new)
+}
+
+/// The packs, read with the names of the dictionary in force.
+fn packs(settings: &Settings, dictionary: &Dictionary) -> Result<Arc<Packs>, PackError> {
+    if settings.radius.packs.is_empty() && settings.radius.dictionaries.is_empty() {
+        return Ok(Packs::embedded());
+    }
+    Packs::with_files(&settings.radius.packs, dictionary).map(Arc::new)
 }
 
 /// Connects and migrates. Says once that the database is away, then waits for it.

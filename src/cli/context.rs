@@ -9,6 +9,7 @@ use super::output::Output;
 use crate::config::Settings;
 use crate::engine;
 use crate::engine::token::TokenKey;
+use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
 use crate::service::ManagementGate;
 use crate::store::Store;
@@ -41,23 +42,29 @@ impl Context {
         }
         let dictionary = dictionary(&settings)?;
         let store = Store::connect(&settings.store()).await?;
-        let gate = gate_with(&settings, &store, dictionary);
+        let gate = gate_with(&settings, &store, dictionary)?;
         Ok(Self { settings, store, gate, output })
     }
 }
 
 /// The gate in front of a store.
 pub(super) fn gate(settings: &Settings, store: &Store) -> Result<ManagementGate, Failure> {
-    Ok(gate_with(settings, store, dictionary(settings)?))
+    gate_with(settings, store, dictionary(settings)?)
 }
 
-fn gate_with(settings: &Settings, store: &Store, dictionary: Arc<Dictionary>) -> ManagementGate {
+fn gate_with(
+    settings: &Settings,
+    store: &Store,
+    dictionary: Arc<Dictionary>,
+) -> Result<ManagementGate, Failure> {
     let engine = engine::Settings {
         interim_interval: settings.sessions.interim_interval,
         // It signs tokens of Accepts; nothing is accepted here.
         ..engine::Settings::new(TokenKey::new(&[0; 32]), settings.timezone.clone())
     };
-    ManagementGate::new(store.clone(), dictionary, engine, Arc::new(SystemClock))
+    let packs = Arc::new(Packs::with_files(&settings.radius.packs, &dictionary)?);
+    let gate = ManagementGate::new(store.clone(), dictionary, engine, Arc::new(SystemClock));
+    Ok(gate.with_nases(packs, settings.nas.clone()))
 }
 
 /// The built-in dictionary, and the site's files after it.

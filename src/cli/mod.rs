@@ -27,6 +27,7 @@ use clap::{Parser, Subcommand};
 use self::context::Context;
 use self::output::Output;
 use crate::config::ConfigError;
+use crate::packs::PackError;
 use crate::radius::dictionary::DictionaryError;
 use crate::server::StartError;
 use crate::service::ServiceError;
@@ -137,6 +138,8 @@ enum Failure {
     Store(#[from] StoreError),
     #[error("radius.dictionaries: {0}")]
     Dictionary(#[from] DictionaryError),
+    #[error("radius.packs: {0}")]
+    Packs(#[from] PackError),
 }
 
 impl Failure {
@@ -144,9 +147,11 @@ impl Failure {
         match self {
             Self::Configuration(_)
             | Self::Dictionary(_)
+            | Self::Packs(_)
             | Self::Store(StoreError::Address { .. } | StoreError::Unsafe { .. })
             | Self::Start(
                 StartError::Dictionary(_)
+                | StartError::Packs(_)
                 | StartError::Store(StoreError::Address { .. } | StoreError::Unsafe { .. }),
             ) => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,

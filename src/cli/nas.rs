@@ -88,7 +88,8 @@ pub(super) async fn nas(command: &NasCommand, context: &Context) -> Result<Exit,
         }
         NasCommand::List => {
             let entries = management.nas_entries().await?;
-            let value: Vec<Value> = entries.iter().map(entry_json).collect();
+            let port = |entry: &NasEntry| management.coa_port(entry);
+            let value: Vec<Value> = entries.iter().map(|entry| entry_json(entry, port(entry))).collect();
             context.output.answer(&value.into(), || {
                 let row = |entry: &NasEntry| {
                     vec![
@@ -97,7 +98,7 @@ pub(super) async fn nas(command: &NasCommand, context: &Context) -> Result<Exit,
                         entry.name.to_string(),
                         entry.nas_type.to_string(),
                         entry.identifier.to_string(),
-                        entry.coa_port.map_or_else(|| "3799".to_owned(), |port| port.to_string()),
+                        port(entry).to_string(),
                         entry.require_message_authenticator.to_string(),
                         entry.last_seen.map_or_else(|| "never".to_owned(), utc),
                     ]
@@ -139,14 +140,14 @@ fn shown(network: IpNet) -> String {
     config::nas_name(network)
 }
 
-fn entry_json(entry: &NasEntry) -> Value {
+fn entry_json(entry: &NasEntry, coa_port: u16) -> Value {
     json!({
         "id": entry.id,
         "address": entry.address.as_str(),
         "name": entry.name.as_str(),
         "type": entry.nas_type.as_str(),
         "identifier": if entry.identifier.is_empty() { None } else { Some(entry.identifier.as_str()) },
-        "coa_port": entry.coa_port.unwrap_or(3799),
+        "coa_port": coa_port,
         "rotating": entry.rotating,
         "swap_octets": entry.swap_octets,
         "require_message_authenticator": entry.require_message_authenticator.as_str(),

@@ -6,6 +6,7 @@ use super::request::{ATTRIBUTES_MAX, Attribute, Kind, Request, secret};
 use crate::domain::dynamic_auth::NotSent;
 use crate::domain::{Nas, Session};
 use crate::entropy::Entropy;
+use crate::packs::Pack;
 use crate::radius::dictionary::Dictionary;
 use crate::radius::hiding::{Hiding, Salts};
 use crate::radius::value::{self, Encoded};
@@ -22,12 +23,13 @@ impl Request {
     pub fn change(
         session: &Session,
         nas: &Nas,
+        pack: &Pack,
         lines: &[SmolStr],
         dictionary: &Dictionary,
         entropy: &mut dyn Entropy,
     ) -> Result<Self, NotSent> {
         let changes = changes(lines, secret(nas), dictionary, entropy).ok_or(NotSent::BadAttribute)?;
-        Self::new(Kind::ChangeOfAuthorization, session, nas, changes)
+        Self::new(Kind::ChangeOfAuthorization, session, nas, pack, changes)
     }
 }
 
@@ -98,12 +100,21 @@ mod tests {
     use super::super::tests::{SECRET, attributes, nas, numbers, session, value};
     use super::*;
     use crate::entropy::SeededEntropy;
+    use crate::packs::Packs;
     use crate::radius::hiding::reveal_salted;
     use crate::time::UnixTime;
 
     fn change(lines: &[&str]) -> Result<Request, NotSent> {
         let lines: Vec<_> = lines.iter().map(SmolStr::new).collect();
-        Request::change(&session(), &nas(), &lines, &Dictionary::embedded(), &mut SeededEntropy::new(7))
+        let packs = Packs::embedded();
+        Request::change(
+            &session(),
+            &nas(),
+            packs.other(),
+            &lines,
+            &Dictionary::embedded(),
+            &mut SeededEntropy::new(7),
+        )
     }
 
     #[test]

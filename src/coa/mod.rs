@@ -15,7 +15,6 @@ mod request;
 mod responder;
 
 pub use exchanges::{Discard, ExchangeId, Exchanges, Full, Settings, Transmit};
-pub use identify::{Identifies, identifying_attributes};
 pub use request::{Kind, Request};
 pub use responder::{Responder, Verdict};
 

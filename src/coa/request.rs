@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::identify::identification;
 use crate::domain::dynamic_auth::{NotSent, Order};
 use crate::domain::{Nas, Session};
+use crate::packs::Pack;
 use crate::radius::{Code, Secret, attribute, seal_request};
 use crate::time::UnixTime;
 
@@ -67,17 +68,18 @@ impl Request {
     ///
     /// # Errors
     /// [`NotSent::BadAttribute`] if it cannot be named in a packet.
-    pub fn disconnect(session: &Session, nas: &Nas) -> Result<Self, NotSent> {
-        Self::new(Kind::Disconnect, session, nas, Vec::new())
+    pub fn disconnect(session: &Session, nas: &Nas, pack: &Pack) -> Result<Self, NotSent> {
+        Self::new(Kind::Disconnect, session, nas, pack, Vec::new())
     }
 
     pub(super) fn new(
         kind: Kind,
         session: &Session,
         nas: &Nas,
+        pack: &Pack,
         changes: Vec<Attribute>,
     ) -> Result<Self, NotSent> {
-        let mut attributes = identification(session, &nas.nas_type);
+        let mut attributes = identification(session, pack);
         attributes.retain(|identifies| !changes.iter().any(|change| change.number == identifies.number));
         attributes.extend(changes);
         let fits = attributes.iter().all(|attribute| attribute.value.len() <= VALUE_LENGTH_MAX)

@@ -14,6 +14,7 @@ use crate::domain::dynamic_auth::{NotSent, Outcome, error_cause_name};
 use crate::domain::session::SessionDetails;
 use crate::domain::{Nas, NasIdentity, Session, SessionFlags, SessionKey, UniqueId};
 use crate::entropy::{Entropy as _, SeededEntropy};
+use crate::packs::Packs;
 use crate::radius::{Packet, Secret, attribute};
 use crate::time::{Clock as _, Now, SystemClock, UnixTime};
 
@@ -21,10 +22,6 @@ pub(crate) const SECRET: &[u8] = b"testing123";
 
 pub(crate) fn nas() -> Nas {
     Nas::sample("core", "10.0.0.0/24")
-}
-
-fn nas_of_type(nas_type: &str) -> Nas {
-    Nas { nas_type: nas_type.into(), ..nas() }
 }
 
 pub(crate) fn session() -> Session {
@@ -68,12 +65,13 @@ fn start() -> Now {
 }
 
 fn disconnect() -> Request {
-    Request::disconnect(&session(), &nas()).unwrap()
+    Request::disconnect(&session(), &nas(), Packs::embedded().other()).unwrap()
 }
 
 fn coa() -> Request {
     let timeout = Attribute::new(attribute::SESSION_TIMEOUT, &60_u32.to_be_bytes());
-    Request::new(Kind::ChangeOfAuthorization, &session(), &nas(), vec![timeout]).unwrap()
+    Request::new(Kind::ChangeOfAuthorization, &session(), &nas(), Packs::embedded().other(), vec![timeout])
+        .unwrap()
 }
 
 /// The exchanges with a clock and a seed: what a shell would hold.
@@ -202,6 +200,7 @@ fn a_disconnect_request_identifies_the_session_and_says_nothing_else() {
 
 #[test]
 fn each_nas_type_is_told_what_it_looks_at() {
+    let packs = Packs::embedded();
     for (nas_type, expected) in [
         ("other", &[80_u8, 55, 4, 32, 1, 44][..]),
         ("mikrotik", &[80, 55, 4, 32, 1, 44, 8]),
@@ -212,7 +211,8 @@ fn each_nas_type_is_told_what_it_looks_at() {
         ("aruba", &[80, 55, 4, 32, 1, 44, 31, 5]),
         ("a type that nobody knows", &[80, 55, 4, 32, 1, 44]),
     ] {
-        let request = Request::disconnect(&session(), &nas_of_type(nas_type)).unwrap();
+        let pack = packs.get(packs.find(nas_type).unwrap_or_default());
+        let request = Request::disconnect(&session(), &nas(), pack).unwrap();
         assert_eq!(numbers(&request.packet(0, UnixTime(0))), expected, "{nas_type}");
     }
 }
@@ -225,13 +225,17 @@ fn what_a_nas_never_told_is_not_told_to_it() {
     session.user_name = SmolStr::default();
     session.framed_ip = None;
     session.details.chargeable_user_identity = "cui-9".into();
-    let packet = Request::disconnect(&session, &nas_of_type("mikrotik")).unwrap().packet(0, UnixTime(0));
+    let packs = Packs::embedded();
+    let mikrotik = packs.get(packs.find("mikrotik").unwrap());
+    let packet = Request::disconnect(&session, &nas(), mikrotik).unwrap().packet(0, UnixTime(0));
     // It names itself in no way, so it is called by where it sends from.
     assert_eq!(numbers(&packet), [80, 55, 95, 44]);
-    let packet = Request::disconnect(&session, &nas()).unwrap().packet(0, UnixTime(0));
+    let packet =
+        Request::disconnect(&session, &nas(), Packs::embedded().other()).unwrap().packet(0, UnixTime(0));
     assert_eq!(value(&packet, 89).unwrap(), b"cui-9");
     session.nas.identifier = "edge-2".into();
-    let packet = Request::disconnect(&session, &nas()).unwrap().packet(0, UnixTime(0));
+    let packet =
+        Request::disconnect(&session, &nas(), Packs::embedded().other()).unwrap().packet(0, UnixTime(0));
     assert_eq!(numbers(&packet), [80, 55, 32, 89, 44]);
 }
 
@@ -239,7 +243,9 @@ fn what_a_nas_never_told_is_not_told_to_it() {
 fn a_nas_hears_the_user_name_that_it_wrote_itself() {
     let mut session = session();
     session.details.nas_user_name = "bob@realm".into();
-    let packet = Request::disconnect(&session, &nas()).unwrap().packet(0, UnixTime(0));
+    let packs = Packs::embedded();
+    let mikrotik = packs.get(packs.find("mikrotik").unwrap());
+    let packet = Request::disconnect(&session, &nas(), mikrotik).unwrap().packet(0, UnixTime(0));
     assert_eq!(value(&packet, attribute::USER_NAME).unwrap(), b"bob@realm");
 }
 
@@ -248,7 +254,8 @@ fn the_session_is_named_with_the_octets_of_its_accounting() {
     let mut session = session();
     session.user_name = crate::domain::text::text_from_octets(b"jos\xe9");
     session.acct_session_id = crate::domain::text::text_from_octets(b"\x00\xff\x01");
-    let packet = Request::disconnect(&session, &nas()).unwrap().packet(0, UnixTime(0));
+    let packet =
+        Request::disconnect(&session, &nas(), Packs::embedded().other()).unwrap().packet(0, UnixTime(0));
     assert_eq!(value(&packet, attribute::USER_NAME).unwrap(), b"jos\xe9");
     assert_eq!(value(&packet, attribute::ACCT_SESSION_ID).unwrap(), b"\x00\xff\x01");
 }
@@ -256,7 +263,7 @@ fn the_session_is_named_with_the_octets_of_its_accounting() {
 #[test]
 fn the_secret_of_dynamic_authorization_wins_over_the_common_one() {
     let nas = Nas { coa_secret: Secret::new(b"another"), ..nas() };
-    let request = Request::disconnect(&session(), &nas).unwrap();
+    let request = Request::disconnect(&session(), &nas, Packs::embedded().other()).unwrap();
     let packet = request.packet(0, UnixTime(0));
     assert!(Packet::decode(&packet).unwrap().verify(&Secret::new(b"another").unwrap()).unwrap().signed());
 }
@@ -706,7 +713,8 @@ fn rfc5176_6_a_simulated_nas_is_silent_to_what_it_must_not_believe() {
     forged[21] ^= 1;
     assert_eq!(answer(&forged, now), None);
     let other = Nas { secret: Secret::new(b"other").unwrap(), ..self::nas() };
-    let unknown = Request::disconnect(&session(), &other).unwrap().packet(4, now.unix);
+    let unknown =
+        Request::disconnect(&session(), &other, Packs::embedded().other()).unwrap().packet(4, now.unix);
     assert_eq!(answer(&unknown, now), None);
     assert_eq!(answer(&reply(&fresh, 41, None, SECRET), now), None);
     assert_eq!(answer(b"", now), None);

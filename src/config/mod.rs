@@ -23,7 +23,7 @@ use smol_str::SmolStr;
 
 pub use self::error::{ConfigError, Place, Remark};
 use self::file::Reader;
-use crate::domain::{Nas, NasSource, TriState};
+use crate::domain::{Nas, NasSource, PackId, TriState};
 use crate::radius::Secret;
 use crate::{http, store, telemetry};
 
@@ -113,6 +113,9 @@ pub struct Radius {
     pub login_records_per_second: u32,
     /// Dictionary files of the site, in FreeRADIUS's format, after the built-in ones.
     pub dictionaries: Vec<PathBuf>,
+    /// Vendor packs of the site: `NAME.toml` files or folders of them, in place of the built-in ones of
+    /// that name.
+    pub packs: Vec<PathBuf>,
 }
 
 /// `[sessions]`
@@ -307,6 +310,7 @@ fn radius(reader: &Reader) -> Radius {
             .integer("radius.login_records_per_second", 0..=1_000_000)
             .unwrap_or(1_000),
         dictionaries: reader.list("radius.dictionaries", path).unwrap_or_default(),
+        packs: reader.list("radius.packs", path).unwrap_or_default(),
     };
     for address in &radius.accounting {
         if address.port() != 0 && radius.auth.contains(address) {
@@ -395,7 +399,8 @@ fn nas(reader: &Reader) -> Vec<Nas> {
             secret,
             secret_next,
             identifier,
-            coa_port: coa_port.unwrap_or(DEFAULT_COA_PORT),
+            pack: PackId::OTHER,
+            coa_port,
             coa_secret,
             swap_octets: swap_octets.unwrap_or(false),
             require_message_authenticator,
@@ -405,9 +410,6 @@ fn nas(reader: &Reader) -> Vec<Nas> {
     }
     entries
 }
-
-/// RFC 5176 §3.
-const DEFAULT_COA_PORT: u16 = 3799;
 
 fn nas_secret(reader: &Reader, key: &str) -> Option<Secret> {
     let place = reader.place(key);

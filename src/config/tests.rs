@@ -106,7 +106,7 @@ fn every_key_of_the_documentation_is_taken() {
     assert!(settings.dialects.mfusion.octets_as_stored && settings.dialects.jaze.rest_errors);
     assert_eq!(settings.warnings, []);
     let nas = settings.nas.first().unwrap();
-    assert_eq!((nas.name.as_str(), nas.coa_port, nas.source), ("core", 1700, NasSource::Config));
+    assert_eq!((nas.name.as_str(), nas.coa_port, nas.source), ("core", Some(1700), NasSource::Config));
     assert_eq!((nas.require_message_authenticator, nas.limit_proxy_state), (TriState::Yes, TriState::No));
     assert!(nas.swap_octets && nas.secret_next.is_some() && nas.coa_secret.is_some());
     assert!(!format!("{settings:?}").contains("0123456789abcdef"));
@@ -119,7 +119,7 @@ fn a_nas_needs_an_address_and_a_secret_and_the_rest_has_defaults() {
     let settings = read(text).unwrap();
     let [one, network] = settings.nas.as_slice() else { panic!("two entries") };
     assert_eq!((one.name.as_str(), network.name.as_str()), ("10.0.0.1", "10.1.0.0/16"));
-    assert_eq!((one.nas_type.as_str(), one.coa_port), ("other", 3799));
+    assert_eq!((one.nas_type.as_str(), one.coa_port), ("other", None));
     assert_eq!((one.require_message_authenticator, one.limit_proxy_state), (TriState::Auto, TriState::Auto));
     assert!(!one.swap_octets && one.identifier.is_none());
     assert!(one.secret_next.is_none() && one.coa_secret.is_none());

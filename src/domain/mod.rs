@@ -22,7 +22,7 @@ pub mod usage;
 pub use decision::{Decision, Effect, NasReload, PostAuth, RejectReason, Write};
 pub use granted::{Difference, Granted};
 pub use money::{Amount, Price};
-pub use nas::{Nas, NasIdentity, NasSource, TriState};
+pub use nas::{Nas, NasIdentity, NasSource, PackId, TriState};
 pub use nas_table::NasTable;
 pub use profile::{Rate, Volume};
 pub use record::{AccountingRecord, RecordStatus, ReportedOctets};

@@ -22,8 +22,11 @@ pub struct Nas {
     pub secret_next: Option<Secret>,
     /// NAS-Identifier that a packet from this entry must carry; `None` accepts any.
     pub identifier: Option<SmolStr>,
-    /// UDP port that listens for Disconnect- and CoA-Requests (RFC 5176: 3799).
-    pub coa_port: u16,
+    /// The vendor pack of that type, looked up when the entry is put in force.
+    pub pack: PackId,
+    /// UDP port that listens for Disconnect- and CoA-Requests; `None` is that of the pack, mostly 3799
+    /// (RFC 5176 §3).
+    pub coa_port: Option<u16>,
     /// Secret of dynamic authorization, where it differs.
     pub coa_secret: Option<Secret>,
     /// This NAS counts input and output the other way round than RFC 2866 says.
@@ -47,7 +50,8 @@ impl Nas {
             secret: Secret::new(b"testing123").unwrap(),
             secret_next: None,
             identifier: None,
-            coa_port: 3799,
+            pack: PackId::OTHER,
+            coa_port: None,
             coa_secret: None,
             swap_octets: false,
             require_message_authenticator: TriState::Auto,
@@ -55,6 +59,15 @@ impl Nas {
             source: NasSource::Config,
         }
     }
+}
+
+/// Which vendor pack speaks for a NAS: its place among the packs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PackId(pub u16);
+
+impl PackId {
+    /// The pack of a NAS of which nothing is known.
+    pub const OTHER: Self = Self(0);
 }
 
 /// `no`, `auto` (from the first signed request on) or `yes`, as in FreeRADIUS 3.2.5.

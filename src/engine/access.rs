@@ -4,6 +4,7 @@
 //! places, and then the reply. [`authorize`] is the part after the password, and the same for `explain`.
 //! Nothing here allocates for a subscriber without conditions who logs in by PAP.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use smallvec::SmallVec;
@@ -18,10 +19,8 @@ use crate::domain::{
     ClassToken, Granted, PostAuth, Rate, RejectReason, SubscriberId, SubscriberStatus, UniqueId, Volume,
 };
 use crate::entropy::Entropy;
-use crate::radius::attribute::{
-    ACCT_INTERIM_INTERVAL, Attributes, CLASS, SESSION_TIMEOUT, VENDOR_SPECIFIC, microsoft, vendor,
-    vendor_attributes,
-};
+use crate::packs::{Pack, Past, Profile};
+use crate::radius::attribute::{Attributes, CLASS, VENDOR_SPECIFIC, microsoft, vendor, vendor_attributes};
 use crate::radius::credentials::{
     self, Chap, Credentials, MsChap1, MsChap2, NtHash, lan_manager_key, mschap1_matches, mschap1_mppe_keys,
     mschap2_matches,
@@ -41,6 +40,8 @@ pub struct AccessFacts<'a> {
     pub standing: Standing<'a>,
     /// Verdict of a [`SlowCheck`] that this request gave before.
     pub password: Option<bool>,
+    /// How the NAS is told things.
+    pub pack: &'a Pack,
     /// Settings.
     pub settings: &'a Settings,
 }
@@ -154,7 +155,8 @@ pub struct Grant<'a> {
     pub interim_interval: u32,
     /// Simultaneous-Use.
     pub places: Option<u32>,
-    /// How fast the session may be, where a plan or an exhausted quota says so.
+    /// How fast the session may be, where an exhausted quota or an override says so: whatever the rows say.
+    /// `None` leaves it to them.
     pub rate: Option<Rate>,
     /// How much the session may move, its own past included.
     pub volume: Volume,
@@ -184,18 +186,31 @@ impl Grant<'_> {
         }
     }
 
-    /// The attributes of the Accept. `confidential`: hidden ones may be among them.
+    /// The attributes of the Accept, in the words of the NAS. `confidential`: hidden ones may be among them.
     #[must_use]
-    pub fn attributes(&self, confidential: bool) -> ReplyAttributes {
+    pub fn attributes(&self, pack: &Pack, confidential: bool) -> ReplyAttributes {
         let mut attributes = ReplyAttributes::new();
-        self.reply.push_to(&mut attributes, confidential);
-        if let Some((seconds, _)) = &self.session_timeout {
-            attributes.push_u32(SESSION_TIMEOUT, *seconds);
-        }
-        if self.interim_interval > 0 {
-            attributes.push_u32(ACCT_INTERIM_INTERVAL, self.interim_interval);
+        pack.accept(&self.profile(Past::default()), &mut attributes);
+        if confidential {
+            for hidden in self.reply.hidden() {
+                attributes.push_hidden(hidden);
+            }
         }
         attributes
+    }
+
+    /// The same in no vendor's words, for a session that has had `past`: what [`Pack::change`] makes a
+    /// CoA-Request of. All that the session is given counts from its beginning.
+    #[must_use]
+    pub fn profile(&self, past: Past) -> Profile<'_> {
+        Profile {
+            rate: self.rate,
+            volume: self.volume,
+            redirect: self.redirect.clone(),
+            session_timeout: self.session_timeout.as_ref().map(|(left, _)| left.saturating_add(past.seconds)),
+            interim_interval: self.interim_interval,
+            rows: Cow::Borrowed(self.reply.attributes().rest()),
+        }
     }
 }
 
@@ -473,7 +488,7 @@ impl Decide<'_> {
         entropy: &mut dyn Entropy,
     ) -> Decided {
         // RFC 5080 §2.1.1, RFC 2868 §5: secrets of the rows only to a request that is known to be the NAS's.
-        let mut attributes = grant.attributes(self.request.packet().signed());
+        let mut attributes = grant.attributes(self.facts.pack, self.request.packet().signed());
         push_proof(&mut attributes, proof);
         let token = self.facts.settings.token_key.issue(subscriber.id, entropy);
         attributes.push(CLASS, &token.to_class());

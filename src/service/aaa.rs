@@ -37,7 +37,7 @@ impl Serve for Aaa {
 
     fn access(
         &self,
-        _: &Arc<Nas>,
+        nas: &Arc<Nas>,
         source: IpAddr,
         request: &AccessRequest<'_>,
         resolved: Resolved,
@@ -50,7 +50,7 @@ impl Serve for Aaa {
                 return Answer::Later(Work::Load { who, sessions: SmallVec::new() });
             }
         };
-        let decide = |password| self.decide(known.as_deref(), source, request, password, now);
+        let decide = |password| self.decide(known.as_deref(), nas, source, request, password, now);
         let verdict = match decide(resolved.password) {
             Verdict::SlowPassword(check) if self.0.memo.knows(&check, now.instant) => decide(Some(true)),
             verdict => verdict,
@@ -116,6 +116,7 @@ impl Aaa {
     fn decide(
         &self,
         known: Option<&Known>,
+        nas: &Nas,
         source: IpAddr,
         request: &AccessRequest<'_>,
         password: Option<bool>,
@@ -127,6 +128,7 @@ impl Aaa {
             source,
             standing: Standing::default(),
             password,
+            pack: self.0.packs.get(nas.pack),
             settings: &settings.engine,
         };
         let Some(known) = known.filter(|known| known.policy.may_be_limited()) else {

@@ -23,6 +23,7 @@ use crate::domain::dynamic_auth::{Attempt, Job, NotSent, Order, Outcome, error_c
 use crate::domain::text::text_from_octets;
 use crate::domain::{CloseGuess, Nas, Session, UniqueId};
 use crate::entropy::SystemEntropy;
+use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
 use crate::store::{Store, StoreError};
 use crate::telemetry::names;
@@ -93,6 +94,7 @@ struct Shared {
     records: mpsc::Sender<Attempt>,
     sessions: Arc<dyn Sessions>,
     dictionary: Arc<Dictionary>,
+    packs: Arc<Packs>,
     clock: Arc<dyn Clock>,
     exchanges_max: usize,
 }
@@ -136,6 +138,7 @@ impl Coa {
         settings: coa::Settings,
         sessions: Arc<dyn Sessions>,
         dictionary: Arc<Dictionary>,
+        packs: Arc<Packs>,
         clock: Arc<dyn Clock>,
     ) -> (Self, Recorder) {
         let (records, receiver) = mpsc::channel(RECORDS_MAX);
@@ -152,6 +155,7 @@ impl Coa {
             records,
             sessions,
             dictionary,
+            packs,
             clock,
             exchanges_max,
         };
@@ -262,17 +266,18 @@ impl Coa {
             return Err((pending, NotSent::NoSession));
         };
         let Some(nas) = shared.sessions.nas(&session) else { return Err((pending, NotSent::NoNas)) };
+        let pack = shared.packs.get(nas.pack);
         let request = match &pending.order {
-            Order::Disconnect => Request::disconnect(&session, &nas),
+            Order::Disconnect => Request::disconnect(&session, &nas, pack),
             Order::ChangeOfAuthorization(lines) => {
-                Request::change(&session, &nas, lines, &shared.dictionary, &mut SystemEntropy)
+                Request::change(&session, &nas, pack, lines, &shared.dictionary, &mut SystemEntropy)
             }
         };
         let request = match request {
             Ok(request) => request,
             Err(reason) => return Err((pending, reason)),
         };
-        let target = SocketAddr::new(session.nas.source, nas.coa_port);
+        let target = SocketAddr::new(session.nas.source, nas.coa_port.unwrap_or_else(|| pack.coa_port()));
         let mut desk = shared.desk.lock();
         if desk.stopped {
             return Err((pending, NotSent::Full));
@@ -547,7 +552,8 @@ mod tests {
             *known.nas.lock() = Some(Arc::new(nas()));
             let now = Now { instant: SystemClock.now().instant, unix: UnixTime(1_750_000_000) };
             let clock = Arc::new(HandClock(Mutex::new(now)));
-            let (coa, recorder) = Coa::new(settings, known.clone(), Dictionary::embedded(), clock.clone());
+            let (coa, recorder) =
+                Coa::new(settings, known.clone(), Dictionary::embedded(), Packs::embedded(), clock.clone());
             Self { coa, recorder, known, clock, nas: Responder::default() }
         }
 
@@ -690,7 +696,7 @@ mod tests {
     #[tokio::test]
     async fn the_request_goes_to_where_the_nas_sends_from_and_its_port() {
         let bench = Bench::new(Settings::default());
-        *bench.known.nas.lock() = Some(Arc::new(Nas { coa_port: 1700, ..nas() }));
+        *bench.known.nas.lock() = Some(Arc::new(Nas { coa_port: Some(1700), ..nas() }));
         for source in ["10.0.0.7", "2001:db8::7"] {
             let source: IpAddr = source.parse().unwrap();
             bench.known.sessions.lock().get_mut(&ID).unwrap().nas.source = source;

@@ -11,9 +11,10 @@ use smol_str::SmolStr;
 use super::error::ServiceError;
 use super::management::Management;
 use crate::domain::text::mac_digits;
-use crate::domain::{Day, RejectReason};
+use crate::domain::{Day, NasTable, RejectReason};
 use crate::engine::policy::{Attempt, AuthType, Policy, Subscriber};
 use crate::engine::{CompiledGroup, Compiler, Standing, authorize};
+use crate::packs::{Pack, Past};
 use crate::radius::ReplyAttributes;
 use crate::radius::attribute::{CALLING_STATION_ID, NAS_IP_ADDRESS, NAS_IPV6_ADDRESS, USER_NAME};
 use crate::radius::value;
@@ -93,8 +94,10 @@ impl Management<'_> {
             places: (u32::try_from(devices.len()).unwrap_or(u32::MAX), limit),
             last,
         };
-        match decide(&subscriber, &policy, occupancy, settings, now) {
-            Ok((attributes, rule)) => {
+        let pack = self.pack_of(imagined.nas).await?;
+        match decide(&subscriber, &policy, occupancy, settings, pack, now) {
+            Ok((attributes, rule, notes)) => {
+                explanation.warnings.extend(notes);
                 explanation.rule = rule;
                 explanation.attributes = shown(&attributes, self);
             }
@@ -105,6 +108,15 @@ impl Management<'_> {
         }
         Ok(explanation)
     }
+
+    /// How the NAS at that address is told things.
+    async fn pack_of(&self, nas: Option<IpAddr>) -> Result<&Pack, ServiceError> {
+        let Some(address) = nas else { return Ok(self.packs().other()) };
+        let rows = self.read()?.nas_rows().await?;
+        let table = NasTable::new(self.configured_nases().iter().cloned().chain(rows.usable));
+        let id = table.find(address).and_then(|nas| self.packs().find(&nas.nas_type));
+        Ok(self.packs().get(id.unwrap_or_default()))
+    }
 }
 
 fn decide(
@@ -112,8 +124,9 @@ fn decide(
     policy: &Policy<'_>,
     occupancy: Occupancy,
     settings: &crate::engine::Settings,
+    pack: &Pack,
     now: Now,
-) -> Result<(ReplyAttributes, SmolStr), (RejectReason, SmolStr)> {
+) -> Result<(ReplyAttributes, SmolStr, Vec<String>), (RejectReason, SmolStr)> {
     let grant = authorize(subscriber, policy, Standing { occupancy, ..Standing::default() }, settings, now)
         .map_err(|denial| (denial.reason, denial.rule))?;
     let accepts = matches!(policy.limits.auth_type, Some((AuthType::Accept, _)));
@@ -124,7 +137,8 @@ fn decide(
         .session_timeout
         .as_ref()
         .map_or_else(|| SmolStr::new_static("accepted"), |(_, rule)| rule.clone());
-    Ok((grant.attributes(true), rule))
+    let notes = pack.notes(&grant.profile(Past::default()));
+    Ok((grant.attributes(pack, true), rule, notes))
 }
 
 /// The places as the device would see them. Reservations are in the memory of the server alone.

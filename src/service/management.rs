@@ -16,9 +16,10 @@ use super::error::{Denial, ServiceError};
 use crate::domain::dynamic_auth::Order;
 use crate::domain::operator::{ApiKey, Dialect, Operator, Rights};
 use crate::domain::plan::{Concurrency, Plan, PlanId, PlanTerms};
-use crate::domain::{Amount, Session, SubscriberId, SubscriberStatus, UniqueId};
+use crate::domain::{Amount, Nas, Session, SubscriberId, SubscriberStatus, UniqueId};
 use crate::engine;
 use crate::entropy::Entropy;
+use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
 use crate::store::{
     Adopted, AttributeEdit, Author, NasEntry, NewAttribute, NewKey, NewNas, NewOperator, NewSubscriber,
@@ -34,6 +35,8 @@ pub struct ManagementGate {
     dictionary: Arc<Dictionary>,
     engine: engine::Settings,
     clock: Arc<dyn Clock>,
+    packs: Arc<Packs>,
+    configured: Vec<Nas>,
 }
 
 /// What somebody shows to be let in.
@@ -199,7 +202,14 @@ impl ManagementGate {
         engine: engine::Settings,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, dictionary, engine, clock }
+        Self { store, dictionary, engine, clock, packs: Packs::embedded(), configured: Vec::new() }
+    }
+
+    /// The same with a site's packs, and the NAS entries of the configuration: explanations are in the
+    /// words of the NAS that is asked for.
+    #[must_use]
+    pub fn with_nases(self, packs: Arc<Packs>, configured: Vec<Nas>) -> Self {
+        Self { packs, configured, ..self }
     }
 
     /// Lets an operator in. Password hashes are slow on purpose: call it where that holds up nobody.
@@ -287,6 +297,23 @@ impl Management<'_> {
 
     pub(super) fn engine(&self) -> &engine::Settings {
         &self.gate.engine
+    }
+
+    /// Where a NAS listens for Disconnect- and CoA-Requests: the port of its entry, else that of its type.
+    #[must_use]
+    pub fn coa_port(&self, entry: &NasEntry) -> u16 {
+        let own = entry.coa_port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+        let pack = || self.packs().get(self.packs().find(&entry.nas_type).unwrap_or_default());
+        own.unwrap_or_else(|| pack().coa_port())
+    }
+
+    pub(super) fn packs(&self) -> &Packs {
+        &self.gate.packs
+    }
+
+    /// The NAS entries of the configuration.
+    pub(super) fn configured_nases(&self) -> &[Nas] {
+        &self.gate.configured
     }
 
     pub(super) fn now(&self) -> Now {

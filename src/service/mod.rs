@@ -59,6 +59,7 @@ use self::writer::Writer;
 use crate::domain::{Effect, Nas, NasTable};
 use crate::engine::Compiler;
 use crate::entropy::SystemEntropy;
+use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
 use crate::store::{Store, StoreError};
 use crate::telemetry::names;
@@ -76,6 +77,8 @@ pub struct Parts {
     pub store: Arc<Store>,
     /// Names and types of attributes.
     pub dictionary: Arc<Dictionary>,
+    /// What each NAS type calls things.
+    pub packs: Arc<Packs>,
     /// NAS entries of the configuration file.
     pub nas: Vec<Nas>,
     /// Sends the replies that wait for commits.
@@ -135,6 +138,7 @@ impl Service {
             clock: Arc::clone(&parts.clock),
             store: parts.store,
             dictionary: Arc::clone(&parts.dictionary),
+            packs: Arc::clone(&parts.packs),
             subscribers: DashMap::new(),
             index: Index::default(),
             writer,
@@ -153,7 +157,7 @@ impl Service {
         state.store.give_up_jobs(now.unix.minus(ORDER_PATIENCE), now.unix).await?;
         let reloads = restore(&state).await?;
         let sessions: Arc<dyn coa::Sessions> = Arc::clone(&state) as Arc<dyn coa::Sessions>;
-        let (coa, coa_recorder) = Coa::new(parts.coa, sessions, parts.dictionary, parts.clock);
+        let (coa, coa_recorder) = Coa::new(parts.coa, sessions, parts.dictionary, parts.packs, parts.clock);
         let recorders = vec![recorder_task, tokio::spawn(coa_recorder.run(Store::clone(&state.store)))];
         let weak = Arc::downgrade(&state);
         for reload in reloads {

@@ -23,9 +23,11 @@ use super::meters::Meters;
 use super::recorder::Recorder;
 use super::writer::{self, Pending, Writer};
 use crate::domain::{
-    AccountingRecord, CloseGuess, Nas, NasIdentity, NasReload, NasTable, Session, SessionKey, UniqueId,
+    AccountingRecord, CloseGuess, Nas, NasIdentity, NasReload, NasTable, PackId, Session, SessionKey,
+    UniqueId,
 };
 use crate::engine;
+use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
 use crate::sessions::{self, Change, RecordFacts, SubscriberSessions};
 use crate::store::{Store, StoreError};
@@ -72,6 +74,7 @@ pub(super) struct State {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) store: Arc<Store>,
     pub(super) dictionary: Arc<Dictionary>,
+    pub(super) packs: Arc<Packs>,
     pub(super) directory: Directory,
     pub(super) subscribers: DashMap<SmolStr, SubscriberSessions>,
     pub(super) index: Index,
@@ -242,6 +245,12 @@ impl State {
         let rows = self.store.nas_rows().await?;
         let mut entries = self.configured.lock().clone();
         entries.extend(rows.usable);
+        for nas in &mut entries {
+            nas.pack = self.packs.find(&nas.nas_type).unwrap_or_else(|| {
+                tracing::warn!(nas = %nas.name, nas_type = %nas.nas_type, "no pack has this NAS type; it is served as `other`");
+                PackId::OTHER
+            });
+        }
         let unusable: Vec<String> = rows
             .unusable
             .iter()

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::db::{Columns, fetch};
 use super::{Store, StoreError};
-use crate::domain::{Nas, NasSource, TriState};
+use crate::domain::{Nas, NasSource, PackId, TriState};
 use crate::radius::Secret;
 
 /// The `nas` table.
@@ -29,9 +29,6 @@ pub struct UnusableNas {
     /// What is wrong with it.
     pub reason: SmolStr,
 }
-
-/// UDP port of dynamic authorization (RFC 5176 §2.1).
-const COA_PORT: u16 = 3799;
 
 impl Store {
     /// All rows of `nas`, those that are disabled left out.
@@ -90,11 +87,8 @@ fn read(row: &dyn Columns) -> Result<Result<Nas, UnusableNas>, sqlx::Error> {
         secret,
         secret_next: secret_of(10)?,
         identifier: row.text(7)?.filter(|identifier| !identifier.is_empty()),
-        coa_port: row
-            .int(8)?
-            .and_then(|port| u16::try_from(port).ok())
-            .filter(|port| *port > 0)
-            .unwrap_or(COA_PORT),
+        pack: PackId::OTHER,
+        coa_port: row.int(8)?.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0),
         coa_secret: secret_of(9)?,
         swap_octets: row.count(11)? > 0,
         require_message_authenticator,

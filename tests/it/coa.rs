@@ -19,6 +19,7 @@ use tollkeeper::domain::{
     Counter, Nas, NasIdentity, NasSource, Session, SessionFlags, SessionKey, TriState, UniqueId, Usage,
 };
 use tollkeeper::net::coa::CoaSockets;
+use tollkeeper::packs::Packs;
 use tollkeeper::radius::{Dictionary, Secret};
 use tollkeeper::service::coa::{Coa, Record, Sessions};
 use tollkeeper::time::{Clock as _, SystemClock, UnixTime};
@@ -134,7 +135,8 @@ impl Ours {
                 secret: secret(),
                 secret_next: None,
                 identifier: None,
-                coa_port: nas.port(),
+                pack: Packs::embedded().find("mikrotik").unwrap(),
+                coa_port: Some(nas.port()),
                 coa_secret: None,
                 swap_octets: false,
                 require_message_authenticator: TriState::Auto,
@@ -144,8 +146,13 @@ impl Ours {
             unknown_to_nas: Mutex::default(),
         });
         let sockets = CoaSockets::bind(settings.slots, None).unwrap();
-        let (coa, recorder) =
-            Coa::new(settings, known.clone(), Dictionary::embedded(), Arc::new(SystemClock));
+        let (coa, recorder) = Coa::new(
+            settings,
+            known.clone(),
+            Dictionary::embedded(),
+            Packs::embedded(),
+            Arc::new(SystemClock),
+        );
         let network = tokio::spawn(sockets.run(coa.clone()));
         let recorder = tokio::spawn(recorder.run(record));
         let (_, recorded) = mpsc::unbounded_channel();

@@ -16,6 +16,7 @@ use tollkeeper::domain::{AttributeRow, GroupRows, SubscriberId, SubscriberRows, 
 use tollkeeper::engine::token::TokenKey;
 use tollkeeper::engine::{AccessFacts, Compiler, Settings, Standing, Verdict, access};
 use tollkeeper::entropy::{Entropy as _, SeededEntropy};
+use tollkeeper::packs::Packs;
 use tollkeeper::radius::attribute::{
     NAS_IDENTIFIER, NAS_IP_ADDRESS, NAS_PORT, SERVICE_TYPE, USER_NAME, USER_PASSWORD,
 };
@@ -114,7 +115,9 @@ fn ours(case: &Case, compiler: &Compiler) -> Outcome {
     let subscriber =
         compiler.subscriber(&subscriber, &|name| groups.iter().find(|group| group.name == name).cloned());
     let settings = Settings::new(TokenKey::new(&[1; 32]), TimeZone::UTC);
+    let packs = Packs::embedded();
     let facts = AccessFacts {
+        pack: packs.other(),
         subscriber: Some(&subscriber),
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         standing: Standing::default(),

@@ -1095,7 +1095,7 @@ async fn nas_rows_are_read_or_said_to_be_unusable(database: &TestDatabase) {
     let rows = store.nas_rows().await.unwrap();
     assert_eq!(rows.usable.len(), 2);
     let bras = &rows.usable[0];
-    assert_eq!((bras.name.as_str(), bras.nas_type.as_str(), bras.coa_port), ("bras", "mikrotik", 1700));
+    assert_eq!((bras.name.as_str(), bras.nas_type.as_str(), bras.coa_port), ("bras", "mikrotik", Some(1700)));
     assert_eq!(bras.network.to_string(), "10.0.0.1/32");
     assert_eq!(bras.secret.octets(), b"testing123");
     assert_eq!(bras.secret_next.as_ref().unwrap().octets(), b"next");
@@ -1103,7 +1103,7 @@ async fn nas_rows_are_read_or_said_to_be_unusable(database: &TestDatabase) {
     assert_eq!((bras.identifier.as_deref(), bras.swap_octets), (Some("bras-1"), true));
     assert_eq!(bras.require_message_authenticator, TriState::Yes);
     let network = &rows.usable[1];
-    assert_eq!((network.name.as_str(), network.coa_port), ("10.1.0.0/16", 3799));
+    assert_eq!((network.name.as_str(), network.coa_port), ("10.1.0.0/16", None));
     assert_eq!(network.limit_proxy_state, TriState::Auto);
     assert_eq!(rows.unusable.iter().map(|nas| nas.id).collect::<Vec<_>>(), [3, 4]);
     store.close().await;

@@ -9,6 +9,7 @@ use crate::domain::{AttributeRow, GroupRows, SubscriberRows};
 use crate::engine::policy::Compiler;
 use crate::engine::token::TokenKey;
 use crate::entropy::SeededEntropy;
+use crate::packs::Packs;
 use crate::radius::attribute::*;
 use crate::radius::dictionary::Dictionary;
 use crate::radius::hiding::hide_user_password;
@@ -163,7 +164,9 @@ impl Login {
             panic!("an Access-Request")
         };
         let settings = settings();
+        let packs = Packs::embedded();
         let facts = AccessFacts {
+            pack: packs.other(),
             subscriber,
             source: SOURCE,
             standing: Standing { occupancy, ..Standing::default() },
@@ -890,8 +893,8 @@ fn members_without_rows_of_their_own_share_what_their_group_gives() {
             now(),
         );
         match policy.reply {
-            std::borrow::Cow::Borrowed(reply) => std::ptr::from_ref(reply).addr(),
-            std::borrow::Cow::Owned(_) => panic!("static"),
+            Cow::Borrowed(reply) => std::ptr::from_ref(reply).addr(),
+            Cow::Owned(_) => panic!("static"),
         }
     };
     assert_eq!(place(&one), place(&two));

@@ -28,13 +28,13 @@ use self::merge::{Item, Merged, merge};
 use super::Settings;
 use super::password::StoredPassword;
 use crate::domain::{GroupRows, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus};
+use crate::radius::Hidden;
 use crate::radius::attribute::{
     ACCT_INTERIM_INTERVAL, Attribute, Attributes, FILTER_ID, IDLE_TIMEOUT, NAS_FILTER_RULE, SESSION_TIMEOUT,
     TUNNEL_MEDIUM_TYPE, TUNNEL_PRIVATE_GROUP_ID, TUNNEL_TYPE, VENDOR_SPECIFIC, vendor, vendor_specific,
 };
 use crate::radius::dictionary::Dictionary;
 use crate::radius::value::Encoded;
-use crate::radius::{Hidden, ReplyAttributes};
 use crate::time::{Now, UnixTime};
 
 pub use condition::Attempt;
@@ -117,15 +117,10 @@ pub struct ReplyPlan {
 }
 
 impl ReplyPlan {
-    /// Appends the attributes. Those that must be hidden only where `confidential` says that they may
-    /// be sent.
-    pub fn push_to(&self, reply: &mut ReplyAttributes, confidential: bool) {
-        reply.push_wire(&self.wire);
-        if confidential {
-            for hidden in &self.hidden {
-                reply.push_hidden(hidden);
-            }
-        }
+    /// The attributes that must be hidden before they are sent.
+    #[must_use]
+    pub fn hidden(&self) -> &[Hidden] {
+        &self.hidden
     }
 
     /// Those of the attributes that a running session can be given anew: filters, VLAN, Idle-Timeout and
