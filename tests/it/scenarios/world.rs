@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use tollkeeper::coa::Verdict;
 use tollkeeper::config::Settings;
 use tollkeeper::radius::{Code, Dictionary, Secret};
 use tollkeeper::server::Server;
-use tollkeeper::telemetry::{Metrics, install_metrics};
 use tollkeeper::time::{Clock, Now, SystemClock};
 
 use super::client::{Exchange, Letter, TestNas};
@@ -21,6 +19,7 @@ use super::script::{
 };
 use super::stall::{Flow, Stall};
 use crate::support::databases::{Kind, Raw, TestDatabase};
+use crate::support::embedded;
 
 const SECRET: &str = "testing123-testing123-testing123";
 /// NASes by name, with what their entries in the configuration say beside address and secret.
@@ -91,7 +90,7 @@ impl World {
         let url = if script.has("freeze") { url } else { database.url.clone() };
         let data_dir = tempfile::tempdir().unwrap();
         let settings = settings(&url, data_dir.path(), &nases, &script.config);
-        let server = Box::pin(Server::start(&settings, clock.clone(), metrics())).await.unwrap();
+        let server = Box::pin(Server::start(&settings, clock.clone(), embedded::metrics())).await.unwrap();
         Self {
             raw: database.raw().await,
             database,
@@ -178,7 +177,7 @@ impl World {
         if let Some(server) = self.server.take() {
             server.stop().await;
         }
-        let started = Box::pin(Server::start(&self.settings, self.clock.clone(), metrics())).await;
+        let started = Box::pin(Server::start(&self.settings, self.clock.clone(), embedded::metrics())).await;
         self.server = Some(started.map_err(|error| error.to_string())?);
         Ok(())
     }
@@ -509,32 +508,12 @@ fn settings(
     nases: &BTreeMap<&str, TestNas>,
     config: &[(String, String)],
 ) -> Settings {
-    let mut keys = BTreeMap::from([
-        ("data_dir", format!("{:?}", data_dir.display().to_string())),
-        ("timezone", "\"UTC\"".to_owned()),
-        ("database.url", format!("{url:?}")),
-        ("database.connections", "4".to_owned()),
-        ("radius.auth", "[\"127.0.0.1:0\"]".to_owned()),
-        ("radius.accounting", "[\"127.0.0.1:0\"]".to_owned()),
-        ("radius.sockets_per_port", "1".to_owned()),
-        ("radius.reject_delay", "0".to_owned()),
-        ("http.listen", "\"\"".to_owned()),
-        ("ibsng.listen", "\"\"".to_owned()),
-        ("antamedia.listen", "\"\"".to_owned()),
-    ]);
-    keys.extend(config.iter().map(|(key, value)| (key.as_str(), value.clone())));
-    let mut text: String = keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+    let mut entries = String::new();
     for (name, address, more) in NASES.into_iter().filter(|(_, _, more)| *more != UNKNOWN) {
         let coa_port = nases[name].coa_port;
-        text.push_str(&format!(
+        entries.push_str(&format!(
             "[[nas]]\nname = \"{name}\"\naddress = \"{address}\"\nsecret = \"{SECRET}\"\ncoa_port = {coa_port}\n{more}\n"
         ));
     }
-    Settings::read(None, &text, std::iter::empty()).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
-/// The recorder is the process's, whatever number of servers run in it.
-fn metrics() -> Metrics {
-    static METRICS: OnceLock<Metrics> = OnceLock::new();
-    METRICS.get_or_init(|| install_metrics(SystemClock.now().unix).unwrap()).clone()
+    embedded::settings(url, data_dir, config, &entries)
 }
