@@ -36,6 +36,7 @@ pub(super) struct TestNas {
     pub(super) coa_port: u16,
     verdict: Arc<Mutex<Verdict>>,
     asked: Arc<AtomicUsize>,
+    last: Arc<Mutex<Vec<u8>>>,
     _task: JoinSet<()>,
 }
 
@@ -46,11 +47,13 @@ impl TestNas {
         let verdict = Arc::new(Mutex::new(Verdict::Ack));
         let mut task = JoinSet::new();
         let asked = Arc::new(AtomicUsize::new(0));
-        let (told, counted) = (Arc::clone(&verdict), Arc::clone(&asked));
+        let last = Arc::new(Mutex::new(Vec::new()));
+        let (told, counted, kept) = (Arc::clone(&verdict), Arc::clone(&asked), Arc::clone(&last));
         task.spawn(async move {
             let (mut responder, mut buffer) = (Responder::default(), vec![0; 4096]);
             loop {
                 let Ok((length, from)) = socket.recv_from(&mut buffer).await else { continue };
+                buffer[..length].clone_into(&mut kept.lock());
                 counted.fetch_add(1, Ordering::SeqCst);
                 let verdict = *told.lock();
                 let reply = responder.answer(from, &buffer[..length], &secret, clock.now(), |_, _| verdict);
@@ -59,12 +62,23 @@ impl TestNas {
                 }
             }
         });
-        Self { address, coa_port, verdict, asked, _task: task }
+        Self { address, coa_port, verdict, asked, last, _task: task }
     }
 
     /// How many datagrams have come, retransmissions too.
     pub(super) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// What the last datagram asked, and how to read the values of its attributes.
+    pub(super) fn told(&self) -> Option<(&'static str, Vec<u8>)> {
+        let octets = self.last.lock().clone();
+        let kind = match Packet::decode(&octets).ok()?.header().code {
+            Code::DisconnectRequest => "disconnect",
+            Code::CoaRequest => "coa",
+            _ => return None,
+        };
+        Some((kind, octets))
     }
 
     /// What it does about requests from now on.
@@ -267,16 +281,21 @@ impl Reply<'_> {
 
     /// The values of an attribute as text.
     pub(super) fn values(&self, name: &str, dictionary: &Dictionary) -> Vec<String> {
-        value::values(self.packet().attributes(), dictionary)
-            .iter()
-            .filter(|value| value.name(dictionary).eq_ignore_ascii_case(name))
-            .map(|value| value.print(dictionary))
-            .collect()
+        values_of(self.octets, name, dictionary)
     }
 
     fn packet(&self) -> Packet<'_> {
         Packet::decode(self.octets).expect("it is authentic")
     }
+}
+
+/// The values of an attribute of a packet as text.
+pub(super) fn values_of(octets: &[u8], name: &str, dictionary: &Dictionary) -> Vec<String> {
+    value::values(Packet::decode(octets).expect("it was read before").attributes(), dictionary)
+        .iter()
+        .filter(|value| value.name(dictionary).eq_ignore_ascii_case(name))
+        .map(|value| value.print(dictionary))
+        .collect()
 }
 
 fn probe(secret: &Secret) -> Vec<u8> {

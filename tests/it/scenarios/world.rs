@@ -13,7 +13,7 @@ use tollkeeper::radius::{Code, Dictionary, Secret};
 use tollkeeper::server::Server;
 use tollkeeper::time::{Clock, Now, SystemClock};
 
-use super::client::{Exchange, Letter, TestNas};
+use super::client::{Exchange, Letter, TestNas, values_of};
 use super::script::{
     Scenario, Script, assignment, numbered, pieces, plain, seconds, since_start, times, word,
 };
@@ -23,12 +23,18 @@ use crate::support::embedded;
 
 const SECRET: &str = "testing123-testing123-testing123";
 /// NASes by name, with what their entries in the configuration say beside address and secret.
-const NASES: [(&str, Ipv4Addr, &str); 6] = [
+const NASES: [(&str, Ipv4Addr, &str); 12] = [
     ("north", Ipv4Addr::new(127, 0, 0, 2), ""),
     ("south", Ipv4Addr::new(127, 0, 0, 3), ""),
     ("strict", Ipv4Addr::new(127, 0, 0, 4), "require_message_authenticator = \"yes\""),
     ("limited", Ipv4Addr::new(127, 0, 0, 5), "limit_proxy_state = \"yes\""),
     ("swapped", Ipv4Addr::new(127, 0, 0, 6), "swap_octets = true"),
+    ("mikrotik", Ipv4Addr::new(127, 0, 0, 11), "type = \"mikrotik\""),
+    ("chillispot", Ipv4Addr::new(127, 0, 0, 12), "type = \"chillispot\""),
+    ("cisco", Ipv4Addr::new(127, 0, 0, 13), "type = \"cisco\""),
+    ("huawei", Ipv4Addr::new(127, 0, 0, 14), "type = \"huawei\""),
+    ("accel-ppp", Ipv4Addr::new(127, 0, 0, 15), "type = \"accel-ppp\""),
+    ("hostapd", Ipv4Addr::new(127, 0, 0, 16), "type = \"hostapd\""),
     ("stranger", Ipv4Addr::new(127, 0, 0, 9), UNKNOWN),
 ];
 /// In place of settings: it has no entry.
@@ -149,7 +155,7 @@ impl World {
             },
             "within" => self.within(rest).await?,
             "sql" => self.sql(rest).await?,
-            "session" | "row" | "count" | "usage" | "asked" => self.look(text).await?,
+            "session" | "row" | "count" | "usage" | "asked" | "told" => self.look(text).await?,
             "soon" => self.look_soon(rest).await?,
             "let" => {
                 let (name, attributes) = rest.split_once(": ").ok_or("let NAME: attributes")?;
@@ -291,18 +297,7 @@ impl World {
         }
         for condition in conditions {
             for reply in &replies {
-                let (name, value) = match condition.split_once(" = ") {
-                    Some((name, value)) => (name, Some(plain(value))),
-                    None => (condition.trim_start_matches("no "), None),
-                };
-                let values = reply.values(name, &self.dictionary);
-                let holds = match &value {
-                    Some(value) => values.contains(value),
-                    None => values.is_empty() == condition.starts_with("no "),
-                };
-                if !holds {
-                    return Err(format!("expected {condition:?}, the reply has {name} {values:?}"));
-                }
+                holds(condition, |name| reply.values(name, &self.dictionary))?;
             }
         }
         if let Some(class) = replies.last().and_then(|reply| reply.values("Class", &self.dictionary).pop()) {
@@ -381,7 +376,7 @@ impl World {
 
     /// `session ID: column = value, …` (the one row of radacct), `row TABLE where …: column = value, …`,
     /// `usage LOGIN: …` (the bucket of everything), `count N TABLE where …`, `asked NAS N` (datagrams to
-    /// its port of dynamic authorization)
+    /// its port of dynamic authorization), `told NAS coa; Name = value; no Name` (what the last of them said)
     async fn look(&mut self, text: &str) -> Result<(), String> {
         let (verb, rest) = word(text);
         if verb == "count" {
@@ -394,6 +389,18 @@ impl World {
             let (name, count) = word(rest);
             let asked = self.nases.get(name).ok_or("no such NAS")?.asked().to_string();
             return if asked == count { Ok(()) } else { Err(format!("it was asked {asked} times")) };
+        }
+        if verb == "told" {
+            let (name, said) = word(rest);
+            let told = self.nases.get(name).ok_or("no such NAS")?.told();
+            let (kind, octets) = told.ok_or("it was told nothing")?;
+            let mut conditions = pieces(said, ';').into_iter();
+            if conditions.next() != Some(kind) {
+                return Err(format!("it was told to {kind}"));
+            }
+            return conditions.try_for_each(|condition| {
+                holds(condition, |name| values_of(&octets, name, &self.dictionary))
+            });
         }
         let (of, columns) = rest.split_once(": ").ok_or("no `: ` before the columns")?;
         let from = match verb {
@@ -487,6 +494,20 @@ impl World {
             waited += POLL;
         }
     }
+}
+
+/// `Name = value`, `Name`, `no Name`: is it so of these values?
+fn holds(condition: &str, values: impl Fn(&str) -> Vec<String>) -> Result<(), String> {
+    let (name, value) = match condition.split_once(" = ") {
+        Some((name, value)) => (name, Some(plain(value))),
+        None => (condition.trim_start_matches("no "), None),
+    };
+    let values = values(name);
+    let holds = match &value {
+        Some(value) => values.contains(value),
+        None => values.is_empty() == condition.starts_with("no "),
+    };
+    if holds { Ok(()) } else { Err(format!("expected {condition:?}, there is {name} {values:?}")) }
 }
 
 /// Seconds, input, output by login; logins that have used nothing are left out.
