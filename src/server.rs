@@ -305,6 +305,7 @@ fn service_settings(settings: &Settings, key: TokenKey, database: &str) -> servi
         writer,
         login_records_per_second: settings.radius.login_records_per_second,
         reservation: settings.sessions.reservation,
+        enforcement: settings.enforcement.clone(),
         ..service::Settings::new(engine)
     }
 }

@@ -157,6 +157,7 @@ fn session_json(session: &Session) -> Value {
         "input": total.input,
         "output": total.output,
         "flags": session.flags.to_text(),
+        "unenforced": session.flags.unenforced,
     })
 }
 
@@ -173,8 +174,9 @@ fn list(sessions: &[Session]) -> String {
             total.seconds.to_string(),
             total.input.to_string(),
             total.output.to_string(),
+            if session.flags.unenforced { "unenforced".to_owned() } else { String::new() },
         ]
     };
     let rows: Vec<_> = sessions.iter().map(row).collect();
-    table(&["ID", "LOGIN", "NAS", "ADDRESS", "DEVICE", "STARTED", "SECONDS", "INPUT", "OUTPUT"], &rows)
+    table(&["ID", "LOGIN", "NAS", "ADDRESS", "DEVICE", "STARTED", "SECONDS", "INPUT", "OUTPUT", ""], &rows)
 }

@@ -6,7 +6,7 @@
 //! is asked for, and with which attributes, is looked up anew when its turn comes: whatever changed
 //! while it waited is in the one request that is sent.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -32,8 +32,7 @@ pub struct Settings {
     pub retry_first: Duration,
     /// The longest pause.
     pub retry_max: Duration,
-    /// Pause between two attempts once a session is flagged; and the time that a session has to end
-    /// after a Disconnect-ACK.
+    /// Pause between two attempts once a session is flagged.
     pub flagged_retry: Duration,
     /// Time that a NAS has to send the Stop after its Disconnect-ACK.
     pub stop_patience: Duration,
@@ -141,6 +140,8 @@ enum State {
     Queued,
     Asked,
     Waiting(Instant),
+    /// Until something else is wanted.
+    LeftAlone,
 }
 
 /// The sessions of one NAS that wait for their turn: ends go before changes.
@@ -193,6 +194,7 @@ pub struct Agenda {
     pace: Pace,
     outstanding: usize,
     flagged: usize,
+    left_alone: usize,
 }
 
 impl Agenda {
@@ -208,7 +210,20 @@ impl Agenda {
             pace: Pace::default(),
             outstanding: 0,
             flagged: 0,
+            left_alone: 0,
         }
+    }
+
+    /// Cases, whatever their state.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.cases.len()
+    }
+
+    /// Every session is as it should be.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cases.is_empty()
     }
 
     /// A session, served by the NAS at `nas`, has not what it should. Said again, nothing changes unless
@@ -243,7 +258,22 @@ impl Agenda {
                 self.timers.remove(&(due, session));
                 self.line_up(session);
             }
+            State::LeftAlone => {
+                self.left_alone -= 1;
+                self.line_up(session);
+            }
         }
+    }
+
+    /// A session whose turn has come wants this by now: what its NAS is to be asked for. `None` if it was
+    /// settled meanwhile.
+    pub fn now_wants(&mut self, session: UniqueId, want: Want) -> Option<Rung> {
+        let case = self.cases.get_mut(&session).filter(|case| case.state == State::Asked)?;
+        if case.want != want {
+            (case.want, case.attempts, case.rung) = (want, 0, first_rung(want));
+        }
+        case.stale = false;
+        Some(case.rung)
     }
 
     /// The session has what it should, or is over. Was it flagged?
@@ -252,6 +282,7 @@ impl Agenda {
         match case.state {
             State::Asked => self.leave(case.nas),
             State::Waiting(due) => drop(self.timers.remove(&(due, session))),
+            State::LeftAlone => self.left_alone -= 1,
             // Passed over when its turn comes.
             State::Queued => {}
         }
@@ -333,7 +364,11 @@ impl Agenda {
         // It is asked no more.
         case.state = State::Queued;
         match step {
-            Step::Confirmed | Step::Gone | Step::LeftAlone => drop(self.settled(session)),
+            Step::Confirmed | Step::Gone => drop(self.settled(session)),
+            Step::LeftAlone => {
+                case.state = State::LeftAlone;
+                self.left_alone += 1;
+            }
             Step::Ending => {
                 case.acknowledged = Some(now.unix);
                 case.attempts = 0;
@@ -366,10 +401,19 @@ impl Agenda {
         self.pause(session, self.settings.flagged_retry, now);
     }
 
-    /// Is there a case of this session, and is it flagged?
+    /// How many sessions of which NAS are flagged, the most first.
     #[must_use]
-    pub fn is_flagged(&self, session: UniqueId) -> bool {
-        self.cases.get(&session).is_some_and(|case| case.flagged)
+    pub fn flagged_by_nas(&self) -> Vec<(IpAddr, usize)> {
+        if self.flagged == 0 {
+            return Vec::new();
+        }
+        let mut by_nas: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        for case in self.cases.values().filter(|case| case.flagged) {
+            *by_nas.entry(case.nas).or_default() += 1;
+        }
+        let mut by_nas: Vec<_> = by_nas.into_iter().collect();
+        by_nas.sort_by_key(|(_, sessions)| std::cmp::Reverse(*sessions));
+        by_nas
     }
 
     /// When [`Agenda::next_turn`] may have something that it has not now; `None` until something is
@@ -395,7 +439,7 @@ impl Agenda {
         let asked = self.outstanding;
         let waiting = self.timers.len();
         Counts {
-            queued: self.cases.len().saturating_sub(asked + waiting),
+            queued: self.cases.len().saturating_sub(asked + waiting + self.left_alone),
             asked,
             waiting,
             flagged: self.flagged,
@@ -689,6 +733,27 @@ mod tests {
                 assert!(window.len() <= (most + burst) as usize, "{nas:?}: {}", window.len());
             }
         }
+    }
+
+    #[test]
+    fn a_change_that_can_wait_is_asked_for_once() {
+        let mut agenda = Agenda::new(Settings::default());
+        let now = noon();
+        agenda.want(id(1), nas(1), MINOR);
+        agenda.next_turn(now).unwrap();
+        assert_eq!(agenda.outcome(id(1), Rung::Change, nak(401), now), Some(Step::LeftAlone));
+        agenda.want(id(1), nas(1), MINOR);
+        assert_eq!(agenda.next_turn(now.plus(Duration::from_hours(1))), None);
+        assert_eq!((agenda.len(), agenda.counts()), (1, Counts::default()));
+        agenda.want(id(1), nas(1), VITAL);
+        assert_eq!(agenda.next_turn(now).unwrap().rung, Rung::Change);
+        // When its turn comes it may want its end.
+        assert_eq!(agenda.now_wants(id(1), Want::End), Some(Rung::Disconnect));
+        assert_eq!(agenda.outcome(id(1), Rung::Disconnect, nak(501), now), Some(Step::Flagged));
+        assert_eq!(agenda.flagged_by_nas(), [(nas(1), 1)]);
+        agenda.settled(id(1));
+        assert!(agenda.is_empty() && agenda.flagged_by_nas().is_empty());
+        assert_eq!(agenda.now_wants(id(1), VITAL), None);
     }
 
     #[test]

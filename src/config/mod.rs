@@ -23,6 +23,7 @@ use smol_str::SmolStr;
 
 pub use self::error::{ConfigError, Place, Remark};
 use self::file::Reader;
+use crate::coa::agenda;
 use crate::domain::{Nas, NasSource, PackId, TriState};
 use crate::radius::Secret;
 use crate::{http, store, telemetry};
@@ -42,6 +43,8 @@ pub struct Settings {
     pub radius: Radius,
     /// `[sessions]`
     pub sessions: Sessions,
+    /// `[enforcement]`
+    pub enforcement: agenda::Settings,
     /// `[[nas]]`, in the order of the file.
     pub nas: Vec<Nas>,
     /// `[http]`, and the listeners of `[ibsng]` and `[antamedia]`.
@@ -266,6 +269,7 @@ impl Settings {
             database: database(&reader, &data_dir),
             radius: radius(&reader),
             sessions: sessions(&reader),
+            enforcement: enforcement(&reader),
             nas: nas(&reader),
             http: http(&reader),
             dialects: dialects(&reader),
@@ -335,6 +339,34 @@ fn sessions(reader: &Reader) -> Sessions {
     };
     if settings.stale_max < settings.stale_min {
         reader.mistake(place, "sessions.stale_max", "is shorter than sessions.stale_min");
+    }
+    settings
+}
+
+fn enforcement(reader: &Reader) -> agenda::Settings {
+    let default = agenda::Settings::default();
+    let place = reader.place("enforcement.retry_max");
+    let count = |key: &str, most: u32| reader.integer(key, 1..=most).map(|count| count as usize);
+    let settings = agenda::Settings {
+        per_second: reader.integer("enforcement.per_second", 1..=100_000).unwrap_or(default.per_second),
+        per_nas_per_second: reader
+            .integer("enforcement.per_nas_per_second", 1..=10_000)
+            .unwrap_or(default.per_nas_per_second),
+        outstanding: count("enforcement.outstanding", 65_536).unwrap_or(default.outstanding),
+        outstanding_per_nas: count("enforcement.outstanding_per_nas", 1_024)
+            .unwrap_or(default.outstanding_per_nas),
+        attempts: reader.integer("enforcement.attempts", 1..=100).unwrap_or(default.attempts),
+        retry_first: reader.seconds("enforcement.retry_first", 1.0..=3_600.0).unwrap_or(default.retry_first),
+        retry_max: reader.seconds("enforcement.retry_max", 1.0..=86_400.0).unwrap_or(default.retry_max),
+        flagged_retry: reader
+            .seconds("enforcement.flagged_retry", 10.0..=86_400.0)
+            .unwrap_or(default.flagged_retry),
+        stop_patience: reader
+            .seconds("enforcement.stop_patience", 1.0..=3_600.0)
+            .unwrap_or(default.stop_patience),
+    };
+    if settings.retry_max < settings.retry_first {
+        reader.mistake(place, "enforcement.retry_max", "is shorter than enforcement.retry_first");
     }
     settings
 }

@@ -38,6 +38,8 @@ pub struct Attempt {
     pub order: Order,
     /// When it was ordered.
     pub queued: UnixTime,
+    /// By whom, where no row did: `server`, `policy: …`.
+    pub by: SmolStr,
     /// First transmission; `None` if it was never sent.
     pub sent: Option<UnixTime>,
     /// When the outcome was known.

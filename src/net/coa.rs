@@ -5,10 +5,11 @@ use std::future::pending;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
 use crate::coa::Transmit;
 use crate::service::coa::Coa;
@@ -67,7 +68,7 @@ impl CoaSockets {
             }
             tokio::select! {
                 () = coa.changed() => {}
-                () = until(coa.next_deadline()) => coa.handle_timeout(),
+                () = pause(coa.next_pause()) => coa.handle_timeout(),
             }
         }
     }
@@ -119,12 +120,16 @@ async fn receive(slot: u8, socket: Arc<UdpSocket>, coa: Coa) {
     }
 }
 
-async fn until(deadline: Option<std::time::Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(Instant::from_std(deadline)).await,
+async fn pause(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => sleep(pause.min(PAUSE_MAX)).await,
         None => pending().await,
     }
 }
+
+/// While something is under way the clock of the exchanges, which may be another one than that of the
+/// timers, is looked at so often.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The longest packet, and one octet to see that a datagram is longer.
 const DATAGRAM_LENGTH: usize = 4097;

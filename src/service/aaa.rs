@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 
 use super::answer::{Acknowledgement, Answer, NoReply, Resolved, Waiter, Wanted, Work};
 use super::directory::{Known, Lookup};
-use super::loader::PATIENCE;
+use super::reconciler::Rows;
 use super::serve::Serve;
 use super::state::State;
 use super::writer::Pending;
@@ -24,7 +24,7 @@ use crate::entropy::SystemEntropy;
 use crate::radius::{
     AccessReply, AccessRequest, AccountingRequest, AccountingResponse, AcctStatus, Verified,
 };
-use crate::sessions::{Device, Reservation};
+use crate::sessions::{Device, Reservation, SessionChange};
 use crate::time::Now;
 
 /// Answers Access-Requests and Accounting-Requests.
@@ -178,8 +178,7 @@ impl Aaa {
             && known.note_use(now.unix)
         {
             let used = Write::Used { subscriber: known.policy.id, at: now.unix };
-            let writes = SmallVec::from_iter([used]);
-            let pending = Pending { writes, gives_way: true, ..Pending::default() };
+            let pending = Pending { writes: SmallVec::from_iter([used]), ..Pending::default() };
             // Not a promise: the next login notes it.
             let _ = self.0.writer.enqueue(&known.policy.login, pending);
         }
@@ -189,10 +188,8 @@ impl Aaa {
 
     /// Computes a slow hash beside the packet path.
     async fn verify(&self, check: SlowCheck) -> Result<bool, NoReply> {
-        // Whoever waits longer is not computed for any more: the NAS has sent its request again, or given up.
-        let permit = Arc::clone(&self.0.slow_passwords).acquire_owned();
-        let permit = tokio::time::timeout(PATIENCE, permit).await.map_err(|_| NoReply::Overloaded)?;
-        let permit = permit.map_err(|_| NoReply::Overloaded)?;
+        let permit =
+            Arc::clone(&self.0.slow_passwords).acquire_owned().await.map_err(|_| NoReply::Overloaded)?;
         let state = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -217,21 +214,15 @@ impl Aaa {
         let at = accounting::event_time(request, now).0;
         let reload = NasReload { nas: identity(source, request), at };
         self.0.remember_reload(&reload);
-        self.commit("", accounting::decide_reload(reload), waiter, false)
+        self.commit("", accounting::decide_reload(reload), waiter)
     }
 
     /// Hands a decision to the writer, which answers once it is durable. What is applied and not taken
-    /// is applied and handed over again with the retransmission. `gives_way`: the last places are not for it.
-    fn commit(
-        &self,
-        login: &str,
-        decision: Decision<AccountingResponse>,
-        waiter: Waiter,
-        gives_way: bool,
-    ) -> Acknowledgement {
+    /// is applied and handed over again with the retransmission.
+    fn commit(&self, login: &str, decision: Decision<AccountingResponse>, waiter: Waiter) -> Acknowledgement {
         let Decision { before: writes, reply, after } = decision;
         let waiter = reply.map(|AccountingResponse| waiter);
-        match self.0.writer.enqueue(login, Pending { writes, waiter, after, gives_way }) {
+        match self.0.writer.enqueue(login, Pending { writes, waiter, after }) {
             Ok(()) => Acknowledgement::Pending,
             Err(_) => Acknowledgement::Silence(NoReply::Overloaded),
         }
@@ -336,16 +327,22 @@ impl Aaa {
         let group = known.and_then(|known| known.policy.group()).map_or("", SmolStr::as_str);
         let facts = state.record_facts(&record.nas, group);
         state.with_login(&login, known, now, |sessions| {
-            let change = sessions.apply(&record, &facts, &state.settings.sessions, now);
+            let mut change = sessions.apply(&record, &facts, &state.settings.sessions, now);
             state.note(&login, &change);
+            if matches!(change.what, SessionChange::Opened | SessionChange::Reopened) && known.is_some() {
+                state.look_within(&login, known, sessions, Rows::Settled, now);
+                if let Some(row) = change.rows.first_mut()
+                    && let Some(session) = sessions.session(row.unique_id)
+                {
+                    row.details.granted = session.details.granted;
+                }
+            }
             state.meters.session(change.what);
             // The first row is the record's own; the others were closed because of it.
             for guess in change.rows.iter().skip(1).filter_map(|row| row.closed.as_ref()?.guess) {
                 state.meters.guess(guess);
             }
-            // The next Interim-Update says all that this one does; nothing follows a Stop.
-            let gives_way = record.status == RecordStatus::InterimUpdate;
-            self.commit(&login, accounting::decide(change), waiter, gives_way)
+            self.commit(&login, accounting::decide(change), waiter)
         })
     }
 }

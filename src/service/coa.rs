@@ -119,6 +119,7 @@ struct Pending {
 /// outcome could not be written down.
 struct Asker {
     job: Option<i64>,
+    by: SmolStr,
     queued: UnixTime,
     waiter: Option<oneshot::Sender<Outcome>>,
     record: mpsc::OwnedPermit<Attempt>,
@@ -165,18 +166,28 @@ impl Coa {
     /// Carries out what a decision ordered. Asks [`Sessions`], so never under a session's lock.
     pub fn order(&self, session: UniqueId, order: Order) {
         // Refused is counted, and there is nobody to tell.
-        let _ = self.ask(session, order, None);
+        let _ = self.ask(session, order, SERVER, None);
     }
 
     /// Asks the NAS to end the session, and waits for the outcome: as long as the settings have patience,
     /// 30 s unless the queue is long.
     pub async fn disconnect(&self, session: UniqueId) -> Outcome {
-        self.outcome(session, Order::Disconnect).await
+        self.enforce(session, Order::Disconnect, SERVER).await
     }
 
     /// Asks the NAS to change the session by attributes as `Name = value`, and waits for the outcome.
     pub async fn change(&self, session: UniqueId, attributes: Vec<SmolStr>) -> Outcome {
-        self.outcome(session, Order::ChangeOfAuthorization(attributes)).await
+        self.enforce(session, Order::ChangeOfAuthorization(attributes), SERVER).await
+    }
+
+    /// Carries out an order of `by`, which the record will name, and waits for the outcome.
+    pub async fn enforce(&self, session: UniqueId, order: Order, by: SmolStr) -> Outcome {
+        let (waiter, outcome) = oneshot::channel();
+        match self.ask(session, order, by, Some(waiter)) {
+            // The other end goes away untold only with the whole face.
+            Ok(()) => outcome.await.unwrap_or(Outcome::TimedOut),
+            Err(Full) => Outcome::NotSent(NotSent::Full),
+        }
     }
 
     /// Takes the rows that wait in `tk_coa` and carries them out; to be called when the change feed tells
@@ -197,7 +208,8 @@ impl Coa {
             for Job { id, session, order, queued } in jobs {
                 // Taken rows are not given back, so this waits for its place in the record.
                 let Ok(record) = self.shared.records.clone().reserve_owned().await else { return Ok(false) };
-                self.begin(session, order, Asker { job: Some(id), queued, waiter: None, record });
+                let asker = Asker { job: Some(id), by: SmolStr::default(), queued, waiter: None, record };
+                self.begin(session, order, asker);
             }
             if last {
                 return Ok(true);
@@ -228,19 +240,11 @@ impl Coa {
         self.shared.exchanges_max.saturating_sub(desk.exchanges.outstanding() + desk.exchanges.queued())
     }
 
-    async fn outcome(&self, session: UniqueId, order: Order) -> Outcome {
-        let (waiter, outcome) = oneshot::channel();
-        match self.ask(session, order, Some(waiter)) {
-            // The other end goes away untold only with the whole face.
-            Ok(()) => outcome.await.unwrap_or(Outcome::TimedOut),
-            Err(Full) => Outcome::NotSent(NotSent::Full),
-        }
-    }
-
     fn ask(
         &self,
         session: UniqueId,
         order: Order,
+        by: SmolStr,
         waiter: Option<oneshot::Sender<Outcome>>,
     ) -> Result<(), Full> {
         let Ok(record) = self.shared.records.clone().try_reserve_owned() else {
@@ -248,7 +252,7 @@ impl Coa {
             return Err(Full);
         };
         let queued = self.shared.clock.now().unix;
-        self.begin(session, recordable(order), Asker { job: None, queued, waiter, record });
+        self.begin(session, recordable(order), Asker { job: None, by, queued, waiter, record });
         Ok(())
     }
 
@@ -256,16 +260,18 @@ impl Coa {
         let pending = Pending { session, order, sent: None, askers: SmallVec::from_iter([asker]) };
         match self.try_begin(pending) {
             Ok(()) => self.shared.changed.notify_one(),
-            Err((pending, reason)) => self.conclude(pending, Outcome::NotSent(reason)),
+            Err((pending, reason)) => self.conclude(*pending, Outcome::NotSent(reason)),
         }
     }
 
-    fn try_begin(&self, mut pending: Pending) -> Result<(), (Pending, NotSent)> {
+    fn try_begin(&self, mut pending: Pending) -> Result<(), (Box<Pending>, NotSent)> {
         let shared = &*self.shared;
         let Some(session) = shared.sessions.session(pending.session).filter(may_still_be_served) else {
-            return Err((pending, NotSent::NoSession));
+            return Err((Box::new(pending), NotSent::NoSession));
         };
-        let Some(nas) = shared.sessions.nas(&session) else { return Err((pending, NotSent::NoNas)) };
+        let Some(nas) = shared.sessions.nas(&session) else {
+            return Err((Box::new(pending), NotSent::NoNas));
+        };
         let pack = shared.packs.get(nas.pack);
         let request = match &pending.order {
             Order::Disconnect => Request::disconnect(&session, &nas, pack),
@@ -275,12 +281,12 @@ impl Coa {
         };
         let request = match request {
             Ok(request) => request,
-            Err(reason) => return Err((pending, reason)),
+            Err(reason) => return Err((Box::new(pending), reason)),
         };
         let target = SocketAddr::new(session.nas.source, nas.coa_port.unwrap_or_else(|| pack.coa_port()));
         let mut desk = shared.desk.lock();
         if desk.stopped {
-            return Err((pending, NotSent::Full));
+            return Err((Box::new(pending), NotSent::Full));
         }
         if pending.order == Order::Disconnect
             && let Some(id) = desk.disconnecting.get(&pending.session).copied()
@@ -292,7 +298,7 @@ impl Coa {
         // Read under the lock, so that the exchanges see time run forwards.
         let now = shared.clock.now();
         let Ok(id) = desk.exchanges.begin(request, target, now, &mut SystemEntropy) else {
-            return Err((pending, NotSent::Full));
+            return Err((Box::new(pending), NotSent::Full));
         };
         if pending.order == Order::Disconnect {
             desk.disconnecting.insert(pending.session, id);
@@ -314,6 +320,7 @@ impl Coa {
                 session: pending.session,
                 order: pending.order.clone(),
                 queued: asker.queued,
+                by: asker.by,
                 sent: pending.sent,
                 ended,
                 outcome,
@@ -361,6 +368,13 @@ impl Coa {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.shared.desk.lock().exchanges.poll_timeout()
+    }
+
+    /// How long until then, by the clock of the exchanges.
+    #[must_use]
+    pub fn next_pause(&self) -> Option<Duration> {
+        let deadline = self.next_deadline()?;
+        Some(deadline.saturating_duration_since(self.shared.clock.now().instant))
     }
 
     /// Waits until there may be something to send or another deadline. For one waiter.
@@ -482,6 +496,8 @@ fn gauge(exchanges: &Exchanges) {
     metrics::gauge!(names::COA_EXCHANGES, "state" => "queued").set(size(exchanges.queued()));
 }
 
+/// Who orders by [`Coa::order`], [`Coa::disconnect`] and [`Coa::change`].
+const SERVER: SmolStr = SmolStr::new_static("server");
 /// "Session Context Not Found" (RFC 5176 §3.5).
 const SESSION_CONTEXT_NOT_FOUND: u32 = 503;
 /// Records that are reserved or wait; about 150 octets each.
@@ -611,6 +627,7 @@ mod tests {
                 session: ID,
                 order: Order::Disconnect,
                 queued: UnixTime(1_750_000_000),
+                by: "server".into(),
                 sent: Some(UnixTime(1_750_000_001)),
                 ended: UnixTime(1_750_000_001),
                 outcome: Outcome::Ack,

@@ -180,14 +180,15 @@ impl Directory {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// The change feed says that these logins and groups have new rows.
+    /// The change feed says that these logins and groups have new rows. Gives the logins that were read
+    /// again: those of them that were known, and the members of the groups.
     pub(super) async fn refresh(
         &self,
         store: &Store,
         logins: &BTreeSet<SmolStr>,
         groups: &BTreeSet<SmolStr>,
         now: Now,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<SmolStr>, StoreError> {
         self.generation.fetch_add(1, Ordering::AcqRel);
         let mut stale: BTreeSet<SmolStr> = BTreeSet::new();
         for login in logins {
@@ -218,7 +219,8 @@ impl Directory {
             }
         }
         let stale: Vec<_> = stale.into_iter().collect();
-        self.load(store, &stale, now).await
+        self.load(store, &stale, now).await?;
+        Ok(stale)
     }
 
     async fn compile(&self, store: &Store, rows: Vec<SubscriberRows>) -> Result<Vec<Known>, StoreError> {

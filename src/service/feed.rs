@@ -107,8 +107,12 @@ impl Feed {
     async fn take(&mut self, state: &State, news: &News, now: Now) -> Result<(), StoreError> {
         if news.every_login {
             state.directory.forget_all();
+            state.review_all(now);
         } else if !news.logins.is_empty() || !news.groups.is_empty() {
-            state.directory.refresh(&state.store, &news.logins, &news.groups, now).await?;
+            let refreshed = state.directory.refresh(&state.store, &news.logins, &news.groups, now).await?;
+            for login in news.logins.iter().chain(&refreshed) {
+                state.look_at_moving(login);
+            }
         }
         if news.nases {
             state.load_nases().await?;

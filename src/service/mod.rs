@@ -19,6 +19,7 @@ mod loader;
 mod management;
 mod memo;
 mod meters;
+mod reconciler;
 mod recorder;
 mod serve;
 mod state;
@@ -53,6 +54,7 @@ use self::index::Index;
 use self::loader::Loader;
 use self::memo::Memo;
 use self::meters::Meters;
+use self::reconciler::Reconciler;
 use self::recorder::Recorder;
 use self::state::State;
 use self::writer::Writer;
@@ -131,6 +133,7 @@ impl Service {
         let (loader, rounds) = Loader::new();
         let compiler =
             Compiler { dictionary: Arc::clone(&parts.dictionary), zone: parts.settings.engine.zone.clone() };
+        let enforcement = parts.settings.enforcement.clone();
         let state = Arc::new(State {
             slow_passwords: Arc::new(Semaphore::new(parts.settings.slow_passwords.max(1))),
             directory: Directory::new(compiler, parts.settings.sessions.zone.clone()),
@@ -145,6 +148,7 @@ impl Service {
             recorder,
             loader,
             memo: Memo::new(&mut SystemEntropy),
+            reconciler: Reconciler::new(enforcement),
             health: parts.health,
             meters: Meters::new(),
             nas: ArcSwap::from_pointee(NasTable::default()),
@@ -170,6 +174,7 @@ impl Service {
             tokio::spawn(Feed::new(cursor, coa.clone(), now.unix).run(weak.clone())),
             tokio::spawn(follow_effects(weak.clone(), coa.clone(), follow)),
             tokio::spawn(reap(weak.clone())),
+            tokio::spawn(reconciler::run(weak.clone(), coa.clone())),
             tokio::spawn(warm(weak)),
         ];
         Ok(Self { state, coa, lanes, background, recorders })
@@ -226,13 +231,13 @@ impl std::fmt::Debug for Service {
     }
 }
 
-/// Takes the open sessions, those that closed a moment ago and the reboots back into memory. Gives the
-/// reboots whose sessions are still to be closed.
+/// Takes the open sessions, those that closed a moment ago and the unfinished reboots back into memory.
+/// Gives the reboots.
 async fn restore(state: &State) -> Result<Vec<crate::domain::NasReload>, StoreError> {
     let now = state.clock.now();
-    let pending = state.store.pending_reloads().await?;
-    for reload in state.store.reloads().await? {
-        state.remember_reload(&reload);
+    let reloads = state.store.pending_reloads().await?;
+    for reload in &reloads {
+        state.remember_reload(reload);
     }
     let mut after = None;
     loop {
@@ -248,7 +253,7 @@ async fn restore(state: &State) -> Result<Vec<crate::domain::NasReload>, StoreEr
     }
     let since = now.unix.minus(state.settings.sessions.tombstone.as_secs());
     state.restore(state.store.closed_since(since, TOMBSTONES_RESTORED).await?, now);
-    Ok(pending)
+    Ok(reloads)
 }
 
 /// Reads every subscriber ahead of time.

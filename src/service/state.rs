@@ -20,8 +20,10 @@ use super::index::Index;
 use super::loader::Loader;
 use super::memo::Memo;
 use super::meters::Meters;
+use super::reconciler::Reconciler;
 use super::recorder::Recorder;
 use super::writer::{self, Pending, Writer};
+use crate::coa::agenda;
 use crate::domain::{
     AccountingRecord, CloseGuess, Nas, NasIdentity, NasReload, NasTable, PackId, Session, SessionKey,
     UniqueId,
@@ -48,6 +50,8 @@ pub struct Settings {
     pub reservation: Duration,
     /// Slow password hashes computed at one time; others wait.
     pub slow_passwords: usize,
+    /// How running sessions are brought into line.
+    pub enforcement: agenda::Settings,
 }
 
 impl Settings {
@@ -61,10 +65,13 @@ impl Settings {
             login_records_per_second: 2_000,
             reservation: Duration::from_secs(60),
             slow_passwords: 2,
+            enforcement: agenda::Settings::default(),
         }
     }
 }
 
+/// Seconds in which all sessions are looked at after a start, or after the change feed has lost changes.
+const REVIEW_SPREAD: u64 = 60;
 /// NAS sources whose reboots and counters are remembered.
 const NAS_MEMORY_MAX: usize = 100_000;
 
@@ -82,6 +89,7 @@ pub(super) struct State {
     pub(super) recorder: Recorder,
     pub(super) loader: Loader,
     pub(super) memo: Memo,
+    pub(super) reconciler: Reconciler,
     pub(super) slow_passwords: Arc<Semaphore>,
     pub(super) health: Arc<Health>,
     pub(super) meters: Meters,
@@ -138,6 +146,10 @@ impl State {
     pub(super) fn note(&self, login: &SmolStr, change: &Change) {
         for (number, row) in change.rows.iter().enumerate() {
             self.index.put(login, row, change.moved_from.as_ref().filter(|_| number == 0));
+            if !row.is_open() {
+                // What was flagged ends flagged.
+                let _ = self.reconciler.settled(row.unique_id);
+            }
         }
         for session in &change.forgotten {
             self.index.remove(login, session);
@@ -204,10 +216,23 @@ impl State {
                 let change = sessions.handle_timeout(&self.settings.sessions, now);
                 let _ = self.keep(&login, change);
             }
+            if sessions.review_at().is_some_and(|at| at <= now.unix) {
+                sessions.set_review(None);
+                self.reconciler.look_at(&login);
+            }
             open += sessions.open_count();
             reserved += sessions.reservations();
         }
         (open, reserved)
+    }
+
+    /// Has all sessions looked at within a minute: nobody knows what has changed.
+    pub(super) fn review_all(&self, now: Now) {
+        for (place, mut entry) in (0..).zip(self.subscribers.iter_mut()) {
+            if entry.open_count() > 0 {
+                entry.review_by(now.unix.plus(place % REVIEW_SPREAD));
+            }
+        }
     }
 
     /// Takes in sessions that were read back from SQL.
@@ -223,6 +248,11 @@ impl State {
                     self.remember_wide_counters(&session.nas);
                 }
                 self.index.put(&login, &session, None);
+                if session.is_open() {
+                    // What changed while no server ran; not all in one moment.
+                    let [first, ..] = session.unique_id.0;
+                    entry.review_by(now.unix.plus(u64::from(first) % REVIEW_SPREAD));
+                }
                 entry.restore(session, &self.settings.sessions, now);
             }
         }
@@ -287,9 +317,7 @@ impl State {
         if user_name.is_empty() {
             return logins.pop();
         }
-        // Of a session whose records carry our token only now and then it is found by its subscriber.
-        let own = logins.contains(user_name)
-            || self.subscribers.get(user_name.as_str()).is_some_and(|entry| entry.find(record).is_some());
+        let own = logins.contains(user_name);
         for login in logins.iter().rev().filter(|login| *login != user_name) {
             let Some(mut entry) = self.subscribers.get_mut(login.as_str()) else { continue };
             if !own && entry.find(record).is_some() {

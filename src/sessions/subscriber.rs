@@ -233,6 +233,11 @@ impl SubscriberSessions {
         self.review
     }
 
+    /// Brings [`Self::review_at`] forward to `at`, if it is later or never.
+    pub fn review_by(&mut self, at: UnixTime) {
+        self.review = Some(self.review.map_or(at, |review| review.min(at)));
+    }
+
     /// Sets [`Self::review_at`].
     pub const fn set_review(&mut self, at: Option<UnixTime>) {
         self.review = at;

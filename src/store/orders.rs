@@ -117,7 +117,7 @@ impl Store {
     pub async fn record_attempts(&self, attempts: &[Attempt]) -> Result<(), StoreError> {
         let insert = self.db().sql(
             "INSERT INTO tk_coa (session, code, attributes, queued_at, queued_by, taken_at, sent_at, done_at,
-                 outcome, error_cause) VALUES (?, ?, ?, ?, 'server', ?, ?, ?, ?, ?)",
+                 outcome, error_cause) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         );
         let update = self.db().sql(END_ORDER);
         on_pool!(self.db(), write, |pool| {
@@ -137,6 +137,7 @@ impl Store {
                             .bind(code)
                             .bind(attributes)
                             .bind(queued)
+                            .bind(attempt.by.as_str())
                             .bind(queued)
                             .bind(sent)
                             .bind(attempt.ended.0)

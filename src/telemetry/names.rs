@@ -63,6 +63,11 @@ pub const COA_SEND_FAILURES: &str = "tollkeeper_coa_send_failures_total";
 pub const COA_RECORD_FAILURES: &str = "tollkeeper_coa_record_failures_total";
 /// Dynamic-authorization exchanges under way, by `state` (`outstanding`, `queued`).
 pub const COA_EXCHANGES: &str = "tollkeeper_coa_exchanges";
+/// Sessions that have not what their subscriber's policy gives, by `state`: `queued`, `asked` (their NAS
+/// is being asked), `waiting` (for another attempt), `flagged` (nothing helped; also counted as waiting).
+pub const RECONCILER_SESSIONS: &str = "tollkeeper_reconciler_sessions";
+/// What came of asking NASes to bring sessions into line, by `step`.
+pub const RECONCILER_STEPS: &str = "tollkeeper_reconciler_steps_total";
 /// Login attempts that were not recorded because there were too many of them.
 pub const LOGIN_RECORDS_SKIPPED: &str = "tollkeeper_login_records_skipped_total";
 /// HTTP requests by `listener`, `route` and `status`.
@@ -135,6 +140,12 @@ pub(super) const ALL: &[(&str, Kind, &str)] = &[
     (COA_SEND_FAILURES, Kind::Counter, "Dynamic-authorization packets that the system would not send."),
     (COA_RECORD_FAILURES, Kind::Counter, "Times that outcomes could not be written and were kept."),
     (COA_EXCHANGES, Kind::Gauge, "Dynamic-authorization exchanges under way, by state."),
+    (
+        RECONCILER_SESSIONS,
+        Kind::Gauge,
+        "Sessions that have not what their subscriber's policy gives, by state.",
+    ),
+    (RECONCILER_STEPS, Kind::Counter, "What came of asking NASes to bring sessions into line, by step."),
     (LOGIN_RECORDS_SKIPPED, Kind::Counter, "Login attempts counted but not recorded, there were too many."),
     (HTTP_REQUESTS, Kind::Counter, "HTTP requests by listener, route and status."),
     (HTTP_DURATION, Kind::Histogram(LATENCIES), "How long an HTTP request took."),

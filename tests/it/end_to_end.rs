@@ -2,7 +2,6 @@
 
 mod crashes;
 mod freeradius;
-mod hostile;
 mod operation;
 
 use std::collections::HashMap;

@@ -10,7 +10,6 @@ mod coa;
 mod dictionaries;
 mod documents;
 mod end_to_end;
-mod fleet;
 mod freeradius_rows;
 mod management;
 mod mutations;

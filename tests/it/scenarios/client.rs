@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tollkeeper::coa::{Responder, Verdict};
+use tollkeeper::coa::{Kind, Responder, Verdict};
 use tollkeeper::entropy::{Entropy as _, SystemEntropy};
 use tollkeeper::radius::value::{self, Encoded};
 use tollkeeper::radius::{
@@ -34,9 +34,10 @@ const SILENCE: Duration = Duration::from_millis(200);
 pub(super) struct TestNas {
     pub(super) address: Ipv4Addr,
     pub(super) coa_port: u16,
-    verdict: Arc<Mutex<Verdict>>,
+    /// To CoA-Requests, and to Disconnect-Requests.
+    verdicts: Arc<Mutex<[Verdict; 2]>>,
     asked: Arc<AtomicUsize>,
-    last: Arc<Mutex<Vec<u8>>>,
+    told: Arc<Mutex<Vec<u8>>>,
     _task: JoinSet<()>,
 }
 
@@ -44,25 +45,30 @@ impl TestNas {
     pub(super) async fn start(address: Ipv4Addr, secret: Secret, clock: Arc<dyn Clock>) -> Self {
         let socket = UdpSocket::bind((address, 0)).await.unwrap();
         let coa_port = socket.local_addr().unwrap().port();
-        let verdict = Arc::new(Mutex::new(Verdict::Ack));
+        let verdicts = Arc::new(Mutex::new([Verdict::Ack; 2]));
+        let told = Arc::new(Mutex::new(Vec::new()));
         let mut task = JoinSet::new();
         let asked = Arc::new(AtomicUsize::new(0));
-        let last = Arc::new(Mutex::new(Vec::new()));
-        let (told, counted, kept) = (Arc::clone(&verdict), Arc::clone(&asked), Arc::clone(&last));
+        let (verdict, counted, last) = (Arc::clone(&verdicts), Arc::clone(&asked), Arc::clone(&told));
         task.spawn(async move {
             let (mut responder, mut buffer) = (Responder::default(), vec![0; 4096]);
             loop {
                 let Ok((length, from)) = socket.recv_from(&mut buffer).await else { continue };
-                buffer[..length].clone_into(&mut kept.lock());
                 counted.fetch_add(1, Ordering::SeqCst);
-                let verdict = *told.lock();
-                let reply = responder.answer(from, &buffer[..length], &secret, clock.now(), |_, _| verdict);
+                *last.lock() = buffer[..length].to_vec();
+                let [change, disconnect] = *verdict.lock();
+                let by_kind = |kind| match kind {
+                    Kind::ChangeOfAuthorization => change,
+                    Kind::Disconnect => disconnect,
+                };
+                let reply =
+                    responder.answer(from, &buffer[..length], &secret, clock.now(), |kind, _| by_kind(kind));
                 if let Some(reply) = reply {
                     socket.send_to(&reply, from).await.unwrap();
                 }
             }
         });
-        Self { address, coa_port, verdict, asked, last, _task: task }
+        Self { address, coa_port, verdicts, asked, told, _task: task }
     }
 
     /// How many datagrams have come, retransmissions too.
@@ -70,20 +76,26 @@ impl TestNas {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// What the last datagram asked, and how to read the values of its attributes.
-    pub(super) fn told(&self) -> Option<(&'static str, Vec<u8>)> {
-        let octets = self.last.lock().clone();
-        let kind = match Packet::decode(&octets).ok()?.header().code {
-            Code::DisconnectRequest => "disconnect",
-            Code::CoaRequest => "coa",
-            _ => return None,
-        };
-        Some((kind, octets))
+    /// What it does from now on about requests of a kind, or of both.
+    pub(super) fn answers(&self, kind: Option<Kind>, verdict: Verdict) {
+        let [change, disconnect] = &mut *self.verdicts.lock();
+        if kind != Some(Kind::Disconnect) {
+            *change = verdict;
+        }
+        if kind != Some(Kind::ChangeOfAuthorization) {
+            *disconnect = verdict;
+        }
     }
 
-    /// What it does about requests from now on.
-    pub(super) fn answers(&self, verdict: Verdict) {
-        *self.verdict.lock() = verdict;
+    /// The last request that came to its port of dynamic authorization: `coa` or `disconnect`, and the
+    /// names and values of its attributes.
+    pub(super) fn told(&self, dictionary: &Dictionary) -> Option<(&'static str, Vec<(String, String)>)> {
+        let told = self.told.lock();
+        let packet = Packet::decode(&told).ok()?;
+        let word = if packet.header().code == Code::CoaRequest { "coa" } else { "disconnect" };
+        let values = value::values(packet.attributes(), dictionary);
+        let print = |value: &value::Value<'_, '_>| (value.name(dictionary), value.print(dictionary));
+        Some((word, values.iter().map(print).collect()))
     }
 }
 
@@ -281,21 +293,16 @@ impl Reply<'_> {
 
     /// The values of an attribute as text.
     pub(super) fn values(&self, name: &str, dictionary: &Dictionary) -> Vec<String> {
-        values_of(self.octets, name, dictionary)
+        value::values(self.packet().attributes(), dictionary)
+            .iter()
+            .filter(|value| value.name(dictionary).eq_ignore_ascii_case(name))
+            .map(|value| value.print(dictionary))
+            .collect()
     }
 
     fn packet(&self) -> Packet<'_> {
         Packet::decode(self.octets).expect("it is authentic")
     }
-}
-
-/// The values of an attribute of a packet as text.
-pub(super) fn values_of(octets: &[u8], name: &str, dictionary: &Dictionary) -> Vec<String> {
-    value::values(Packet::decode(octets).expect("it was read before").attributes(), dictionary)
-        .iter()
-        .filter(|value| value.name(dictionary).eq_ignore_ascii_case(name))
-        .map(|value| value.print(dictionary))
-        .collect()
 }
 
 fn probe(secret: &Secret) -> Vec<u8> {

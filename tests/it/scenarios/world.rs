@@ -3,38 +3,33 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tollkeeper::coa::Verdict;
+use tollkeeper::coa::{Kind as CoaKind, Verdict};
 use tollkeeper::config::Settings;
 use tollkeeper::radius::{Code, Dictionary, Secret};
 use tollkeeper::server::Server;
+use tollkeeper::telemetry::{Metrics, install_metrics};
 use tollkeeper::time::{Clock, Now, SystemClock};
 
-use super::client::{Exchange, Letter, TestNas, values_of};
+use super::client::{Exchange, Letter, TestNas};
 use super::script::{
     Scenario, Script, assignment, numbered, pieces, plain, seconds, since_start, times, word,
 };
 use super::stall::{Flow, Stall};
 use crate::support::databases::{Kind, Raw, TestDatabase};
-use crate::support::embedded;
 
 const SECRET: &str = "testing123-testing123-testing123";
 /// NASes by name, with what their entries in the configuration say beside address and secret.
-const NASES: [(&str, Ipv4Addr, &str); 12] = [
+const NASES: [(&str, Ipv4Addr, &str); 6] = [
     ("north", Ipv4Addr::new(127, 0, 0, 2), ""),
     ("south", Ipv4Addr::new(127, 0, 0, 3), ""),
     ("strict", Ipv4Addr::new(127, 0, 0, 4), "require_message_authenticator = \"yes\""),
     ("limited", Ipv4Addr::new(127, 0, 0, 5), "limit_proxy_state = \"yes\""),
     ("swapped", Ipv4Addr::new(127, 0, 0, 6), "swap_octets = true"),
-    ("mikrotik", Ipv4Addr::new(127, 0, 0, 11), "type = \"mikrotik\""),
-    ("chillispot", Ipv4Addr::new(127, 0, 0, 12), "type = \"chillispot\""),
-    ("cisco", Ipv4Addr::new(127, 0, 0, 13), "type = \"cisco\""),
-    ("huawei", Ipv4Addr::new(127, 0, 0, 14), "type = \"huawei\""),
-    ("accel-ppp", Ipv4Addr::new(127, 0, 0, 15), "type = \"accel-ppp\""),
-    ("hostapd", Ipv4Addr::new(127, 0, 0, 16), "type = \"hostapd\""),
     ("stranger", Ipv4Addr::new(127, 0, 0, 9), UNKNOWN),
 ];
 /// In place of settings: it has no entry.
@@ -96,7 +91,7 @@ impl World {
         let url = if script.has("freeze") { url } else { database.url.clone() };
         let data_dir = tempfile::tempdir().unwrap();
         let settings = settings(&url, data_dir.path(), &nases, &script.config);
-        let server = Box::pin(Server::start(&settings, clock.clone(), embedded::metrics())).await.unwrap();
+        let server = Box::pin(Server::start(&settings, clock.clone(), metrics())).await.unwrap();
         Self {
             raw: database.raw().await,
             database,
@@ -173,17 +168,25 @@ impl World {
                 self.stall.cut().await;
             }
             "thaw" => self.thaw().await,
-            "restart" => self.restart().await?,
+            "restart" => {
+                self.shut_down().await;
+                self.boot().await?;
+            }
+            "server" if rest == "stops" => self.shut_down().await,
+            "server" if rest == "starts" => self.boot().await?,
             _ => return Err(format!("no step begins with {verb:?}")),
         }
         Ok(())
     }
 
-    async fn restart(&mut self) -> Result<(), String> {
+    async fn shut_down(&mut self) {
         if let Some(server) = self.server.take() {
             server.stop().await;
         }
-        let started = Box::pin(Server::start(&self.settings, self.clock.clone(), embedded::metrics())).await;
+    }
+
+    async fn boot(&mut self) -> Result<(), String> {
+        let started = Box::pin(Server::start(&self.settings, self.clock.clone(), metrics())).await;
         self.server = Some(started.map_err(|error| error.to_string())?);
         Ok(())
     }
@@ -297,7 +300,18 @@ impl World {
         }
         for condition in conditions {
             for reply in &replies {
-                holds(condition, |name| reply.values(name, &self.dictionary))?;
+                let (name, value) = match condition.split_once(" = ") {
+                    Some((name, value)) => (name, Some(plain(value))),
+                    None => (condition.trim_start_matches("no "), None),
+                };
+                let values = reply.values(name, &self.dictionary);
+                let holds = match &value {
+                    Some(value) => values.contains(value),
+                    None => values.is_empty() == condition.starts_with("no "),
+                };
+                if !holds {
+                    return Err(format!("expected {condition:?}, the reply has {name} {values:?}"));
+                }
             }
         }
         if let Some(class) = replies.last().and_then(|reply| reply.values("Class", &self.dictionary).pop()) {
@@ -346,18 +360,45 @@ impl World {
         Ok(())
     }
 
-    /// `NAS answers ack | nak CAUSE | silence`
+    /// `NAS answers [coa | disconnect] ack | nak CAUSE | silence`
     fn nas_answers(&self, text: &str) -> Result<(), String> {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let (name, verdict) = match words.as_slice() {
-            [name, "answers", "ack"] => (name, Verdict::Ack),
-            [name, "answers", "silence"] => (name, Verdict::Silence),
-            [name, "answers", "nak", cause] => {
-                (name, Verdict::Nak(cause.parse().map_err(|_| "nak with a number")?))
-            }
-            _ => return Err("nas NAME answers ack | nak CAUSE | silence".to_owned()),
+        let (name, text) = text.split_once(" answers ").ok_or("nas NAME answers …")?;
+        let (kind, text) = match word(text) {
+            ("coa", rest) => (Some(CoaKind::ChangeOfAuthorization), rest),
+            ("disconnect", rest) => (Some(CoaKind::Disconnect), rest),
+            _ => (None, text),
         };
-        self.nases.get(name).ok_or("no such NAS")?.answers(verdict);
+        let verdict = match word(text) {
+            ("ack", "") => Verdict::Ack,
+            ("silence", "") => Verdict::Silence,
+            ("nak", cause) => Verdict::Nak(cause.parse().map_err(|_| "nak with a number")?),
+            _ => return Err("nas NAME answers [coa | disconnect] ack | nak CAUSE | silence".to_owned()),
+        };
+        self.nases.get(name).ok_or("no such NAS")?.answers(kind, verdict);
+        Ok(())
+    }
+
+    /// `NAS coa | disconnect [; Name = value | no Name | Name] …`: what it was asked for last
+    fn told(&self, text: &str) -> Result<(), String> {
+        let mut conditions = pieces(text, ';').into_iter();
+        let (name, wanted) = word(conditions.next().unwrap_or_default());
+        let told = self.nases.get(name).ok_or("no such NAS")?.told(&self.dictionary);
+        let (kind, attributes) = told.ok_or("it was told nothing")?;
+        if kind != wanted {
+            return Err(format!("it was told {kind}"));
+        }
+        for condition in conditions {
+            let holds = match condition.split_once(" = ") {
+                Some((name, value)) => attributes.contains(&(name.to_owned(), plain(value))),
+                None => match condition.strip_prefix("no ") {
+                    Some(name) => attributes.iter().all(|(known, _)| known != name),
+                    None => attributes.iter().any(|(known, _)| known == condition),
+                },
+            };
+            if !holds {
+                return Err(format!("expected {condition:?}, it was told {attributes:?}"));
+            }
+        }
         Ok(())
     }
 
@@ -376,7 +417,7 @@ impl World {
 
     /// `session ID: column = value, …` (the one row of radacct), `row TABLE where …: column = value, …`,
     /// `usage LOGIN: …` (the bucket of everything), `count N TABLE where …`, `asked NAS N` (datagrams to
-    /// its port of dynamic authorization), `told NAS coa; Name = value; no Name` (what the last of them said)
+    /// its port of dynamic authorization)
     async fn look(&mut self, text: &str) -> Result<(), String> {
         let (verb, rest) = word(text);
         if verb == "count" {
@@ -391,16 +432,7 @@ impl World {
             return if asked == count { Ok(()) } else { Err(format!("it was asked {asked} times")) };
         }
         if verb == "told" {
-            let (name, said) = word(rest);
-            let told = self.nases.get(name).ok_or("no such NAS")?.told();
-            let (kind, octets) = told.ok_or("it was told nothing")?;
-            let mut conditions = pieces(said, ';').into_iter();
-            if conditions.next() != Some(kind) {
-                return Err(format!("it was told to {kind}"));
-            }
-            return conditions.try_for_each(|condition| {
-                holds(condition, |name| values_of(&octets, name, &self.dictionary))
-            });
+            return self.told(rest);
         }
         let (of, columns) = rest.split_once(": ").ok_or("no `: ` before the columns")?;
         let from = match verb {
@@ -496,20 +528,6 @@ impl World {
     }
 }
 
-/// `Name = value`, `Name`, `no Name`: is it so of these values?
-fn holds(condition: &str, values: impl Fn(&str) -> Vec<String>) -> Result<(), String> {
-    let (name, value) = match condition.split_once(" = ") {
-        Some((name, value)) => (name, Some(plain(value))),
-        None => (condition.trim_start_matches("no "), None),
-    };
-    let values = values(name);
-    let holds = match &value {
-        Some(value) => values.contains(value),
-        None => values.is_empty() == condition.starts_with("no "),
-    };
-    if holds { Ok(()) } else { Err(format!("expected {condition:?}, there is {name} {values:?}")) }
-}
-
 /// Seconds, input, output by login; logins that have used nothing are left out.
 fn sum(rows: Vec<Vec<String>>) -> BTreeMap<String, [u64; 3]> {
     let mut sums: BTreeMap<String, [u64; 3]> = BTreeMap::new();
@@ -529,12 +547,32 @@ fn settings(
     nases: &BTreeMap<&str, TestNas>,
     config: &[(String, String)],
 ) -> Settings {
-    let mut entries = String::new();
+    let mut keys = BTreeMap::from([
+        ("data_dir", format!("{:?}", data_dir.display().to_string())),
+        ("timezone", "\"UTC\"".to_owned()),
+        ("database.url", format!("{url:?}")),
+        ("database.connections", "4".to_owned()),
+        ("radius.auth", "[\"127.0.0.1:0\"]".to_owned()),
+        ("radius.accounting", "[\"127.0.0.1:0\"]".to_owned()),
+        ("radius.sockets_per_port", "1".to_owned()),
+        ("radius.reject_delay", "0".to_owned()),
+        ("http.listen", "\"\"".to_owned()),
+        ("ibsng.listen", "\"\"".to_owned()),
+        ("antamedia.listen", "\"\"".to_owned()),
+    ]);
+    keys.extend(config.iter().map(|(key, value)| (key.as_str(), value.clone())));
+    let mut text: String = keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
     for (name, address, more) in NASES.into_iter().filter(|(_, _, more)| *more != UNKNOWN) {
         let coa_port = nases[name].coa_port;
-        entries.push_str(&format!(
+        text.push_str(&format!(
             "[[nas]]\nname = \"{name}\"\naddress = \"{address}\"\nsecret = \"{SECRET}\"\ncoa_port = {coa_port}\n{more}\n"
         ));
     }
-    embedded::settings(url, data_dir, config, &entries)
+    Settings::read(None, &text, std::iter::empty()).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// The recorder is the process's, whatever number of servers run in it.
+fn metrics() -> Metrics {
+    static METRICS: OnceLock<Metrics> = OnceLock::new();
+    METRICS.get_or_init(|| install_metrics(SystemClock.now().unix).unwrap()).clone()
 }
