@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::output::{Output, table};
 use super::{Exit, Failure};
 use crate::config::{ConfigError, Remark, Settings};
+use crate::domain::Nas;
+use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
 use crate::store::{NasRows, Store, StoreError};
 
@@ -28,7 +30,11 @@ pub(super) async fn check(file: Option<&Path>, output: &Output) -> Result<Exit, 
     };
     let mut findings = Findings { warnings: settings.warnings.clone(), ..Findings::default() };
     let dictionary = dictionary(&settings, &mut findings);
+    let packs = dictionary.as_ref().and_then(|dictionary| packs(&settings, dictionary, &mut findings));
     database(&settings, dictionary.as_ref(), &mut findings).await;
+    if let Some(packs) = &packs {
+        nas_types(&settings, packs, &mut findings);
+    }
     if !findings.mistakes.is_empty() {
         return Err(refuse(findings.mistakes, &findings.warnings, output));
     }
@@ -80,6 +86,36 @@ fn dictionary(settings: &Settings, findings: &mut Findings) -> Option<Dictionary
             None
         }
     }
+}
+
+/// The vendor packs, with what in the site's is left out.
+fn packs(settings: &Settings, dictionary: &Dictionary, findings: &mut Findings) -> Option<Packs> {
+    match Packs::with_files(&settings.radius.packs, dictionary) {
+        Ok(packs) => {
+            let remarks = packs.remarks().iter().map(|remark| settings.remark("radius.packs", remark));
+            findings.warnings.extend(remarks);
+            Some(packs)
+        }
+        Err(error) => {
+            findings.mistakes.push(settings.remark("radius.packs", error.to_string()));
+            None
+        }
+    }
+}
+
+/// NASes of a type that no pack is for.
+fn nas_types(settings: &Settings, packs: &Packs, findings: &mut Findings) {
+    let unknown = |nas: &Nas| packs.find(&nas.nas_type).is_none();
+    let reason = |nas: &Nas| {
+        let Nas { name, nas_type, .. } = nas;
+        format!("NAS {name}: there is no pack for the type {nas_type}: it is served as `other`")
+    };
+    for (at, nas) in settings.nas.iter().enumerate().filter(|(_, nas)| unknown(nas)) {
+        findings.warnings.push(settings.remark(&format!("nas[{}].type", at + 1), reason(nas)));
+    }
+    let rows = findings.nas.iter().flat_map(|nas| &nas.usable).filter(|nas| unknown(nas));
+    let rows: Vec<_> = rows.map(|nas| settings.remark("database.url", reason(nas))).collect();
+    findings.warnings.extend(rows);
 }
 
 async fn database(settings: &Settings, dictionary: Option<&Dictionary>, findings: &mut Findings) {
@@ -140,8 +176,7 @@ fn sqlite_file(url: &str) -> Option<&str> {
 
 fn nas(settings: &Settings, findings: &Findings) -> Vec<(String, String, String)> {
     let table = findings.nas.iter().flat_map(|nas| &nas.usable);
-    let text =
-        |nas: &crate::domain::Nas| (nas.network.to_string(), nas.name.to_string(), nas.nas_type.to_string());
+    let text = |nas: &Nas| (nas.network.to_string(), nas.name.to_string(), nas.nas_type.to_string());
     settings.nas.iter().chain(table).map(text).collect()
 }
 

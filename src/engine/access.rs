@@ -20,7 +20,10 @@ use crate::domain::{
 };
 use crate::entropy::Entropy;
 use crate::packs::{Pack, Past, Profile};
-use crate::radius::attribute::{Attributes, CLASS, VENDOR_SPECIFIC, microsoft, vendor, vendor_attributes};
+use crate::radius::attribute::{
+    Attributes, CHARGEABLE_USER_IDENTITY, CLASS, STATE, TERMINATION_ACTION, VENDOR_SPECIFIC, microsoft,
+    vendor, vendor_attributes,
+};
 use crate::radius::credentials::{
     self, Chap, Credentials, MsChap1, MsChap2, NtHash, lan_manager_key, mschap1_matches, mschap1_mppe_keys,
     mschap2_matches,
@@ -353,7 +356,7 @@ enum Proof {
 impl Decide<'_> {
     fn run(&self, now: Now, entropy: &mut dyn Entropy) -> Result<Decided, Stop> {
         if self.request.service_type() == Some(AUTHORIZE_ONLY) {
-            // RFC 5080 §2.1.1: it must bring a State of ours, and no Accept has given one.
+            // RFC 5080 §2.1.1: it must bring a State that was given for this, and none is.
             return refuse(
                 RejectReason::MethodNotServable,
                 "Service-Type Authorize-Only without a State of ours",
@@ -492,6 +495,7 @@ impl Decide<'_> {
         push_proof(&mut attributes, proof);
         let token = self.facts.settings.token_key.issue(subscriber.id, entropy);
         attributes.push(CLASS, &token.to_class());
+        self.push_asked_for(subscriber, token, &mut attributes);
         Decided {
             reply: AccessReply::Accept(attributes),
             reject: None,
@@ -505,6 +509,26 @@ impl Decide<'_> {
             places: grant.places,
             interim_interval: grant.interim_interval,
             granted: grant.places.map(|_| grant.granted(now.unix).to_text()).unwrap_or_default(),
+        }
+    }
+
+    /// What the request or the rows ask for and do not have: a Chargeable-User-Identity (RFC 4372 §2.1), and
+    /// the State that a NAS returns when it asks again at the session's end (RFC 2865 §5.24).
+    fn push_asked_for(&self, subscriber: &Subscriber, token: ClassToken, attributes: &mut ReplyAttributes) {
+        let has = |number| attributes.attributes().any(|attribute| attribute.number == number);
+        let renews = attributes.attributes().any(|attribute| {
+            attribute.number == TERMINATION_ACTION && attribute.value == RADIUS_REQUEST.to_be_bytes()
+        });
+        let (needs_state, needs_identity) = (
+            renews && !has(STATE),
+            self.request.chargeable_user_identity().is_some() && !has(CHARGEABLE_USER_IDENTITY),
+        );
+        if needs_state {
+            attributes.push(STATE, &token.0);
+        }
+        if needs_identity {
+            let identity = self.facts.settings.token_key.chargeable_identity(subscriber.id);
+            attributes.push(CHARGEABLE_USER_IDENTITY, identity.as_bytes());
         }
     }
 
@@ -630,6 +654,9 @@ fn method(credentials: &Credentials<'_>) -> &'static str {
         Credentials::Invalid => "invalid",
     }
 }
+
+/// Termination-Action RADIUS-Request (RFC 2865 §5.29).
+const RADIUS_REQUEST: u32 = 1;
 
 /// Service-Type Authorize-Only (RFC 5176 §3.2).
 const AUTHORIZE_ONLY: u32 = 17;

@@ -92,6 +92,8 @@ pub enum Discard {
     Unsigned,
     /// Proxy-State without Message-Authenticator (CVE-2024-3596).
     ProxyState,
+    /// Neither credentials nor Message-Authenticator: anybody could have sent it (RFC 3579 §3.3).
+    Credentials,
     /// NAS-Identifier is not the configured one.
     Identifier,
     /// A retransmission of a request that is being worked on (RFC 5080 §2.2.2).
@@ -110,7 +112,7 @@ pub enum Discard {
 
 impl Discard {
     /// Every reason with its label in the metrics.
-    pub const ALL: [(Self, &'static str); 15] = [
+    pub const ALL: [(Self, &'static str); 16] = [
         (Self::Size, "size"),
         (Self::UnknownNas, "unknown_nas"),
         (Self::Code, "code"),
@@ -119,6 +121,7 @@ impl Discard {
         (Self::MessageAuthenticator, "message_authenticator"),
         (Self::Unsigned, "unsigned"),
         (Self::ProxyState, "proxy_state"),
+        (Self::Credentials, "no_credentials"),
         (Self::Identifier, "identifier"),
         (Self::InFlight, "in_flight"),
         (Self::StatusRate, "status_rate"),

@@ -254,6 +254,9 @@ impl Client {
             Asked::Status if !self.status.admit(now) => return Err(Discard::StatusRate),
             Asked::Status => return Ok(()),
             Asked::Access => {
+                if !verified.signed() && !verified.has_credentials() {
+                    return Err(Discard::Credentials);
+                }
                 let proxied = verified.proxy_states().next().is_some();
                 sources.admit(&self.nas, source, &mut self.seen, verified.signed(), proxied, now)?;
             }

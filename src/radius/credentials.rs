@@ -176,6 +176,14 @@ impl fmt::Debug for MsChap2Success {
     }
 }
 
+/// Does an Access-Request bring credentials, of whatever kind and worth?
+pub(super) fn are_in(request: &Verified<'_>) -> bool {
+    [USER_PASSWORD, CHAP_PASSWORD, EAP_MESSAGE].into_iter().any(|number| request.first(number).is_some()) || {
+        let microsoft = Microsoft::of(request);
+        microsoft.response1.is_some() || microsoft.response2.is_some() || microsoft.change
+    }
+}
+
 /// Reads the credentials of an Access-Request.
 pub(super) fn of<'a>(request: &Verified<'a>, secret: &Secret) -> Credentials<'a> {
     let microsoft = Microsoft::of(request);

@@ -49,6 +49,12 @@ impl<'a> Verified<'a> {
         }
     }
 
+    /// Is there anything in it that could prove who the user is?
+    #[must_use]
+    pub fn has_credentials(&self) -> bool {
+        credentials::are_in(self)
+    }
+
     /// Text or opaque octets, never empty.
     #[must_use]
     pub fn octets(&self, number: u8) -> Option<&'a [u8]> {

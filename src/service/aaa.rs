@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 
 use super::answer::{Acknowledgement, Answer, NoReply, Resolved, Waiter, Wanted, Work};
 use super::directory::{Known, Lookup};
+use super::loader::PATIENCE;
 use super::reconciler::Rows;
 use super::serve::Serve;
 use super::state::State;
@@ -178,7 +179,8 @@ impl Aaa {
             && known.note_use(now.unix)
         {
             let used = Write::Used { subscriber: known.policy.id, at: now.unix };
-            let pending = Pending { writes: SmallVec::from_iter([used]), ..Pending::default() };
+            let writes = SmallVec::from_iter([used]);
+            let pending = Pending { writes, gives_way: true, ..Pending::default() };
             // Not a promise: the next login notes it.
             let _ = self.0.writer.enqueue(&known.policy.login, pending);
         }
@@ -188,8 +190,10 @@ impl Aaa {
 
     /// Computes a slow hash beside the packet path.
     async fn verify(&self, check: SlowCheck) -> Result<bool, NoReply> {
-        let permit =
-            Arc::clone(&self.0.slow_passwords).acquire_owned().await.map_err(|_| NoReply::Overloaded)?;
+        // Whoever waits longer is not computed for any more: the NAS has sent its request again, or given up.
+        let permit = Arc::clone(&self.0.slow_passwords).acquire_owned();
+        let permit = tokio::time::timeout(PATIENCE, permit).await.map_err(|_| NoReply::Overloaded)?;
+        let permit = permit.map_err(|_| NoReply::Overloaded)?;
         let state = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -214,15 +218,21 @@ impl Aaa {
         let at = accounting::event_time(request, now).0;
         let reload = NasReload { nas: identity(source, request), at };
         self.0.remember_reload(&reload);
-        self.commit("", accounting::decide_reload(reload), waiter)
+        self.commit("", accounting::decide_reload(reload), waiter, false)
     }
 
     /// Hands a decision to the writer, which answers once it is durable. What is applied and not taken
-    /// is applied and handed over again with the retransmission.
-    fn commit(&self, login: &str, decision: Decision<AccountingResponse>, waiter: Waiter) -> Acknowledgement {
+    /// is applied and handed over again with the retransmission. `gives_way`: the last places are not for it.
+    fn commit(
+        &self,
+        login: &str,
+        decision: Decision<AccountingResponse>,
+        waiter: Waiter,
+        gives_way: bool,
+    ) -> Acknowledgement {
         let Decision { before: writes, reply, after } = decision;
         let waiter = reply.map(|AccountingResponse| waiter);
-        match self.0.writer.enqueue(login, Pending { writes, waiter, after }) {
+        match self.0.writer.enqueue(login, Pending { writes, waiter, after, gives_way }) {
             Ok(()) => Acknowledgement::Pending,
             Err(_) => Acknowledgement::Silence(NoReply::Overloaded),
         }
@@ -342,7 +352,9 @@ impl Aaa {
             for guess in change.rows.iter().skip(1).filter_map(|row| row.closed.as_ref()?.guess) {
                 state.meters.guess(guess);
             }
-            self.commit(&login, accounting::decide(change), waiter)
+            // The next Interim-Update says all that this one does; nothing follows a Stop.
+            let gives_way = record.status == RecordStatus::InterimUpdate;
+            self.commit(&login, accounting::decide(change), waiter, gives_way)
         })
     }
 }

@@ -22,6 +22,9 @@ const BATCH: usize = 512;
 const ROUNDS: usize = 1;
 /// A round that takes longer is given up: the NAS has sent its request again by then.
 const DEADLINE: Duration = Duration::from_secs(2);
+/// How long a request waits for its turn and its round. A NAS repeats itself after three seconds or so:
+/// what comes later answers nobody, and only keeps the others waiting.
+pub(super) const PATIENCE: Duration = Duration::from_secs(4);
 
 #[derive(Debug)]
 struct Request {
@@ -51,9 +54,9 @@ impl Loader {
     ) -> Result<(), NoReply> {
         let (done, loaded) = oneshot::channel();
         self.0.try_send(Request { who, sessions, done }).map_err(|_| NoReply::Overloaded)?;
-        match loaded.await {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(NoReply::StoreUnavailable),
+        match tokio::time::timeout(PATIENCE, loaded).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false) | Err(_)) | Err(_) => Err(NoReply::StoreUnavailable),
         }
     }
 }
@@ -67,7 +70,8 @@ impl Rounds {
             if self.0.recv_many(&mut taken, BATCH).await == 0 {
                 return;
             }
-            let requests = std::mem::take(&mut taken);
+            let mut requests = std::mem::take(&mut taken);
+            still_wanted(&mut requests);
             let Some(state) = state.upgrade() else { return };
             tokio::spawn(async move {
                 let loaded = tokio::time::timeout(DEADLINE, round(&state, &requests)).await;
@@ -87,6 +91,11 @@ impl Rounds {
             });
         }
     }
+}
+
+/// Leaves out what nobody waits for any more.
+fn still_wanted(requests: &mut Vec<Request>) {
+    requests.retain(|request| !request.done.is_closed());
 }
 
 async fn round(state: &State, requests: &[Request]) -> Result<(), StoreError> {
@@ -115,4 +124,30 @@ async fn round(state: &State, requests: &[Request]) -> Result<(), StoreError> {
     };
     let restored = async { if sessions.is_empty() { Ok(()) } else { state.load_sessions(&sessions).await } };
     tokio::try_join!(subscribers, restored).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn ds_07_a_request_that_nobody_waits_for_any_more_is_not_fetched_for() {
+        let (loader, mut rounds) = Loader::new();
+        let loader = Arc::new(loader);
+        let ask = |login: &'static str| {
+            let loader = Arc::clone(&loader);
+            let who = Some(Wanted::Login(login.into()));
+            tokio::spawn(async move { loader.load(who, SmallVec::new()).await })
+        };
+        let (gone, _waits) = (ask("gone"), ask("waits"));
+        let mut taken = Vec::new();
+        while taken.len() < 2 {
+            rounds.0.recv_many(&mut taken, BATCH).await;
+        }
+        gone.abort();
+        assert!(gone.await.is_err());
+        still_wanted(&mut taken);
+        let wanted: Vec<_> = taken.into_iter().filter_map(|request| request.who).collect();
+        assert_eq!(wanted, [Wanted::Login("waits".into())]);
+    }
 }

@@ -231,13 +231,13 @@ impl std::fmt::Debug for Service {
     }
 }
 
-/// Takes the open sessions, those that closed a moment ago and the unfinished reboots back into memory.
-/// Gives the reboots.
+/// Takes the open sessions, those that closed a moment ago and the reboots back into memory. Gives the
+/// reboots whose sessions are still to be closed.
 async fn restore(state: &State) -> Result<Vec<crate::domain::NasReload>, StoreError> {
     let now = state.clock.now();
-    let reloads = state.store.pending_reloads().await?;
-    for reload in &reloads {
-        state.remember_reload(reload);
+    let pending = state.store.pending_reloads().await?;
+    for reload in state.store.reloads().await? {
+        state.remember_reload(&reload);
     }
     let mut after = None;
     loop {
@@ -253,7 +253,7 @@ async fn restore(state: &State) -> Result<Vec<crate::domain::NasReload>, StoreEr
     }
     let since = now.unix.minus(state.settings.sessions.tombstone.as_secs());
     state.restore(state.store.closed_since(since, TOMBSTONES_RESTORED).await?, now);
-    Ok(reloads)
+    Ok(pending)
 }
 
 /// Reads every subscriber ahead of time.

@@ -317,7 +317,9 @@ impl State {
         if user_name.is_empty() {
             return logins.pop();
         }
-        let own = logins.contains(user_name);
+        // Of a session whose records carry our token only now and then it is found by its subscriber.
+        let own = logins.contains(user_name)
+            || self.subscribers.get(user_name.as_str()).is_some_and(|entry| entry.find(record).is_some());
         for login in logins.iter().rev().filter(|login| *login != user_name) {
             let Some(mut entry) = self.subscribers.get_mut(login.as_str()) else { continue };
             if !own && entry.find(record).is_some() {

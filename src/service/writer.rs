@@ -45,6 +45,8 @@ impl Default for Settings {
 
 /// What `/health` calls the writer.
 const COMPONENT: &str = "writer";
+/// The part of a lane that is kept for what does not give way: one of so many.
+const KEPT_PART: usize = 8;
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -57,6 +59,8 @@ pub(super) struct Pending {
     pub(super) waiter: Option<Waiter>,
     /// What is done afterwards.
     pub(super) after: SmallVec<[Effect; 1]>,
+    /// It gives way: the last places of a lane are not for it.
+    pub(super) gives_way: bool,
 }
 
 /// Hands rows to the lanes. Cloning shares them; the lanes end when the last clone is gone.
@@ -108,7 +112,11 @@ impl Writer {
     /// # Errors
     /// Gives the entry back if the lane is full or has ended.
     pub(super) fn enqueue(&self, login: &str, pending: Pending) -> Result<(), Box<Pending>> {
-        self.lane(login).try_send(pending).map_err(|error| match error {
+        let lane = self.lane(login);
+        if pending.gives_way && lane.capacity() <= lane.max_capacity() / KEPT_PART {
+            return Err(Box::new(pending));
+        }
+        lane.try_send(pending).map_err(|error| match error {
             mpsc::error::TrySendError::Full(pending) | mpsc::error::TrySendError::Closed(pending) => {
                 Box::new(pending)
             }
@@ -630,6 +638,21 @@ mod tests {
         );
         assert_eq!([bench.told().await, bench.told().await], [Told::Committed(1), Told::Committed(2)]);
         assert_eq!((bench.seconds(3), bench.writer.has_room("bob")), (None, true));
+    }
+
+    #[tokio::test]
+    async fn fm_23_the_last_places_are_for_what_does_not_come_again() {
+        let settings = Settings { queue: 8, ..Settings::default() };
+        let mut bench = Bench::new(&settings, &[]);
+        let interim = |bench: &Bench| {
+            let pending = Pending { gives_way: true, ..Pending::default() };
+            bench.writer.enqueue("bob", pending).is_ok()
+        };
+        assert!((1..=7).all(|identifier| bench.enqueue(identifier, identifier, "bob", 1)));
+        assert_eq!((interim(&bench), bench.writer.depth()), (false, 7));
+        assert!(bench.enqueue(8, 8, "bob", 1) && !bench.enqueue(9, 9, "bob", 1));
+        assert_eq!(bench.told().await, Told::Committed(1));
+        assert!(interim(&bench));
     }
 
     #[tokio::test]

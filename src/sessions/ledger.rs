@@ -122,8 +122,9 @@ pub(super) fn split(
     zone: &TimeZone,
 ) -> SmallVec<[(Day, Usage); 2]> {
     let mut parts = SmallVec::new();
-    let last = day_of(to, zone);
     let length = to.since(from);
+    // What ends at midnight was used on the day before.
+    let last = day_of(to.minus(u64::from(length > 0)), zone);
     if length == 0 || day_of(from, zone) == last {
         parts.push((last, used));
         return parts;
@@ -146,7 +147,7 @@ pub(super) fn split(
         parts.push((day_of(begin, zone), sum.beyond(given)));
         (begin, given) = (end, sum);
     }
-    parts.push((day_of(to, zone).max(day_of(begin, zone)), used.beyond(given)));
+    parts.push((last.max(day_of(begin, zone)), used.beyond(given)));
     parts
 }
 
@@ -169,6 +170,20 @@ mod tests {
             split(usage(300, 1000, 7), UnixTime(MIDNIGHT - 100), UnixTime(MIDNIGHT + 200), &TimeZone::UTC);
         let expected = [(Day(19_999), usage(100, 333, 2)), (Day(20_000), usage(200, 667, 5))];
         assert_eq!(parts.as_slice(), expected);
+    }
+
+    #[test]
+    fn what_ends_at_midnight_was_used_on_the_day_before() {
+        let until_midnight = |from| split(usage(300, 1000, 7), from, UnixTime(MIDNIGHT), &TimeZone::UTC);
+        assert_eq!(until_midnight(UnixTime(MIDNIGHT - 300)).as_slice(), [(Day(19_999), usage(300, 1000, 7))]);
+        let two_days = until_midnight(UnixTime(MIDNIGHT - 2 * DAY));
+        assert_eq!(
+            two_days.as_slice(),
+            [(Day(19_998), usage(150, 500, 3)), (Day(19_999), usage(150, 500, 4))]
+        );
+        let from_midnight =
+            split(usage(300, 1000, 7), UnixTime(MIDNIGHT), UnixTime(MIDNIGHT + 300), &TimeZone::UTC);
+        assert_eq!(from_midnight.as_slice(), [(Day(20_000), usage(300, 1000, 7))]);
     }
 
     #[test]

@@ -264,12 +264,13 @@ impl Online {
         }
     }
 
-    /// Is an Interim-Update from before the Stop that closed the session?
+    /// Is an Interim-Update from before the Stop that closed the session? A Stop need not tell the session
+    /// time: then its own time bounds it.
     fn is_within(&self, record: &AccountingRecord) -> bool {
-        match (record.session_time.map(u64::from), self.session.session_time.reported) {
-            (Some(ran), Some(known)) => ran <= known,
-            _ => false,
-        }
+        let session = &self.session;
+        let Some(ran) = record.session_time.map(u64::from) else { return false };
+        session.session_time.reported.is_some_and(|known| ran <= known)
+            || session.closed.as_ref().is_some_and(|closed| session.started.plus(ran) <= closed.at)
     }
 
     /// The longer of the last gaps, soon forgotten: a lost Interim-Update makes it longer at once, a

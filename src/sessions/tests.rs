@@ -249,6 +249,21 @@ fn t3_a_stop_without_octets_keeps_the_last_known() {
 }
 
 #[test]
+fn t3_an_interim_that_a_stop_without_counters_overtook_is_counted() {
+    let mut world = World::new();
+    world.receive(&start(0));
+    world.receive(&interim(60, 60, 1000));
+    world.receive(&record(RecordStatus::Stop, 125));
+    world.receive(&interim(120, 120, 2500));
+    let session = world.only();
+    assert_eq!((session.session_time.total(), world.output()), (Some(120), Some(2500)));
+    assert_eq!(session.closed.map(|closed| closed.at), Some(UnixTime(NOON + 125)));
+    // What would have happened after the Stop did not.
+    world.receive(&interim(180, 180, 4000));
+    assert_eq!((world.only().session_time.total(), world.output()), (Some(120), Some(2500)));
+}
+
+#[test]
 fn t4_a_32_bit_counter_that_wraps_is_continued() {
     let mut world = World::new();
     world.receive(&start(0));

@@ -123,13 +123,27 @@ impl Store {
         self.learned_from(rekeyed)
     }
 
-    /// Accounting-On and -Off whose sessions were not all closed when the server stopped.
+    /// The newest Accounting-On or -Off of every NAS: what is told of a session from before it does not
+    /// open it again.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn reloads(&self) -> Result<Vec<NasReload>, StoreError> {
+        self.reloads_where("1 = 1").await
+    }
+
+    /// Those whose sessions were not all closed when the server stopped.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn pending_reloads(&self) -> Result<Vec<NasReload>, StoreError> {
-        let sql = "SELECT source, address, identifier, reloaded_at FROM tk_nas_reload WHERE swept_at IS NULL";
-        let found = fetch!(self.db(), read, "tk_nas_reload", sql, [], |row| {
+        self.reloads_where("swept_at IS NULL").await
+    }
+
+    async fn reloads_where(&self, condition: &str) -> Result<Vec<NasReload>, StoreError> {
+        let sql =
+            format!("SELECT source, address, identifier, reloaded_at FROM tk_nas_reload WHERE {condition}");
+        let found = fetch!(self.db(), read, "tk_nas_reload", &sql, [], |row| {
             let Some(source) = row.address(0)? else { return Ok(None) };
             let nas = NasIdentity { source, address: row.address(1)?, identifier: row.word(2)? };
             Ok(Some(NasReload { nas, at: row.time(3)?.unwrap_or_default() }))

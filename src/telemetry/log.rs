@@ -1,8 +1,15 @@
 //! Logs: to standard error, as text or JSON, filtered by level and module.
 
+use std::fmt::{Debug, Write as _};
 use std::io::{self, IsTerminal as _};
 
+use tracing::Subscriber;
+use tracing::field::Field;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
@@ -72,13 +79,55 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
 /// [`LogError::Level`] is the operator's fault, [`LogError::Twice`] ours.
 pub fn install_log(settings: &Settings) -> Result<LogHandle, LogError> {
     let (filter, handle) = reload::Layer::new(filter(&settings.level).map_err(LogError::Level)?);
-    let layer = fmt::layer().with_writer(io::stderr);
-    let layer = match settings.format {
-        Format::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
-        Format::Json => layer.json().flatten_event(true).boxed(),
-    };
+    let layer = layer(settings.format, io::stderr, io::stderr().is_terminal());
     Registry::default().with(filter).with(layer).try_init().map_err(|_| LogError::Twice)?;
     Ok(LogHandle(handle))
+}
+
+/// One line an event, whatever its values hold.
+fn layer<S>(
+    format: Format,
+    writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    colours: bool,
+) -> Box<dyn tracing_subscriber::Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let layer = fmt::layer().with_writer(writer);
+    match format {
+        Format::Text => layer.with_ansi(colours).fmt_fields(debug_fn(write_field).delimited(" ")).boxed(),
+        // JSON has escapes of its own.
+        Format::Json => layer.json().flatten_event(true).boxed(),
+    }
+}
+
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let mut plain = Plain(writer);
+    if field.name() == "message" { write!(plain, "{value:?}") } else { write!(plain, "{field}={value:?}") }
+}
+
+/// Writes what would begin a line, move the cursor or turn the text round as an escape: names come from
+/// the network and from tables.
+struct Plain<'a, 'w>(&'a mut Writer<'w>);
+
+impl std::fmt::Write for Plain<'_, '_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for part in text.split_inclusive(is_active) {
+            match part.chars().next_back().filter(|last| is_active(*last)) {
+                Some(last) => {
+                    self.0.write_str(part.strip_suffix(last).unwrap_or(part))?;
+                    write!(self.0, "{}", last.escape_default())?;
+                }
+                None => self.0.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A control character, a separator of lines or paragraphs, or one that changes the direction of writing.
+fn is_active(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl LogHandle {
@@ -94,7 +143,52 @@ impl LogHandle {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
     use super::*;
+
+    /// What was written, in one piece.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend(octets);
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn v6_a_hostile_value_stays_in_its_line() {
+        let name = "bob\r\n2026-01-01 INFO root: logged in\u{1b}[2J\u{7}%n%s\u{9b}31m\u{202e}\u{2028}\0 \"quoted\" é";
+        for format in [Format::Text, Format::Json] {
+            let written = Written::default();
+            let writer = written.clone();
+            let subscriber = Registry::default().with(layer(format, move || writer.clone(), false));
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(%name, ?name, name, "a login of {name}");
+                tracing::info!(%name, "{name}");
+            });
+            let text = String::from_utf8(written.0.lock().clone()).unwrap();
+            assert_eq!(text.lines().count(), 2, "{text}");
+            for line in text.lines() {
+                if format == Format::Json {
+                    let value: serde_json::Value = serde_json::from_str(line).unwrap();
+                    assert_eq!(value["name"], name, "{line}");
+                } else {
+                    assert!(!line.contains(is_active), "{line:?}");
+                    let escaped = r"bob\r\n2026-01-01 INFO root: logged in\u{1b}[2J\u{7}%n%s\u{9b}31m\u{202e}\u{2028}\u{0}";
+                    assert!(line.contains(escaped) && line.contains('é'), "{line}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_level_is_a_word_or_directives() {

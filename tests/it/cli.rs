@@ -159,6 +159,34 @@ fn check_looks_at_the_dictionaries_and_the_database_and_changes_nothing() {
 }
 
 #[test]
+fn check_names_nas_types_and_parts_of_packs_that_mean_nothing() {
+    let place = Place::new(
+        "[radius]\npacks = ['packs']\n[[nas]]\naddress = '10.0.0.1'\nsecret = '0123456789abcdef'\ntype = 'livingston'\n\
+         [[nas]]\naddress = '10.0.0.2'\nsecret = '0123456789abcdef'\ntype = 'own'\n",
+    );
+    let said = place.run(&["check"]);
+    assert_eq!(said.code, 78, "{said:?}");
+    assert!(said.err.contains("tollkeeper.toml:2: radius.packs: packs: "), "{said:?}");
+    let folder = place.folder.path().join("packs");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("own.toml"), "rate_also = ['Site-Rate']\n").unwrap();
+    let warnings: Vec<_> = place.json(&["check"])["warnings"].as_array().unwrap().clone();
+    let told: Vec<_> = warnings.iter().map(|it| (it["key"].clone(), it["reason"].clone())).collect();
+    assert_eq!(
+        told,
+        [
+            (json!("radius.packs"), json!("pack own: no dictionary has Site-Rate: it is left out")),
+            (
+                json!("nas[1].type"),
+                json!("NAS 10.0.0.1: there is no pack for the type livingston: it is served as `other`")
+            ),
+        ]
+    );
+    std::fs::write(folder.join("own.toml"), "rates = 1\n").unwrap();
+    assert!(place.run(&["check"]).err.contains("own.toml: line 1: unknown field `rates`"));
+}
+
+#[test]
 fn a_database_that_cannot_be_one_is_a_mistake_of_the_configuration() {
     let place = Place::new("[database]\nurl = 'postgres://127.0.0.1:1/nothing'\n");
     let said = place.run(&["check"]);
@@ -474,6 +502,14 @@ fn explain_says_what_would_be_decided_and_why() {
     assert!(accept["attributes"].as_array().unwrap().contains(&timeout), "{accept}");
     assert_eq!(accept["warnings"], json!([]));
     assert!(!accept.to_string().contains("hello"), "no secret is shown: {accept}");
+
+    place.json(&["nas", "add", "10.0.0.2", "--secret", "0123456789abcdef", "--type", "mikrotik"]);
+    place.json(&["plan", "set", "gold", "--rate-down", "10000000", "--rate-up", "2000000"]);
+    let attributes = place.json(&["explain", "bob", "--nas", "10.0.0.2"])["attributes"].to_string();
+    assert!(
+        attributes.contains(r#"{"name":"Mikrotik-Rate-Limit","value":"2000000/10000000"}"#),
+        "in the words of that NAS: {attributes}"
+    );
 
     let elsewhere = place.json(&["explain", "bob", "--nas", "10.9.9.9"])["warnings"].to_string();
     assert!(elsewhere.contains("no NAS is configured for 10.9.9.9"), "{elsewhere}");

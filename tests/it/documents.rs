@@ -215,3 +215,22 @@ fn every_key_is_in_the_example_and_in_the_documentation() {
         assert!(text.contains(&row), "docs/configuration.md lacks {key}");
     }
 }
+
+/// The page of NAS types has every type, and says of it what the tests of the packs see being sent.
+#[test]
+fn the_page_of_nas_types_says_what_is_sent() {
+    let page = read("docs/nas-types.md");
+    let mut told = BTreeSet::new();
+    for part in page.split("\n### `").skip(1) {
+        let (name, text) = part.split_once('`').unwrap();
+        let text = text.split("\n## ").next().unwrap();
+        let seen = read(&format!("tests/data/packs/{name}.txt"));
+        for line in text.lines().filter_map(|line| line.strip_prefix("    ")) {
+            let line = line.split("   # ").next().unwrap();
+            assert!(seen.contains(&format!("\n    {line}\n")), "{name}: {line}");
+        }
+        told.insert(name);
+    }
+    let packs: BTreeSet<_> = tollkeeper::packs::FILES.iter().map(|(name, _)| *name).collect();
+    assert_eq!(told, packs);
+}

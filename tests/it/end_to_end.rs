@@ -2,6 +2,7 @@
 
 mod crashes;
 mod freeradius;
+mod hostile;
 mod operation;
 
 use std::collections::HashMap;

@@ -10,6 +10,7 @@ mod coa;
 mod dictionaries;
 mod documents;
 mod end_to_end;
+mod fleet;
 mod freeradius_rows;
 mod management;
 mod mutations;

@@ -39,6 +39,7 @@ scenarios! {
     limits,
     logins,
     names,
+    packs,
     reboots,
     reconciler,
     reject_delay,

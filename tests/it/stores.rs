@@ -963,6 +963,9 @@ async fn reloads_wait_until_they_are_swept(database: &TestDatabase) {
     assert_eq!(store.pending_reloads().await.unwrap(), [], "a retransmission");
     store.commit(&[Write::NasReload(reload(600, None))]).await.unwrap();
     assert_eq!(store.pending_reloads().await.unwrap(), [reload(600, None)]);
+    let mut all = store.reloads().await.unwrap();
+    all.sort_by(|one, two| one.nas.cmp(&two.nas));
+    assert_eq!(all, [reload(600, None), six]);
     assert!(!database.raw().await.rows("SELECT 'x' FROM nasreload").await.is_empty());
     store.close().await;
 }

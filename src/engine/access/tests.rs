@@ -224,6 +224,37 @@ fn the_right_password_is_accepted_with_every_method() {
 }
 
 #[test]
+fn ra_11_who_pays_is_told_to_those_who_ask_and_no_name_is() {
+    let identity = |login: Login, tables: &Tables<'_>| {
+        login.decide(&tables.compile()).reply.attributes().first(CHARGEABLE_USER_IDENTITY).map(<[u8]>::to_vec)
+    };
+    let bob = Tables { check: &[HELLO], ..Tables::default() };
+    assert_eq!(identity(Login::pap(b"hello"), &bob), None);
+    let asked = || Login::pap(b"hello").with(CHARGEABLE_USER_IDENTITY, b"\0");
+    let given = identity(asked(), &bob).expect("it was asked for");
+    assert!(given.len() == 32 && given.iter().all(u8::is_ascii_hexdigit), "{given:?}");
+    assert_eq!(identity(asked(), &bob).as_ref(), Some(&given), "the same every time");
+    assert_ne!(settings().token_key.chargeable_identity(SubscriberId(8)).as_bytes(), given);
+    let told = Tables { reply: &["Chargeable-User-Identity := gold-9"], ..bob };
+    assert_eq!(identity(asked(), &told).as_deref(), Some(&b"gold-9"[..]), "the rows know better");
+    assert_eq!(identity(Login::pap(b"nothello").with(CHARGEABLE_USER_IDENTITY, b"\0"), &told), None);
+}
+
+#[test]
+fn ra_12_a_nas_that_is_to_ask_again_gets_a_state() {
+    let states = |reply: &[&str]| {
+        let decided =
+            Login::pap(b"hello").decide(&Tables { check: &[HELLO], reply, ..Tables::default() }.compile());
+        let attributes = decided.reply.attributes().attributes();
+        let states = attributes.filter(|attribute| attribute.number == STATE);
+        states.map(|attribute| attribute.value.to_vec()).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&["Termination-Action := RADIUS-Request"]).len(), 1);
+    assert_eq!(states(&["Termination-Action := RADIUS-Request", "State := 0x0102"]), [[1, 2]]);
+    assert!(states(&["Termination-Action := Default"]).is_empty() && states(&[]).is_empty());
+}
+
+#[test]
 fn the_wrong_password_is_rejected_with_every_method() {
     let bob = subscriber(&[HELLO]);
     for login in [

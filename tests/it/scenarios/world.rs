@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use tollkeeper::coa::{Kind as CoaKind, Verdict};
 use tollkeeper::config::Settings;
 use tollkeeper::radius::{Code, Dictionary, Secret};
 use tollkeeper::server::Server;
-use tollkeeper::telemetry::{Metrics, install_metrics};
 use tollkeeper::time::{Clock, Now, SystemClock};
 
 use super::client::{Exchange, Letter, TestNas};
@@ -21,15 +19,22 @@ use super::script::{
 };
 use super::stall::{Flow, Stall};
 use crate::support::databases::{Kind, Raw, TestDatabase};
+use crate::support::embedded;
 
 const SECRET: &str = "testing123-testing123-testing123";
 /// NASes by name, with what their entries in the configuration say beside address and secret.
-const NASES: [(&str, Ipv4Addr, &str); 6] = [
+const NASES: [(&str, Ipv4Addr, &str); 12] = [
     ("north", Ipv4Addr::new(127, 0, 0, 2), ""),
     ("south", Ipv4Addr::new(127, 0, 0, 3), ""),
     ("strict", Ipv4Addr::new(127, 0, 0, 4), "require_message_authenticator = \"yes\""),
     ("limited", Ipv4Addr::new(127, 0, 0, 5), "limit_proxy_state = \"yes\""),
     ("swapped", Ipv4Addr::new(127, 0, 0, 6), "swap_octets = true"),
+    ("mikrotik", Ipv4Addr::new(127, 0, 0, 11), "type = \"mikrotik\""),
+    ("chillispot", Ipv4Addr::new(127, 0, 0, 12), "type = \"chillispot\""),
+    ("cisco", Ipv4Addr::new(127, 0, 0, 13), "type = \"cisco\""),
+    ("huawei", Ipv4Addr::new(127, 0, 0, 14), "type = \"huawei\""),
+    ("accel-ppp", Ipv4Addr::new(127, 0, 0, 15), "type = \"accel-ppp\""),
+    ("hostapd", Ipv4Addr::new(127, 0, 0, 16), "type = \"hostapd\""),
     ("stranger", Ipv4Addr::new(127, 0, 0, 9), UNKNOWN),
 ];
 /// In place of settings: it has no entry.
@@ -91,7 +96,7 @@ impl World {
         let url = if script.has("freeze") { url } else { database.url.clone() };
         let data_dir = tempfile::tempdir().unwrap();
         let settings = settings(&url, data_dir.path(), &nases, &script.config);
-        let server = Box::pin(Server::start(&settings, clock.clone(), metrics())).await.unwrap();
+        let server = Box::pin(Server::start(&settings, clock.clone(), embedded::metrics())).await.unwrap();
         Self {
             raw: database.raw().await,
             database,
@@ -186,7 +191,7 @@ impl World {
     }
 
     async fn boot(&mut self) -> Result<(), String> {
-        let started = Box::pin(Server::start(&self.settings, self.clock.clone(), metrics())).await;
+        let started = Box::pin(Server::start(&self.settings, self.clock.clone(), embedded::metrics())).await;
         self.server = Some(started.map_err(|error| error.to_string())?);
         Ok(())
     }
@@ -300,18 +305,7 @@ impl World {
         }
         for condition in conditions {
             for reply in &replies {
-                let (name, value) = match condition.split_once(" = ") {
-                    Some((name, value)) => (name, Some(plain(value))),
-                    None => (condition.trim_start_matches("no "), None),
-                };
-                let values = reply.values(name, &self.dictionary);
-                let holds = match &value {
-                    Some(value) => values.contains(value),
-                    None => values.is_empty() == condition.starts_with("no "),
-                };
-                if !holds {
-                    return Err(format!("expected {condition:?}, the reply has {name} {values:?}"));
-                }
+                holds(condition, |name| reply.values(name, &self.dictionary))?;
             }
         }
         if let Some(class) = replies.last().and_then(|reply| reply.values("Class", &self.dictionary).pop()) {
@@ -387,19 +381,13 @@ impl World {
         if kind != wanted {
             return Err(format!("it was told {kind}"));
         }
-        for condition in conditions {
-            let holds = match condition.split_once(" = ") {
-                Some((name, value)) => attributes.contains(&(name.to_owned(), plain(value))),
-                None => match condition.strip_prefix("no ") {
-                    Some(name) => attributes.iter().all(|(known, _)| known != name),
-                    None => attributes.iter().any(|(known, _)| known == condition),
-                },
-            };
-            if !holds {
-                return Err(format!("expected {condition:?}, it was told {attributes:?}"));
-            }
-        }
-        Ok(())
+        let values = |name: &str| {
+            let of_name = attributes.iter().filter(|(known, _)| known == name);
+            of_name.map(|(_, value)| value.clone()).collect()
+        };
+        conditions.try_for_each(|condition| {
+            holds(condition, values).map_err(|reason| format!("{reason}; it was told {attributes:?}"))
+        })
     }
 
     async fn look_soon(&mut self, text: &str) -> Result<(), String> {
@@ -417,7 +405,7 @@ impl World {
 
     /// `session ID: column = value, …` (the one row of radacct), `row TABLE where …: column = value, …`,
     /// `usage LOGIN: …` (the bucket of everything), `count N TABLE where …`, `asked NAS N` (datagrams to
-    /// its port of dynamic authorization)
+    /// its port of dynamic authorization), `told NAS coa; Name = value; no Name` (what the last of them said)
     async fn look(&mut self, text: &str) -> Result<(), String> {
         let (verb, rest) = word(text);
         if verb == "count" {
@@ -528,6 +516,20 @@ impl World {
     }
 }
 
+/// `Name = value`, `Name`, `no Name`: is it so of these values?
+fn holds(condition: &str, values: impl Fn(&str) -> Vec<String>) -> Result<(), String> {
+    let (name, value) = match condition.split_once(" = ") {
+        Some((name, value)) => (name, Some(plain(value))),
+        None => (condition.trim_start_matches("no "), None),
+    };
+    let values = values(name);
+    let holds = match &value {
+        Some(value) => values.contains(value),
+        None => values.is_empty() == condition.starts_with("no "),
+    };
+    if holds { Ok(()) } else { Err(format!("expected {condition:?}, there is {name} {values:?}")) }
+}
+
 /// Seconds, input, output by login; logins that have used nothing are left out.
 fn sum(rows: Vec<Vec<String>>) -> BTreeMap<String, [u64; 3]> {
     let mut sums: BTreeMap<String, [u64; 3]> = BTreeMap::new();
@@ -547,32 +549,12 @@ fn settings(
     nases: &BTreeMap<&str, TestNas>,
     config: &[(String, String)],
 ) -> Settings {
-    let mut keys = BTreeMap::from([
-        ("data_dir", format!("{:?}", data_dir.display().to_string())),
-        ("timezone", "\"UTC\"".to_owned()),
-        ("database.url", format!("{url:?}")),
-        ("database.connections", "4".to_owned()),
-        ("radius.auth", "[\"127.0.0.1:0\"]".to_owned()),
-        ("radius.accounting", "[\"127.0.0.1:0\"]".to_owned()),
-        ("radius.sockets_per_port", "1".to_owned()),
-        ("radius.reject_delay", "0".to_owned()),
-        ("http.listen", "\"\"".to_owned()),
-        ("ibsng.listen", "\"\"".to_owned()),
-        ("antamedia.listen", "\"\"".to_owned()),
-    ]);
-    keys.extend(config.iter().map(|(key, value)| (key.as_str(), value.clone())));
-    let mut text: String = keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+    let mut entries = String::new();
     for (name, address, more) in NASES.into_iter().filter(|(_, _, more)| *more != UNKNOWN) {
         let coa_port = nases[name].coa_port;
-        text.push_str(&format!(
+        entries.push_str(&format!(
             "[[nas]]\nname = \"{name}\"\naddress = \"{address}\"\nsecret = \"{SECRET}\"\ncoa_port = {coa_port}\n{more}\n"
         ));
     }
-    Settings::read(None, &text, std::iter::empty()).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
-/// The recorder is the process's, whatever number of servers run in it.
-fn metrics() -> Metrics {
-    static METRICS: OnceLock<Metrics> = OnceLock::new();
-    METRICS.get_or_init(|| install_metrics(SystemClock.now().unix).unwrap()).clone()
+    embedded::settings(url, data_dir, config, &entries)
 }

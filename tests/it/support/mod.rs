@@ -1,6 +1,7 @@
 //! What several tests need.
 
 pub(crate) mod databases;
+pub(crate) mod embedded;
 pub(crate) mod programs;
 pub(crate) mod requests;
 pub(crate) mod server;

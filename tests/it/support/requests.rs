@@ -46,30 +46,52 @@ impl Record {
             (ACCT_INPUT_OCTETS, self.input),
             (ACCT_OUTPUT_OCTETS, self.output),
         ];
-        let mut octets = head(4, identifier, [0; 16]);
-        push(&mut octets, USER_NAME, self.user.as_bytes());
-        push(&mut octets, ACCT_SESSION_ID, self.session.as_bytes());
-        push(&mut octets, NAS_IP_ADDRESS, &Ipv4Addr::LOCALHOST.octets());
         // A Start has no counters.
-        for (number, value) in &numbers[..if self.status == START { 1 } else { 4 }] {
-            push(&mut octets, *number, &value.to_be_bytes());
-        }
-        let length = u16::try_from(octets.len()).unwrap();
-        octets[2..4].copy_from_slice(&length.to_be_bytes());
-        authenticate_request(&mut octets, &secret());
-        octets
+        let numbers = &numbers[..if self.status == START { 1 } else { 4 }];
+        let numbers: Vec<_> = numbers.iter().map(|(number, value)| (*number, value.to_be_bytes())).collect();
+        let address = Ipv4Addr::LOCALHOST.octets();
+        let mut attributes: Vec<(u8, &[u8])> = vec![
+            (USER_NAME, self.user.as_bytes()),
+            (ACCT_SESSION_ID, self.session.as_bytes()),
+            (NAS_IP_ADDRESS, &address),
+        ];
+        attributes.extend(numbers.iter().map(|(number, value)| (*number, &value[..])));
+        accounting(identifier, &attributes)
     }
+}
+
+/// An Accounting-Request.
+pub(crate) fn accounting(identifier: u8, attributes: &[(u8, &[u8])]) -> Vec<u8> {
+    let mut octets = head(4, identifier, [0; 16]);
+    for (number, value) in attributes {
+        push(&mut octets, *number, value);
+    }
+    let length = u16::try_from(octets.len()).unwrap();
+    octets[2..4].copy_from_slice(&length.to_be_bytes());
+    authenticate_request(&mut octets, &secret());
+    octets
 }
 
 /// An Access-Request with User-Password, signed.
 pub(crate) fn login(identifier: u8, user: &str, password: &str, attributes: &[(u8, &[u8])]) -> Vec<u8> {
+    let address = Ipv4Addr::LOCALHOST.octets();
+    let attributes = [&[(NAS_IP_ADDRESS, &address[..])], attributes].concat();
+    login_of_nas(identifier, user, password, &attributes)
+}
+
+/// The same from a NAS that `attributes` name.
+pub(crate) fn login_of_nas(
+    identifier: u8,
+    user: &str,
+    password: &str,
+    attributes: &[(u8, &[u8])],
+) -> Vec<u8> {
     let mut authenticator = [0; 16];
     SystemEntropy.fill(&mut authenticator);
     let mut octets = head(1, identifier, authenticator);
     push(&mut octets, USER_NAME, user.as_bytes());
     let hidden = hide_user_password(password.as_bytes(), &secret(), &authenticator).unwrap();
     push(&mut octets, USER_PASSWORD, &hidden);
-    push(&mut octets, NAS_IP_ADDRESS, &Ipv4Addr::LOCALHOST.octets());
     for (number, value) in attributes {
         push(&mut octets, *number, value);
     }
@@ -103,7 +125,11 @@ pub(crate) struct NasSocket(UdpSocket);
 impl NasSocket {
     /// On 127.0.0.`last`.
     pub(crate) fn bind(last: u8) -> Self {
-        Self(UdpSocket::bind((Ipv4Addr::new(127, 0, 0, last), 0)).unwrap())
+        Self::bind_at(Ipv4Addr::new(127, 0, 0, last))
+    }
+
+    pub(crate) fn bind_at(address: Ipv4Addr) -> Self {
+        Self(UdpSocket::bind((address, 0)).unwrap())
     }
 
     pub(crate) fn send(&self, to: SocketAddr, request: &[u8]) {
