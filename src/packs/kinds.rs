@@ -1,5 +1,10 @@
 //! What an attribute says about a session, in neutral words, and sets of that.
 
+use crate::radius::attribute::{
+    Attribute, FILTER_ID, IDLE_TIMEOUT, NAS_FILTER_RULE, TUNNEL_MEDIUM_TYPE, TUNNEL_PRIVATE_GROUP_ID,
+    TUNNEL_TYPE, VENDOR_SPECIFIC, vendor, vendor_specific,
+};
+
 /// What an attribute says about a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -52,6 +57,23 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
+
+/// Can a running session be given another? Filters, VLAN, Idle-Timeout and what vendors made up can.
+/// Addresses, routes, pools and the like are settled at the login, and so are the keys of Microsoft's.
+#[must_use]
+pub fn is_changeable(attribute: Attribute<'_>) -> bool {
+    match attribute.number {
+        VENDOR_SPECIFIC => {
+            vendor_specific(attribute.value).is_some_and(|(number, _)| number != vendor::MICROSOFT)
+        }
+        number => CHANGEABLE.contains(&number),
+    }
+}
+
+/// Standard attributes that can be changed in mid-session (RFC 5176 §3.6), beside the two timers that are
+/// computed.
+const CHANGEABLE: [u8; 6] =
+    [FILTER_ID, IDLE_TIMEOUT, TUNNEL_TYPE, TUNNEL_MEDIUM_TYPE, TUNNEL_PRIVATE_GROUP_ID, NAS_FILTER_RULE];
 
 /// A set of kinds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

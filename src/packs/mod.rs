@@ -25,7 +25,7 @@ use smol_str::SmolStr;
 
 pub use embedded::FILES;
 pub use identify::Identifies;
-pub use kinds::{Kind, Kinds};
+pub use kinds::{Kind, Kinds, is_changeable};
 pub use render::{CannotChange, Past, Profile};
 
 use self::field::{Field, Sign, Template};

@@ -5,13 +5,11 @@ use std::borrow::Cow;
 use smol_str::{SmolStr, format_smolstr};
 
 use super::field::{Filling, Place, number_of};
-use super::kinds::{Kind, Kinds};
+use super::kinds::{Kind, Kinds, is_changeable};
 use super::{Counts, Direction, Pack, RateField, RateValue, Since, VolumeField};
 use crate::domain::{Rate, Volume};
 use crate::radius::ReplyAttributes;
-use crate::radius::attribute::{
-    ACCT_INTERIM_INTERVAL, Attribute, Attributes, SESSION_TIMEOUT, VENDOR_SPECIFIC,
-};
+use crate::radius::attribute::{ACCT_INTERIM_INTERVAL, Attribute, Attributes, SESSION_TIMEOUT};
 use crate::radius::dictionary::Dictionary;
 use crate::radius::value::{self, Octets};
 
@@ -197,14 +195,11 @@ impl Pack {
         (profile.interim_interval > 0).then(|| profile.interim_interval.max(self.interim_interval_min))
     }
 
-    /// What an attribute of the rows says; `None` for one that a running session keeps: who it is, what it
-    /// is connected by, what was said at its login.
+    /// What an attribute of the rows says; `None` for one that a running session keeps.
     fn kind_of(&self, attribute: Attribute<'_>) -> Option<Kind> {
         let known = self.signs.iter().find(|(_, sign)| sign.is(attribute)).map(|(kind, _)| *kind);
         let neutral = || self.neutral.iter().any(|(_, sign)| sign.is(attribute)).then_some(Kind::Rate);
-        let other = || {
-            (attribute.number == VENDOR_SPECIFIC || !FIXED.contains(&attribute.number)).then_some(Kind::Other)
-        };
+        let other = || is_changeable(attribute).then_some(Kind::Other);
         known.or_else(neutral).or_else(other)
     }
 
@@ -224,18 +219,6 @@ impl Pack {
         rate
     }
 }
-
-/// Names of attributes that identify, authenticate or describe the connection, which no CoA-Request of
-/// ours carries (RFC 5176 §3.6: those that identify would have to match): User-Name, User-Password,
-/// CHAP-Password, NAS-IP-Address, NAS-Port, Service-Type, Framed-Protocol, Framed-IP-Address,
-/// Reply-Message, State, Class, Called- and Calling-Station-Id, NAS-Identifier, Proxy-State,
-/// Acct-Session-Id, Acct-Multi-Session-Id, Event-Timestamp, CHAP-Challenge, NAS-Port-Type, EAP-Message,
-/// Message-Authenticator, NAS-Port-Id, Chargeable-User-Identity, NAS-IPv6-Address, Framed-Interface-Id,
-/// Framed-IPv6-Prefix, Error-Cause, Delegated-IPv6-Prefix, Framed-IPv6-Address.
-const FIXED: [u8; 30] = [
-    1, 2, 3, 4, 5, 6, 7, 8, 18, 24, 25, 30, 31, 32, 33, 44, 50, 55, 60, 61, 79, 80, 87, 89, 95, 96, 97, 101,
-    123, 168,
-];
 
 /// A rendering under way.
 struct Rendering<'a, 'n> {

@@ -28,11 +28,9 @@ use self::merge::{Item, Merged, merge};
 use super::Settings;
 use super::password::StoredPassword;
 use crate::domain::{GroupRows, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus};
+use crate::packs::is_changeable;
 use crate::radius::Hidden;
-use crate::radius::attribute::{
-    ACCT_INTERIM_INTERVAL, Attribute, Attributes, FILTER_ID, IDLE_TIMEOUT, NAS_FILTER_RULE, SESSION_TIMEOUT,
-    TUNNEL_MEDIUM_TYPE, TUNNEL_PRIVATE_GROUP_ID, TUNNEL_TYPE, VENDOR_SPECIFIC, vendor, vendor_specific,
-};
+use crate::radius::attribute::{ACCT_INTERIM_INTERVAL, Attribute, Attributes, SESSION_TIMEOUT};
 use crate::radius::dictionary::Dictionary;
 use crate::radius::value::Encoded;
 use crate::time::{Now, UnixTime};
@@ -123,16 +121,9 @@ impl ReplyPlan {
         &self.hidden
     }
 
-    /// Those of the attributes that a running session can be given anew: filters, VLAN, Idle-Timeout and
-    /// what vendors made up. Addresses, routes, pools and the like are settled at the login, and so are the
-    /// keys of Microsoft's.
+    /// Those of the attributes that a running session can be given anew.
     pub fn changeable(&self) -> impl Iterator<Item = Attribute<'_>> {
-        self.attributes().filter(|attribute| match attribute.number {
-            VENDOR_SPECIFIC => {
-                vendor_specific(attribute.value).is_some_and(|(number, _)| number != vendor::MICROSOFT)
-            }
-            number => CHANGEABLE.contains(&number),
-        })
+        self.attributes().filter(|attribute| is_changeable(*attribute))
     }
 
     /// The attributes that are sent in the clear.
@@ -460,11 +451,6 @@ fn standard_number<M>(item: &Item<M>) -> Option<u8> {
         _ => None,
     }
 }
-
-/// Standard attributes that can be changed in mid-session (RFC 5176 §3.6), beside the two timers that are
-/// computed.
-const CHANGEABLE: [u8; 6] =
-    [FILTER_ID, IDLE_TIMEOUT, TUNNEL_TYPE, TUNNEL_MEDIUM_TYPE, TUNNEL_PRIVATE_GROUP_ID, NAS_FILTER_RULE];
 
 /// Standard attributes that an Access-Accept has at most once: RFC 2865 §5.44, RFC 2869 §5.19,
 /// RFC 3162 §3, RFC 4372 §2.1.
