@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use divan::{AllocProfiler, Bencher, black_box};
 use jiff::tz::TimeZone;
-use tollkeeper::domain::{AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus};
+use tollkeeper::domain::{
+    AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus, SubscriberTerms,
+};
 use tollkeeper::engine::token::TokenKey;
 use tollkeeper::engine::{AccessFacts, CompiledGroup, Compiler, Settings, Standing, Subscriber, access};
 use tollkeeper::entropy::SeededEntropy;
@@ -119,6 +121,7 @@ fn subscriber(compiler: &Compiler, group: &Arc<CompiledGroup>, check: &[&str]) -
         reply: Vec::new(),
         groups: vec!["gold".into()],
         usage: Vec::new(),
+        terms: SubscriberTerms::default(),
     };
     compiler.subscriber(&rows, &|_| Some(Arc::clone(group)))
 }

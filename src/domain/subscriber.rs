@@ -96,6 +96,8 @@ pub struct SubscriberRows {
     pub groups: Vec<SmolStr>,
     /// Usage buckets to continue counting from: [`super::Day::LIFETIME`] and the most recent days.
     pub usage: Vec<(super::Day, super::Usage)>,
+    /// What bears on its quotas.
+    pub terms: super::SubscriberTerms,
 }
 
 /// All rows of one group.

@@ -152,7 +152,7 @@ pub struct Denial {
 pub struct Grant<'a> {
     /// The rows' attributes, without the two below.
     pub reply: &'a ReplyPlan,
-    /// Session-Timeout: what ends the session first, seconds, with what says so.
+    /// Session-Timeout: what ends the session first, seconds from now on, with what says so.
     pub session_timeout: Option<(u32, SmolStr)>,
     /// Acct-Interim-Interval, seconds; 0 is none.
     pub interim_interval: u32,
@@ -161,7 +161,7 @@ pub struct Grant<'a> {
     /// How fast the session may be, where an exhausted quota or an override says so: whatever the rows say.
     /// `None` leaves it to them.
     pub rate: Option<Rate>,
-    /// How much the session may move, its own past included.
+    /// How much the session may move, octets from its beginning on, its own past included.
     pub volume: Volume,
     /// URL of the portal that it is sent to.
     pub redirect: Option<SmolStr>,
@@ -250,6 +250,20 @@ pub fn authorize<'a>(
             Some(Open::Until(end)) => timeout.ends(end, rule)?,
         }
     }
+    let allowance = subscriber
+        .account(&policy.limits, standing.sessions, standing.session, settings)
+        .weigh(now)
+        .map_err(|spent| Denial {
+            reason: if spent.is_time {
+                RejectReason::TimelyQuotaExceeded
+            } else {
+                RejectReason::TrafficQuotaExceeded
+            },
+            rule: spent.rule,
+        })?;
+    if let Some((seconds, rule)) = &allowance.time {
+        timeout.seconds(*seconds, || rule.clone());
+    }
     let places = policy.limits.simultaneous_use.as_ref();
     if let Some((limit, rule)) = places
         && (*limit == 0
@@ -259,20 +273,25 @@ pub fn authorize<'a>(
     {
         return deny(RejectReason::MaxConcurrent, rule);
     }
+    let sold = subscriber.plan().map(|plan| plan.rate).unwrap_or_default();
+    let rate = Rate { down: allowance.rate.down.or(sold.down), up: allowance.rate.up.or(sold.up) };
+    let interim_interval = policy.reply.interim_interval.unwrap_or(settings.interim_interval);
     Ok(Grant {
         reply: &policy.reply,
         session_timeout: timeout.first,
-        // RFC 2869 §5.16: never below 60 seconds.
-        interim_interval: match policy.reply.interim_interval {
-            Some(interval) => interval.max(INTERIM_SECONDS_MIN),
-            None if settings.interim_interval == 0 => 0,
-            None => settings.interim_interval.max(INTERIM_SECONDS_MIN),
+        interim_interval: match (policy.reply.interim_interval, interim_interval) {
+            (None, 0) => 0,
+            (_, interval) => {
+                let near = allowance.interim(rate).and_then(|seconds| u32::try_from(seconds).ok());
+                // RFC 2869 §5.16: never below 60 seconds.
+                near.map_or(interval, |near| near.min(interval)).max(INTERIM_SECONDS_MIN)
+            }
         },
         places: places.map(|(limit, _)| *limit),
-        rate: None,
-        volume: Volume::default(),
-        redirect: None,
-        until: timeout.until,
+        rate: (!rate.is_unlimited()).then_some(rate),
+        volume: allowance.volume,
+        redirect: allowance.redirect,
+        until: [timeout.until, allowance.until].into_iter().flatten().min(),
     })
 }
 

@@ -4,8 +4,10 @@ pub mod access;
 pub mod accounting;
 pub mod password;
 pub mod policy;
+pub mod quota;
 pub mod token;
 
+use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
 use self::token::TokenKey;
@@ -22,6 +24,8 @@ pub struct Settings {
     /// least that RFC 2869 §5.16 recommends: without interim records nobody could tell a long session
     /// from one whose NAS has gone.
     pub interim_interval: u32,
+    /// The first day of the weeks of quotas that do not name one.
+    pub week_start: Weekday,
     /// Signs the tokens in Class.
     pub token_key: TokenKey,
 }
@@ -30,6 +34,6 @@ impl Settings {
     /// The defaults, with the service's key and zone.
     #[must_use]
     pub const fn new(token_key: TokenKey, zone: TimeZone) -> Self {
-        Self { zone, interim_interval: 600, token_key }
+        Self { zone, interim_interval: 600, week_start: Weekday::Sunday, token_key }
     }
 }

@@ -334,8 +334,7 @@ impl Aaa {
         }
         let login = owner.unwrap_or(user_name);
         let known = known.as_deref();
-        let group = known.and_then(|known| known.policy.group()).map_or("", SmolStr::as_str);
-        let facts = state.record_facts(&record.nas, group);
+        let facts = state.record_facts(&record.nas, known);
         state.with_login(&login, known, now, |sessions| {
             let mut change = sessions.apply(&record, &facts, &state.settings.sessions, now);
             state.note(&login, &change);

@@ -12,9 +12,10 @@ use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use smol_str::SmolStr;
 
+use super::plans::Plans;
 use crate::domain::{Day, SubscriberId, SubscriberRows, Usage};
 use crate::engine::policy::{CompiledGroup, Compiler, Subscriber};
-use crate::sessions::day_of;
+use crate::sessions::{Days, day_of};
 use crate::store::{Store, StoreError};
 use crate::time::{Now, UnixTime};
 
@@ -49,11 +50,24 @@ pub(super) struct Known {
     used: AtomicI64,
     /// Buckets to continue counting from, until somebody does.
     usage: Mutex<Vec<(Day, Usage)>>,
+    /// The first day whose bucket would be among them.
+    usage_since: Day,
 }
 
 impl Known {
-    fn new(policy: Subscriber, usage: Vec<(Day, Usage)>) -> Self {
-        Self { policy, used: AtomicI64::new(0), usage: Mutex::new(usage) }
+    fn new(policy: Subscriber, usage: Vec<(Day, Usage)>, usage_since: Day) -> Self {
+        Self { policy, used: AtomicI64::new(0), usage: Mutex::new(usage), usage_since }
+    }
+
+    /// How its usage is parted into days.
+    pub(super) fn days(&self) -> Days<'_> {
+        let (zone, kept) = self.policy.usage_days();
+        Days { zone, kept }
+    }
+
+    /// The first day that [`Known::take_usage`] tells of.
+    pub(super) const fn usage_since(&self) -> Day {
+        self.usage_since
     }
 
     /// The buckets to continue counting from, as SQL had them when the rows were read. Only the first
@@ -82,6 +96,8 @@ pub(super) struct Directory {
     /// Those of `entries` who are known, by number.
     numbers: DashMap<SubscriberId, Arc<Known>>,
     groups: parking_lot::RwLock<HashMap<SmolStr, Arc<CompiledGroup>>>,
+    /// `None` until they are asked for.
+    plans: parking_lot::RwLock<Option<Arc<Plans>>>,
     absent: AtomicUsize,
     /// Rises with every batch of the change feed: rows read before a rise may be older than it.
     generation: AtomicU64,
@@ -96,6 +112,7 @@ impl Directory {
             entries: DashMap::new(),
             numbers: DashMap::new(),
             groups: parking_lot::RwLock::default(),
+            plans: parking_lot::RwLock::default(),
             absent: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
             compiler,
@@ -129,8 +146,9 @@ impl Directory {
             // read again. The third reading stands; the change feed repairs what it missed.
             for attempt in 1..=3 {
                 let generation = self.generation();
-                let rows = store.subscribers(logins, self.usage_since(now.unix), now.unix).await?;
-                let compiled = self.compile(store, rows).await?;
+                let since = self.usage_since(now.unix);
+                let rows = store.subscribers(logins, since, now.unix).await?;
+                let compiled = self.compile(store, rows, since, now.unix).await?;
                 if attempt == 3 || generation == self.generation() {
                     self.replace(logins, compiled, now.instant);
                     break;
@@ -141,14 +159,16 @@ impl Directory {
     }
 
     /// Puts a page of rows in that was read ahead of time, where nothing newer is known. `generation`
-    /// is [`Directory::generation`] from before the rows were read.
+    /// is [`Directory::generation`] from before the rows were read, `since` the first day of their usage.
     pub(super) async fn warm(
         &self,
         store: &Store,
         rows: Vec<SubscriberRows>,
+        since: Day,
         generation: u64,
+        now: UnixTime,
     ) -> Result<(), StoreError> {
-        for known in self.compile(store, rows).await? {
+        for known in self.compile(store, rows, since, now).await? {
             if generation != self.generation() {
                 break;
             }
@@ -165,12 +185,13 @@ impl Directory {
     pub(super) fn forget_all(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.groups.write().clear();
+        *self.plans.write() = None;
         self.entries.clear();
         self.numbers.clear();
         self.absent.store(0, Ordering::Relaxed);
     }
 
-    /// The oldest day whose usage is read: the longest period of a quota lies after it.
+    /// The oldest day whose usage is read; more of those whose quotas need more.
     pub(super) fn usage_since(&self, now: UnixTime) -> Day {
         Day(day_of(now, &self.zone).0.saturating_sub(USAGE_DAYS))
     }
@@ -180,13 +201,15 @@ impl Directory {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// The change feed says that these logins and groups have new rows. Gives the logins that were read
-    /// again: those of them that were known, and the members of the groups.
+    /// The change feed says that these logins and groups, and the plans of these groups, have new rows.
+    /// Gives the logins that were read again: those of them that were known, the members of the groups, and
+    /// those who have the plans.
     pub(super) async fn refresh(
         &self,
         store: &Store,
         logins: &BTreeSet<SmolStr>,
         groups: &BTreeSet<SmolStr>,
+        plans: &BTreeSet<SmolStr>,
         now: Now,
     ) -> Result<Vec<SmolStr>, StoreError> {
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -218,12 +241,40 @@ impl Directory {
                 }
             }
         }
+        if !plans.is_empty() {
+            let read = Arc::new(Plans::new(&store.plan_limits().await?));
+            *self.plans.write() = Some(read);
+            for entry in &self.entries {
+                if let Slot::Known(known) = entry.value() {
+                    let plan = known.policy.plan().map(|plan| &plan.group);
+                    if plan.into_iter().chain(known.policy.group()).any(|group| plans.contains(group)) {
+                        stale.insert(entry.key().clone());
+                    }
+                }
+            }
+        }
         let stale: Vec<_> = stale.into_iter().collect();
         self.load(store, &stale, now).await?;
         Ok(stale)
     }
 
-    async fn compile(&self, store: &Store, rows: Vec<SubscriberRows>) -> Result<Vec<Known>, StoreError> {
+    async fn plans(&self, store: &Store) -> Result<Arc<Plans>, StoreError> {
+        let held = self.plans.read().clone();
+        if let Some(plans) = held {
+            return Ok(plans);
+        }
+        let read = Arc::new(Plans::new(&store.plan_limits().await?));
+        Ok(Arc::clone(self.plans.write().get_or_insert(read)))
+    }
+
+    /// Compiles rows whose usage was read from `since` on, and reads more of it where quotas need more.
+    async fn compile(
+        &self,
+        store: &Store,
+        rows: Vec<SubscriberRows>,
+        since: Day,
+        now: UnixTime,
+    ) -> Result<Vec<Known>, StoreError> {
         let unknown: BTreeSet<SmolStr> = {
             let held = self.groups.read();
             rows.iter()
@@ -241,14 +292,27 @@ impl Directory {
                 held.insert(group.name.clone(), Arc::new(compiled));
             }
         }
-        let held = self.groups.read();
-        Ok(rows
-            .into_iter()
-            .map(|mut row| {
+        let plans = self.plans(store).await?;
+        let mut compiled: Vec<Known> = {
+            let held = self.groups.read();
+            let compile = |mut row: SubscriberRows| {
                 let usage = std::mem::take(&mut row.usage);
-                Known::new(self.compiler.subscriber(&row, &|name| held.get(name).cloned()), usage)
-            })
-            .collect())
+                let subscriber = self.compiler.subscriber(&row, &|name| held.get(name).cloned());
+                Known::new(subscriber.sold(plans.of(&row)), usage, since)
+            };
+            rows.into_iter().map(compile).collect()
+        };
+        for known in &mut compiled {
+            let (zone, days) = known.policy.usage_days();
+            // A day more: theirs may begin before the server's.
+            let needed = day_of(now, zone.unwrap_or(&self.zone)).0.saturating_sub(i32::from(days) + 1);
+            if needed < since.0 {
+                let since = Day(needed.max(0));
+                known.usage = Mutex::new(store.usage(known.policy.id, since).await?);
+                known.usage_since = since;
+            }
+        }
+        Ok(compiled)
     }
 
     fn replace(&self, logins: &[SmolStr], compiled: Vec<Known>, now: Instant) {
@@ -292,7 +356,7 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::SubscriberStatus;
+    use crate::domain::{SubscriberStatus, SubscriberTerms};
     use crate::radius::Dictionary;
 
     fn known(directory: &Directory, id: i64, login: &str) -> Known {
@@ -307,8 +371,9 @@ mod tests {
             reply: Vec::new(),
             groups: Vec::new(),
             usage: Vec::new(),
+            terms: SubscriberTerms::default(),
         };
-        Known::new(directory.compiler.subscriber(&rows, &|_| None), Vec::new())
+        Known::new(directory.compiler.subscriber(&rows, &|_| None), Vec::new(), Day(0))
     }
 
     #[test]

@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 
 use super::error::ServiceError;
 use super::management::Management;
+use super::plans::Plans;
 use crate::domain::text::mac_digits;
 use crate::domain::{Day, NasTable, RejectReason};
 use crate::engine::policy::{Attempt, AuthType, Policy, Subscriber};
@@ -18,7 +19,7 @@ use crate::packs::{Pack, Past};
 use crate::radius::ReplyAttributes;
 use crate::radius::attribute::{CALLING_STATION_ID, NAS_IP_ADDRESS, NAS_IPV6_ADDRESS, USER_NAME};
 use crate::radius::value;
-use crate::sessions::Occupancy;
+use crate::sessions::{Occupancy, SubscriberSessions};
 use crate::store;
 use crate::time::Now;
 
@@ -65,7 +66,7 @@ impl Management<'_> {
         let now = self.now();
         let login = SmolStr::new(imagined.login);
         let rows = store.subscribers(std::slice::from_ref(&login), Day::LIFETIME, now.unix).await?;
-        let Some(rows) = rows.into_iter().find(|rows| rows.login == login) else {
+        let Some(mut rows) = rows.into_iter().find(|rows| rows.login == login) else {
             return Err(ServiceError::not_found("subscriber", imagined.login));
         };
         let groups = store.groups(&rows.groups).await?;
@@ -77,7 +78,10 @@ impl Management<'_> {
         let compiled: Vec<Arc<CompiledGroup>> =
             groups.iter().map(|group| Arc::new(compiler.group(group))).collect();
         let subscriber = compiler
-            .subscriber(&rows, &|name| compiled.iter().find(|group| group.name == name).map(Arc::clone));
+            .subscriber(&rows, &|name| compiled.iter().find(|group| group.name == name).map(Arc::clone))
+            .sold(Plans::new(&store.plan_limits().await?).of(&rows));
+        let mut sessions = SubscriberSessions::new(Some(rows.id));
+        sessions.continue_usage(std::mem::take(&mut rows.usage));
         let request = attributes_of(&imagined);
         let encoded: Vec<u8> = request.attributes().rest().to_vec();
         let source = imagined.nas.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
@@ -95,7 +99,8 @@ impl Management<'_> {
             last,
         };
         let pack = self.pack_of(imagined.nas).await?;
-        match decide(&subscriber, &policy, occupancy, settings, pack, now) {
+        let standing = Standing { occupancy, sessions: Some(&sessions), session: None };
+        match decide(&subscriber, &policy, standing, settings, pack, now) {
             Ok((attributes, rule, notes)) => {
                 explanation.warnings.extend(notes);
                 explanation.rule = rule;
@@ -122,12 +127,12 @@ impl Management<'_> {
 fn decide(
     subscriber: &Subscriber,
     policy: &Policy<'_>,
-    occupancy: Occupancy,
+    standing: Standing<'_>,
     settings: &crate::engine::Settings,
     pack: &Pack,
     now: Now,
 ) -> Result<(ReplyAttributes, SmolStr, Vec<String>), (RejectReason, SmolStr)> {
-    let grant = authorize(subscriber, policy, Standing { occupancy, ..Standing::default() }, settings, now)
+    let grant = authorize(subscriber, policy, standing, settings, now)
         .map_err(|denial| (denial.reason, denial.rule))?;
     let accepts = matches!(policy.limits.auth_type, Some((AuthType::Accept, _)));
     if policy.passwords.is_empty() && !accepts {

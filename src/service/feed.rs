@@ -41,6 +41,8 @@ pub(super) struct Feed {
 struct News {
     logins: BTreeSet<SmolStr>,
     groups: BTreeSet<SmolStr>,
+    /// By their groups.
+    plans: BTreeSet<SmolStr>,
     every_login: bool,
     nases: bool,
     orders: bool,
@@ -108,8 +110,9 @@ impl Feed {
         if news.every_login {
             state.directory.forget_all();
             state.review_all(now);
-        } else if !news.logins.is_empty() || !news.groups.is_empty() {
-            let refreshed = state.directory.refresh(&state.store, &news.logins, &news.groups, now).await?;
+        } else if !news.logins.is_empty() || !news.groups.is_empty() || !news.plans.is_empty() {
+            let News { logins, groups, plans, .. } = news;
+            let refreshed = state.directory.refresh(&state.store, logins, groups, plans, now).await?;
             for login in news.logins.iter().chain(&refreshed) {
                 state.look_at_moving(login);
             }
@@ -143,6 +146,11 @@ impl News {
                         news.groups.insert(change.key.clone());
                     }
                 }
+                "tk_plan" if !change.key.is_empty() => {
+                    news.plans.insert(change.key.clone());
+                }
+                // An account is its subscribers' zone; the others come with a key only as their owner's.
+                "tk_plan" | "tk_account" | "tk_quota" | "tk_term" => news.every_login = true,
                 "nas" | "tk_nas" => news.nases = true,
                 "tk_coa" => news.orders = true,
                 _ => {}
@@ -168,10 +176,11 @@ mod tests {
                 change("radgroupreply", "gold", 5),
                 change("tk_nas", "3", 6),
                 change("tk_coa", "9", 8),
-                change("tk_plan", "1", 9),
+                change("tk_plan", "silver", 9),
             ],
             false,
         );
+        assert_eq!(news.plans, BTreeSet::from(["silver".into()]));
         assert_eq!(news.logins, BTreeSet::from(["bob".into()]));
         assert_eq!(news.groups, BTreeSet::from(["gold".into()]));
         assert!(news.nases && news.orders && !news.every_login);
@@ -181,6 +190,8 @@ mod tests {
     #[test]
     fn a_gap_or_an_empty_key_asks_for_everybody() {
         assert!(News::of(&[], true).every_login);
-        assert!(News::of(&[change("radcheck", "", 1)], false).every_login);
+        for table in ["radcheck", "tk_plan", "tk_quota", "tk_account"] {
+            assert!(News::of(&[change(table, "", 1)], false).every_login, "{table}");
+        }
     }
 }

@@ -19,6 +19,7 @@ mod loader;
 mod management;
 mod memo;
 mod meters;
+mod plans;
 mod reconciler;
 mod recorder;
 mod serve;
@@ -268,10 +269,11 @@ async fn warm(state: Weak<State>) {
                 sighted = true;
             }
             let generation = state.directory.generation();
-            let since = state.directory.usage_since(state.clock.now().unix);
+            let now = state.clock.now().unix;
+            let since = state.directory.usage_since(now);
             let rows = state.store.subscriber_page(after, WARM_PAGE, since).await?;
             let last = rows.last().map(|row| row.id);
-            state.directory.warm(&state.store, rows, generation).await?;
+            state.directory.warm(&state.store, rows, since, generation, now).await?;
             Ok::<_, StoreError>(last)
         };
         match step.await {

@@ -115,12 +115,20 @@ impl State {
             Some(entry) => entry,
             None => self.subscribers.entry(login.clone()).or_default(),
         };
-        if let Some(known) = known
-            && entry.subscriber() != Some(known.policy.id)
-        {
-            let change = entry.claim(known.policy.id, known.take_usage(), &self.settings.sessions, now);
-            // What this counts is counted again after a restart, if there is no room for it now.
-            let _ = self.keep(login, change);
+        if let Some(known) = known {
+            let (days, settings) = (known.days(), &self.settings.sessions);
+            if entry.subscriber() != Some(known.policy.id) {
+                let change = entry.claim(known.policy.id, known.take_usage(), days, settings, now);
+                if days.kept > settings.usage_days {
+                    entry.know_since(known.usage_since());
+                }
+                // What this counts is counted again after a restart, if there is no room for it now.
+                let _ = self.keep(login, change);
+            } else if days.kept > settings.usage_days && entry.known_since() > days.oldest(settings, now) {
+                // A quota over a longer period than any that was known when the sessions were.
+                entry.continue_usage(known.take_usage());
+                entry.know_since(known.usage_since());
+            }
         }
         act(&mut entry)
     }
@@ -156,12 +164,17 @@ impl State {
         }
     }
 
-    /// What the session table has to know of the NAS of a record.
-    pub(super) fn record_facts<'a>(&self, nas: &NasIdentity, group: &'a str) -> RecordFacts<'a> {
+    /// What the session table has to know of the NAS and the subscriber of a record.
+    pub(super) fn record_facts<'a>(&self, nas: &NasIdentity, known: Option<&'a Known>) -> RecordFacts<'a> {
         let nas_reloaded = self.reloads.get(&nas.source).and_then(|reloads| {
             reloads.iter().filter(|reload| reload.nas.covers(nas)).map(|reload| reload.at).max()
         });
-        RecordFacts { group, nas_sends_gigawords: self.wide_counters.contains_key(nas), nas_reloaded }
+        RecordFacts {
+            group: known.and_then(|known| known.policy.group()).map_or("", SmolStr::as_str),
+            nas_sends_gigawords: self.wide_counters.contains_key(nas),
+            nas_reloaded,
+            days: known.map(Known::days).unwrap_or_default(),
+        }
     }
 
     /// Remembers an Accounting-On or -Off. From now on every record is judged by it.

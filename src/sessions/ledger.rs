@@ -1,6 +1,7 @@
 //! A subscriber's usage by day.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use smallvec::SmallVec;
 
@@ -24,8 +25,8 @@ impl Ledger {
         }
     }
 
-    /// Adds what was used between `from` and `to`. Days before `oldest` are added to it. Returns the
-    /// first day that changed.
+    /// Adds what was used between `from` and `to`. Days before `oldest` are added to it. Returns what
+    /// was added to which day.
     pub(super) fn add(
         &mut self,
         used: Usage,
@@ -33,17 +34,23 @@ impl Ledger {
         to: UnixTime,
         oldest: Day,
         zone: &TimeZone,
-    ) -> Day {
+    ) -> SmallVec<[(Day, Usage); 1]> {
         self.lifetime = self.lifetime.plus(used);
-        let mut first = Day(i32::MAX);
-        for (day, part) in split(used, from, to, zone) {
-            let day = day.max(oldest);
-            first = first.min(day);
-            let bucket = self.bucket(day);
-            *bucket = bucket.plus(part);
+        let mut parts = split(used, from, to, zone);
+        for (day, part) in &mut parts {
+            *day = oldest.max(*day);
+            let bucket = self.bucket(*day);
+            *bucket = bucket.plus(*part);
         }
         self.days.retain(|(day, _)| *day >= oldest);
-        first
+        parts
+    }
+
+    /// What was used from one day on until before another.
+    pub(super) fn within(&self, days: std::ops::Range<Day>) -> Usage {
+        let begun = self.days.partition_point(|(day, _)| *day < days.start);
+        let within = self.days.iter().skip(begun).take_while(|(day, _)| *day < days.end);
+        within.fold(Usage::default(), |sum, (_, used)| sum.plus(*used))
     }
 
     /// The bucket of everything and those from `first` on.
@@ -82,15 +89,55 @@ impl Ledger {
     }
 }
 
-/// The day in `zone` that `time` is in.
+/// The day in `zone` that `time` is in: the one day that has begun ([`day_start`]) while the next has not.
 #[must_use]
 pub fn day_of(time: UnixTime, zone: &TimeZone) -> Day {
     let local = time.0.saturating_add(offset(time, zone));
-    Day(i32::try_from(local.div_euclid(DAY)).unwrap_or(i32::MAX))
+    let day = Day(i32::try_from(local.div_euclid(DAY)).unwrap_or(i32::MAX));
+    // Where the clocks are set back over midnight, the date is twice the same; the day begins once.
+    let next = Day(day.0.saturating_add(1));
+    if local.rem_euclid(DAY) >= DAY - CLOCKS_MOVE_MAX && day_start(next, zone) <= time {
+        return next;
+    }
+    day
+}
+
+/// When a day begins in `zone`: the first midnight, or the end of the gap that midnight falls into.
+#[must_use]
+pub fn day_start(day: Day, zone: &TimeZone) -> UnixTime {
+    let date = date_of(day);
+    let begin = zone.to_timestamp(date.at(0, 0, 0, 0)).map(Timestamp::as_second);
+    UnixTime(begin.unwrap_or_else(|_| i64::from(day.0).saturating_mul(DAY)))
+}
+
+/// The date of a day, clamped to the years -9999 to 9999.
+#[must_use]
+pub fn date_of(day: Day) -> Date {
+    let epoch = jiff::civil::date(1970, 1, 1);
+    let edge = if day.0 < 0 { Date::MIN } else { Date::MAX };
+    epoch.checked_add(jiff::Span::new().days(day.0.clamp(DAYS_LEAST, DAYS_MOST))).unwrap_or(edge)
+}
+
+/// The day of a date.
+#[must_use]
+pub fn day_of_date(date: Date) -> Day {
+    Day(date
+        .duration_since(jiff::civil::date(1970, 1, 1))
+        .as_hours()
+        .div_euclid(24)
+        .try_into()
+        .unwrap_or(i32::MAX))
 }
 
 /// Seconds of a day without a change of the clocks.
 const DAY: i64 = 86_400;
+
+/// Clocks are set back by at most so much, but for changes of the date line before 1970.
+const CLOCKS_MOVE_MAX: i64 = 3 * 3_600;
+
+/// Days that a span of jiff can hold.
+const DAYS_MOST: i32 = 2_900_000;
+const DAYS_LEAST: i32 = -4_300_000;
 
 fn offset(time: UnixTime, zone: &TimeZone) -> i64 {
     zone.to_offset(timestamp(time)).seconds().into()
@@ -104,13 +151,9 @@ fn timestamp(time: UnixTime) -> Timestamp {
 
 /// When the day after that of `time` begins.
 fn next_midnight(time: UnixTime, zone: &TimeZone) -> UnixTime {
-    let today = zone.to_datetime(timestamp(time)).date();
-    let midnight = today
-        .tomorrow()
-        .and_then(|tomorrow| zone.to_timestamp(tomorrow.at(0, 0, 0, 0)))
-        .map_or(time.0, Timestamp::as_second);
-    // Where the clocks go back over midnight, the day seems to begin twice: never stand still.
-    UnixTime(midnight.max(time.0.saturating_add(1)))
+    let midnight = day_start(Day(day_of(time, zone).0.saturating_add(1)), zone);
+    // At the ends of the calendar: never stand still.
+    UnixTime(midnight.0.max(time.0.saturating_add(1)))
 }
 
 /// Parts `used` over the days between `from` and `to`, by time; the parts add up to `used`. Without
@@ -120,7 +163,7 @@ pub(super) fn split(
     from: UnixTime,
     to: UnixTime,
     zone: &TimeZone,
-) -> SmallVec<[(Day, Usage); 2]> {
+) -> SmallVec<[(Day, Usage); 1]> {
     let mut parts = SmallVec::new();
     let length = to.since(from);
     // What ends at midnight was used on the day before.
@@ -219,14 +262,14 @@ mod tests {
     #[test]
     fn what_is_older_than_the_days_kept_is_added_to_the_oldest() {
         let mut ledger = Ledger::default();
-        let first = ledger.add(
+        let parts = ledger.add(
             usage(10 * 86_400, 100, 0),
             UnixTime(MIDNIGHT - 9 * DAY),
             UnixTime(MIDNIGHT + DAY - 1),
             Day(19_999),
             &TimeZone::UTC,
         );
-        assert_eq!(first, Day(19_999));
+        assert_eq!(parts.iter().map(|(day, _)| *day).min(), Some(Day(19_999)));
         assert_eq!(ledger.days().len(), 2);
         let days = ledger.days().iter().fold(Usage::default(), |sum, (_, part)| sum.plus(*part));
         assert_eq!(days, ledger.lifetime());

@@ -15,9 +15,9 @@ mod settings;
 mod subscriber;
 
 pub use device::{Device, Occupancy, Reservation};
-pub use ledger::day_of;
+pub use ledger::{date_of, day_of, day_of_date, day_start};
 pub use settings::Settings;
-pub use subscriber::{Change, RecordFacts, SessionChange, SubscriberSessions};
+pub use subscriber::{Change, Days, RecordFacts, SessionChange, SubscriberSessions};
 
 #[cfg(test)]
 mod properties;

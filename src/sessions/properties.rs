@@ -187,7 +187,7 @@ proptest! {
                 What::Record(mut record) => {
                     record.event_time = UnixTime(now.unix.0 + record.event_time.0);
                     record.received = now.unix;
-                    let facts = RecordFacts { group: "", nas_sends_gigawords: step.flag, nas_reloaded: reloaded };
+                    let facts = RecordFacts { nas_sends_gigawords: step.flag, nas_reloaded: reloaded, ..RecordFacts::default() };
                     let change = sessions.apply(&record, &facts, &settings, now);
                     prop_assert!(change.session().is_some(), "a record always has its row");
                     change

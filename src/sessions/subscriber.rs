@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use jiff::tz::TimeZone;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
@@ -27,6 +28,30 @@ pub struct RecordFacts<'a> {
     pub nas_sends_gigawords: bool,
     /// Event time of the newest Accounting-On or -Off that covers the NAS of the record.
     pub nas_reloaded: Option<UnixTime>,
+    /// How the subscriber's usage is parted.
+    pub days: Days<'a>,
+}
+
+/// How a subscriber's usage is parted into days, and how far back they are kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Days<'a> {
+    /// The zone whose midnights part them; `None` is that of the settings.
+    pub zone: Option<&'a TimeZone>,
+    /// How many are kept, where that is more than the settings say.
+    pub kept: u16,
+}
+
+impl<'a> Days<'a> {
+    fn zone(self, settings: &'a Settings) -> &'a TimeZone {
+        self.zone.unwrap_or(&settings.zone)
+    }
+
+    /// The first day that is kept.
+    #[must_use]
+    pub fn oldest(self, settings: &Settings, now: Now) -> Day {
+        let kept = self.kept.max(settings.usage_days);
+        Day(day_of(now.unix, self.zone(settings)).0.saturating_sub(kept.into()).max(0))
+    }
 }
 
 /// What became of the session that a record speaks of.
@@ -59,6 +84,8 @@ pub struct Change {
     pub subscriber: Option<SubscriberId>,
     /// Buckets that changed, with their whole content.
     pub usage: SmallVec<[(Day, Usage); 2]>,
+    /// What was counted because of it, by the day it belongs to.
+    pub used: SmallVec<[(Day, Usage); 1]>,
     /// Closed sessions that are no longer kept here: drop them from the indexes.
     pub forgotten: Vec<Session>,
 }
@@ -108,6 +135,23 @@ pub struct SubscriberSessions {
     reservations: Vec<Reservation>,
     ledger: Ledger,
     review: Option<UnixTime>,
+    /// What few subscribers need.
+    more: Option<Box<More>>,
+}
+
+/// What quotas over long periods and top-ups need.
+#[derive(Clone, Debug)]
+struct More {
+    /// Usage of earlier days was never read, or is no longer kept.
+    known_since: Day,
+    /// What was used of top-ups, by their numbers.
+    charged: Vec<(i64, u64)>,
+}
+
+impl Default for More {
+    fn default() -> Self {
+        Self { known_since: Day(i32::MAX), charged: Vec::new() }
+    }
 }
 
 /// How many days back the buckets are written again with a record that taught nothing new.
@@ -127,6 +171,18 @@ impl SubscriberSessions {
         self.ledger.continue_from(buckets);
     }
 
+    /// Usage is known to be complete from this day on, if [`Self::know_since`] has said so.
+    #[must_use]
+    pub fn known_since(&self) -> Day {
+        self.more.as_ref().map_or(Day(i32::MAX), |more| more.known_since)
+    }
+
+    /// Says that usage was continued from this day on.
+    pub fn know_since(&mut self, day: Day) {
+        let more = self.more.get_or_insert_default();
+        more.known_since = day.min(more.known_since);
+    }
+
     /// Whose sessions they are.
     #[must_use]
     pub const fn subscriber(&self) -> Option<SubscriberId> {
@@ -140,12 +196,14 @@ impl SubscriberSessions {
         &mut self,
         subscriber: SubscriberId,
         buckets: Vec<(Day, Usage)>,
+        days: Days<'_>,
         settings: &Settings,
         now: Now,
     ) -> Change {
         let mut change = Change { subscriber: Some(subscriber), ..Change::default() };
         if self.subscriber.is_some_and(|known| known != subscriber) {
             self.ledger = Ledger::default();
+            self.more = None;
         }
         self.ledger.continue_from(buckets);
         if self.subscriber == Some(subscriber) {
@@ -158,7 +216,9 @@ impl SubscriberSessions {
             if online.session.subscriber.is_none() {
                 online.session.subscriber = Some(subscriber);
                 let window = (online.session.started, online.session.updated);
-                first = earliest(first, self.add_usage(index, window, settings, now));
+                let counted = self.add_usage(index, window, days, settings, now);
+                first = earliest(first, counted.iter().map(|(day, _)| *day).min());
+                change.used.extend(counted);
                 self.push_row(index, &mut change);
             }
         }
@@ -281,6 +341,36 @@ impl SubscriberSessions {
         self.ledger.days()
     }
 
+    /// What was used from one day on until before another.
+    #[must_use]
+    pub fn used_within(&self, days: std::ops::Range<Day>) -> Usage {
+        self.ledger.within(days)
+    }
+
+    /// What is known to have been used of a top-up.
+    #[must_use]
+    pub fn charged(&self, top_up: i64) -> u64 {
+        let charged = self.more.iter().flat_map(|more| &more.charged);
+        charged.filter(|(known, _)| *known == top_up).map(|(_, used)| *used).max().unwrap_or(0)
+    }
+
+    /// Notes how much of a top-up was used, all in all. It never falls.
+    pub fn charge(&mut self, top_up: i64, used: u64) {
+        let charged = &mut self.more.get_or_insert_default().charged;
+        match charged.iter_mut().find(|(known, _)| *known == top_up) {
+            Some((_, held)) => *held = used.max(*held),
+            None => charged.push((top_up, used)),
+        }
+    }
+
+    /// The open sessions that are believed to live, each with its last sign of life.
+    pub fn alive(&self, now: Now) -> impl Iterator<Item = (UniqueId, UnixTime)> {
+        self.sessions
+            .iter()
+            .filter(move |slot| slot.takes_place(now))
+            .map(|slot| (slot.unique_id(), slot.updated()))
+    }
+
     /// Nothing is kept: no session, no reservation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -311,9 +401,11 @@ impl SubscriberSessions {
             self.replace_same_device(index, settings, now, &mut others);
         }
         let mut change = Change { what, moved_from, subscriber: self.subscriber, ..Change::default() };
-        let counted = self.add_usage(index, window, settings, now);
+        change.used = self.add_usage(index, window, facts.days, settings, now);
+        let counted = change.used.iter().map(|(day, _)| *day).min();
         if self.subscriber.is_some() {
-            let repeated = Day(day_of(now.unix, &settings.zone).0.saturating_sub(REPEATED_DAYS));
+            let today = day_of(now.unix, facts.days.zone(settings));
+            let repeated = Day(today.0.saturating_sub(REPEATED_DAYS));
             let first = match (counted, what) {
                 (Some(first), SessionChange::Unchanged) => Some(first.min(repeated)),
                 (None, SessionChange::Unchanged) => Some(repeated),
@@ -677,27 +769,31 @@ impl SubscriberSessions {
         }
     }
 
-    /// Adds what a session has used beyond what was counted. Returns the first day that changed.
+    /// Adds what a session has used beyond what was counted. Returns it by day.
     fn add_usage(
         &mut self,
         index: usize,
         (from, to): (UnixTime, UnixTime),
+        days: Days<'_>,
         settings: &Settings,
         now: Now,
-    ) -> Option<Day> {
-        let session = &mut self.sessions.get_mut(index)?.load().session;
+    ) -> SmallVec<[(Day, Usage); 1]> {
+        let Some(slot) = self.sessions.get_mut(index) else { return SmallVec::new() };
+        let session = &mut slot.load().session;
         if self.subscriber.is_none() || session.subscriber != self.subscriber {
-            return None;
+            return SmallVec::new();
         }
         let total = session.total();
         let used = total.beyond(session.counted);
         if used.is_zero() {
-            return None;
+            return SmallVec::new();
         }
         session.counted = session.counted.plus(used);
-        let today = day_of(now.unix, &settings.zone);
-        let oldest = Day(today.0.saturating_sub(settings.usage_days.into()).max(0));
-        Some(self.ledger.add(used, from, to, oldest, &settings.zone))
+        let oldest = days.oldest(settings, now);
+        if let Some(more) = &mut self.more {
+            more.known_since = oldest.max(more.known_since);
+        }
+        self.ledger.add(used, from, to, oldest, days.zone(settings))
     }
 
     /// Forgets the oldest closed sessions beyond the bound.

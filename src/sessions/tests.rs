@@ -1157,12 +1157,17 @@ fn an_unknown_login_is_counted_when_it_is_claimed() {
     assert_eq!((change.usage.len(), change.subscriber), (0, None));
     assert_eq!(world.only().counted, Usage::default());
     let before = vec![(Day::LIFETIME, Usage { seconds: 1, input: 2, output: 3 })];
-    let change = world.sessions.claim(SubscriberId(8), before, &world.settings, world.now);
+    let change = world.sessions.claim(SubscriberId(8), before, Days::default(), &world.settings, world.now);
     assert_eq!((change.rows.len(), change.usage.len()), (1, 2));
     assert_eq!(change.usage[0], (Day::LIFETIME, Usage { seconds: 601, input: 2, output: 9003 }));
     assert_eq!(world.only().subscriber, Some(SubscriberId(8)));
     assert_eq!(world.only().counted, world.only().total());
-    assert!(world.sessions.claim(SubscriberId(8), Vec::new(), &world.settings, world.now).is_empty());
+    assert!(
+        world
+            .sessions
+            .claim(SubscriberId(8), Vec::new(), Days::default(), &world.settings, world.now)
+            .is_empty()
+    );
 }
 
 #[test]
@@ -1171,7 +1176,9 @@ fn a_login_that_changes_hands_begins_with_the_usage_of_its_new_owner() {
     world.receive(&interim(600, 600, 9000));
     let used = Usage { seconds: 5, input: 0, output: 50 };
     let owned = vec![(Day::LIFETIME, used), (Day(20_250), used)];
-    assert!(world.sessions.claim(SubscriberId(8), owned, &world.settings, world.now).is_empty());
+    assert!(
+        world.sessions.claim(SubscriberId(8), owned, Days::default(), &world.settings, world.now).is_empty()
+    );
     let change = world.at(700).apply(&interim(700, 700, 9900));
     assert_eq!(change.session().unwrap().subscriber, Some(SubscriberId(7)), "the old session stays his");
     assert_eq!(world.sessions.lifetime().output, 50);

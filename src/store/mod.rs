@@ -16,6 +16,7 @@ mod groups;
 mod migrate;
 mod nas;
 mod orders;
+mod quotas;
 mod schema;
 mod sessions;
 mod settings;

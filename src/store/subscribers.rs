@@ -229,6 +229,7 @@ impl Store {
     ) -> Result<Vec<SubscriberRows>, StoreError> {
         let ids: Vec<i64> = known.iter().map(|known| known.id.0).collect();
         let mut usage = self.usage_of(&ids, usage_since).await?;
+        let mut terms = self.terms_of(&ids).await?;
         Ok(known
             .into_iter()
             .map(|known| SubscriberRows {
@@ -241,6 +242,7 @@ impl Store {
                 reply: rad.reply.remove(&known.login).unwrap_or_default(),
                 groups: rad.groups.remove(&known.login).unwrap_or_default(),
                 usage: usage.remove(&known.id).unwrap_or_default(),
+                terms: terms.remove(&known.id).unwrap_or_default(),
                 login: known.login,
             })
             .collect())

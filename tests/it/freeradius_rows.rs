@@ -12,7 +12,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{ConnectOptions as _, Connection as _};
-use tollkeeper::domain::{AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus};
+use tollkeeper::domain::{
+    AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus, SubscriberTerms,
+};
 use tollkeeper::engine::token::TokenKey;
 use tollkeeper::engine::{AccessFacts, Compiler, Settings, Standing, Verdict, access};
 use tollkeeper::entropy::{Entropy as _, SeededEntropy};
@@ -111,6 +113,7 @@ fn ours(case: &Case, compiler: &Compiler) -> Outcome {
         reply: rows(&case.reply),
         groups: case.groups.iter().map(|(name, ..)| name.into()).collect(),
         usage: Vec::new(),
+        terms: SubscriberTerms::default(),
     };
     let subscriber =
         compiler.subscriber(&subscriber, &|name| groups.iter().find(|group| group.name == name).cloned());

@@ -40,6 +40,7 @@ scenarios! {
     logins,
     names,
     packs,
+    quotas,
     reboots,
     reconciler,
     reject_delay,

@@ -481,8 +481,12 @@ impl World {
             self.nases[flight.nas].wide_seen = true;
         }
         let nas = &self.nases[flight.nas];
-        let facts =
-            RecordFacts { group: "gold", nas_sends_gigawords: nas.wide_seen, nas_reloaded: nas.reloaded };
+        let facts = RecordFacts {
+            group: "gold",
+            nas_sends_gigawords: nas.wide_seen,
+            nas_reloaded: nas.reloaded,
+            ..RecordFacts::default()
+        };
         let table = &mut self.tables[subscriber];
         if table.find(&record).is_none() {
             // What is not in memory is read back.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::domain::{AttributeRow, GroupRows, SubscriberRows};
+use crate::domain::{AttributeRow, GroupRows, SubscriberRows, SubscriberTerms};
 use crate::engine::policy::Compiler;
 use crate::engine::token::TokenKey;
 use crate::entropy::SeededEntropy;
@@ -79,6 +79,7 @@ impl Tables<'_> {
             reply: rows(self.reply),
             groups: self.groups.iter().map(|(name, ..)| (*name).into()).collect(),
             usage: Vec::new(),
+            terms: SubscriberTerms::default(),
         };
         compiler.subscriber(&rows, &|name| groups.iter().find(|group| group.name == name).cloned())
     }
@@ -858,8 +859,8 @@ fn rows_without_effect_are_warned_about_and_secrets_do_not_show() {
         "Cleartext-Password == canary1",
         "User-Password := canary2",
         "NT-Password := canary3",
-        "Max-Daily-Session := 3600",
-        "CS-Total-MB-Daily := 1",
+        "Max-Hourly-Session := 3600",
+        "CS-Total-MB-Daily := lots",
         "No-Such-Attribute := 1",
         "Pool-Name := x",
         "NAS-Port == banana",
@@ -889,8 +890,8 @@ fn rows_without_effect_are_warned_about_and_secrets_do_not_show() {
             "no warning for {line}: {warned:?}"
         );
     }
-    let quota = bob.warnings().iter().find(|warning| warning.rule.contains("Max-Daily-Session")).unwrap();
-    assert_eq!(quota.why, "not enforced yet");
+    let quota = bob.warnings().iter().find(|warning| warning.rule.contains("Max-Hourly-Session")).unwrap();
+    assert_eq!(quota.why, "usage is kept by the day: a limit by the hour is not enforced");
 }
 
 #[test]
@@ -913,6 +914,7 @@ fn members_without_rows_of_their_own_share_what_their_group_gives() {
             reply: Vec::new(),
             groups: vec!["gold".into()],
             usage: Vec::new(),
+            terms: SubscriberTerms::default(),
         };
         compiler.subscriber(&rows, &|_| Some(Arc::clone(&group)))
     };
@@ -952,4 +954,84 @@ fn the_record_of_an_attempt_says_who_where_and_why() {
     assert_eq!((record.method, record.nas, record.at), ("PAP", SOURCE, NOW));
     assert_eq!((record.calling_station_id.as_str(), record.called_station_id.as_str()), ("AA-BB", "hotspot"));
     assert!(record.class.starts_with("ai:"));
+}
+
+/// What the rows limit, without a session: metric, period, limit.
+fn quotas(check: &[&str], groups: &[(&str, &[&str], &[&str])]) -> Vec<String> {
+    let bob = Tables { check, groups, ..Tables::default() }.compile();
+    let policy = bob.policy(Attempt { attributes: &[], source: SOURCE, recalled: false }, &settings(), now());
+    let quotas = policy.limits.quotas.iter();
+    quotas.map(|q| format!("{} {} {}", q.period.as_str(), q.metric.as_str(), q.limit)).collect()
+}
+
+#[test]
+fn check_rows_of_other_products_are_quotas() {
+    for (row, expected) in [
+        ("CS-Total-MB := 10", "session data_total 10485760"),
+        ("CS-Total-MB-Daily := 1", "daily data_total 1048576"),
+        ("CS-Total-MB-Weekly := -3", "weekly data_total -3145728"),
+        ("CS-Total-MB-All := 0", "lifetime data_total 0"),
+        ("CS-Input-Octets-Monthly := 7", "monthly data_up 7"),
+        ("CS-Output-Octets-Quarterly := 7", "quarterly data_down 7"),
+        ("CS-Output-Octets-Yearly := 7", "yearly data_down 7"),
+        ("CS-Output-Octets := 7", "session data_down 7"),
+        ("Max-Daily-Session := 3600", "daily time 3600"),
+        ("Max-All-Session := 3600", "lifetime time 3600"),
+        ("Max-Yearly-Traffic := 5000000000", "yearly data_total 5000000000"),
+        ("ChilliSpot-Max-Input-Octets := 5", "session data_up 5"),
+        ("ChilliSpot-Max-Total-Gigawords := 2", "session data_total 8589934592"),
+        ("Mikrotik-Recv-Limit := 5", "session data_up 5"),
+        ("Mikrotik-Xmit-Limit := 5", "session data_down 5"),
+        ("pfSense-Max-Total-Octets := 5", "session data_total 5"),
+        ("Huawei-Remanent-Volume := 5", "session data_total 5120"),
+        ("Cambium-Traffic-Quota-Limit-Up := 5", "session data_up 5"),
+        ("Max-All-Session := 99999999999999999999", "lifetime time 9223372036854775807"),
+    ] {
+        assert_eq!(quotas(&[HELLO, row], &[]), [expected], "{row}");
+    }
+}
+
+#[test]
+fn two_halves_of_a_number_are_one_quota() {
+    let rows = [HELLO, "Mikrotik-Total-Limit-Gigawords := 1", "Mikrotik-Total-Limit := 5"];
+    assert_eq!(quotas(&rows, &[]), ["session data_total 4294967301"]);
+    let rows = [HELLO, "Mikrotik-Recv-Limit := 5", "Mikrotik-Total-Limit-Gigawords := 1"];
+    assert_eq!(quotas(&rows, &[]), ["session data_up 5", "session data_total 4294967296"]);
+}
+
+#[test]
+fn quotas_are_merged_as_freeradius_merges_rows() {
+    let rows = [HELLO, "CS-Total-MB-Daily := 1", "CS-Total-MB-Daily := 2", "CS-Total-Octets-Daily := 3"];
+    let both = ["daily data_total 1048576", "daily data_total 3"];
+    assert_eq!(quotas(&rows, &[]), both, "of one name the first");
+    let gold: (&str, &[&str], &[&str]) = ("gold", &["Max-Daily-Session := 60", "Max-All-Session := 70"], &[]);
+    assert_eq!(quotas(&[HELLO, "Max-Daily-Session := 5"], &[gold]), ["daily time 60", "lifetime time 70"]);
+    assert_eq!(quotas(&[HELLO, "Max-All-Session := 5"], &[gold]), ["lifetime time 70", "daily time 60"]);
+}
+
+#[test]
+fn a_quota_needs_the_lock_and_days_and_nothing_else_does() {
+    let of = |check: &[&str]| {
+        let bob = subscriber(check);
+        (bob.may_be_limited(), bob.usage_days().1)
+    };
+    assert_eq!(of(&[HELLO]), (false, 0));
+    assert_eq!(of(&[HELLO, "Max-Yearly-Session := 60"]), (true, 366));
+    assert_eq!(of(&[HELLO, "CS-Total-MB := 60"]), (true, 0));
+    assert_eq!(of(&[HELLO, "NAS-Identifier == north", "Max-Daily-Session := 60"]), (true, 1));
+}
+
+#[test]
+fn a_quota_that_is_used_up_has_its_own_reason() {
+    for (row, reason) in [
+        ("Max-All-Session := 0", RejectReason::TimelyQuotaExceeded),
+        ("CS-Total-MB-All := -1", RejectReason::TrafficQuotaExceeded),
+    ] {
+        let bob = subscriber(&[HELLO, row]);
+        let decided = Login::pap(b"hello").decide(&bob);
+        assert_eq!(decided.reject, Some(reason), "{row}");
+        assert!(decided.rule.starts_with(&format!("radcheck {row}: 0 of ")), "{}", decided.rule);
+    }
+    let bob = subscriber(&[HELLO, "Max-Monthly-Session := 3000"]);
+    assert!(sent(&Login::pap(b"hello").decide(&bob)).contains(&"Session-Timeout = 3000".to_owned()));
 }

@@ -13,6 +13,7 @@ use super::window::Window;
 use crate::domain::AttributeRow;
 use crate::domain::text::mac_digits;
 use crate::engine::password::{StoredPassword, row_octets};
+use crate::engine::quota;
 use crate::radius::attribute::CALLING_STATION_ID;
 use crate::radius::dictionary::{AttributeDef, DataType, Dictionary};
 use crate::radius::value::{self, Encoded};
@@ -40,6 +41,8 @@ pub(crate) enum Control {
     Expiration(UnixTime, SmolStr),
     /// Login-Time.
     LoginTime(Arc<Window>, SmolStr),
+    /// A limit on time or volume: seconds or octets, or the unit of the item.
+    Quota(quota::Item, i64, SmolStr),
     /// A limit whose value cannot be read: nobody gets in, rather than everybody.
     Unreadable(SmolStr),
 }
@@ -387,9 +390,52 @@ impl Reader<'_> {
             self.warn(row, &rule, "compared with the request, which never has it: write `:=`");
             return Some(never(rule));
         }
-        let why = if is_quota(&def.name) { "not enforced yet" } else { "sets nothing that is used here" };
-        self.warn(row, &rule, why);
-        None
+        match quota::item_of(&def.name) {
+            Some(Ok(item)) => Some(self.quota(row, rule, op, def, id, item)),
+            Some(Err(why)) => {
+                self.warn(row, &rule, why);
+                None
+            }
+            None => {
+                let why = if is_validity(&def.name) {
+                    "not enforced yet"
+                } else {
+                    "sets nothing that is used here"
+                };
+                self.warn(row, &rule, why);
+                None
+            }
+        }
+    }
+
+    /// A limit on time or volume. Other products write what is left, which may be less than nothing.
+    fn quota(
+        &mut self,
+        row: &AttributeRow,
+        rule: SmolStr,
+        op: Operator,
+        def: &AttributeDef,
+        id: Id,
+        item: quota::Item,
+    ) -> Item<Check> {
+        let text = row_octets(&row.value);
+        let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse::<i128>().ok());
+        let number = number.or_else(|| {
+            let octets = value::octets(def, &row.value, self.dictionary).ok()?;
+            (octets.len() <= 8).then(|| octets.iter().fold(0, |sum, octet| sum << 8 | i128::from(*octet)))
+        });
+        let Some(number) = number else {
+            self.warn(row, &rule, "not a number: the subscriber cannot log in");
+            return Item { id, op, octets: SmallVec::new(), meaning: unreadable(rule, op) };
+        };
+        let number = i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX });
+        let octets = ordered(&number.to_be_bytes(), true);
+        Item {
+            id,
+            op,
+            octets,
+            meaning: Check { condition: None, control: Control::Quota(item, number, rule) },
+        }
     }
 
     fn fall_through(&mut self, row: &AttributeRow) -> Option<FallThrough> {
@@ -506,14 +552,9 @@ pub(super) fn id_of(def: &AttributeDef) -> Id {
     std::iter::once(vendor).chain(def.numbers.iter().copied()).collect()
 }
 
-/// Names of limits on time and volume that other products put into check rows (domain model §3).
-fn is_quota(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["access-period", "expire-after"].contains(&name.as_str())
-        || name.starts_with("cs-")
-        || name.starts_with("chillispot-max-")
-        || (name.starts_with("max-")
-            && ["-session", "-traffic", "-octets", "-mb", "-bandwidth"].iter().any(|end| name.ends_with(end)))
+/// Names of limits on a subscriber's life that other products put into check rows (domain model §3).
+fn is_validity(name: &str) -> bool {
+    ["access-period", "expire-after"].contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// Standard attributes that belong in requests, or that the encoder alone adds: User-Password,

@@ -27,12 +27,14 @@ use self::items::{Check, Control, FallThrough, Reader, Rows};
 use self::merge::{Item, Merged, merge};
 use super::Settings;
 use super::password::StoredPassword;
-use crate::domain::{GroupRows, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus};
+use super::quota::{self, Account, Bucket, CompiledPlan, Holder};
+use crate::domain::{GroupRows, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus, UniqueId};
 use crate::packs::is_changeable;
 use crate::radius::Hidden;
 use crate::radius::attribute::{ACCT_INTERIM_INTERVAL, Attribute, Attributes, SESSION_TIMEOUT};
 use crate::radius::dictionary::Dictionary;
 use crate::radius::value::Encoded;
+use crate::sessions::SubscriberSessions;
 use crate::time::{Now, UnixTime};
 
 pub use condition::Attempt;
@@ -66,6 +68,13 @@ pub struct Subscriber {
     pub expires: Option<UnixTime>,
     groups: Box<[Arc<CompiledGroup>]>,
     plan: Plan,
+    /// What was sold to it.
+    sold: Option<Arc<CompiledPlan>>,
+    /// What bears on its quotas besides; most have nothing that does.
+    holder: Option<Box<Holder>>,
+    /// Days of usage that its quotas need, and whether there are any.
+    usage_days: u16,
+    has_quotas: bool,
     warnings: Box<[Warning]>,
 }
 
@@ -99,6 +108,8 @@ pub struct Limits {
     pub expiration: Option<(UnixTime, SmolStr)>,
     /// Login-Time with its row.
     pub login_time: Option<(Arc<Window>, SmolStr)>,
+    /// Limits on time and volume.
+    pub quotas: Arc<[Bucket]>,
     /// A limit that cannot be read: refused.
     pub unreadable: Option<SmolStr>,
 }
@@ -206,7 +217,13 @@ impl Compiler {
             .collect();
         let conditional = own.conditional() || groups.iter().any(|group| group.rows.conditional());
         let plan = if conditional { Plan::Conditional(Box::new(own)) } else { fixed(&own, &groups) };
-        Subscriber {
+        let (holder, unknown) = Holder::new(&rows.terms, rows.first_use);
+        warnings.extend(unknown.map(|zone| Warning {
+            row: 0,
+            rule: format_smolstr!("tk_account.time_zone {zone}"),
+            why: SmolStr::new_static("no such zone: the server's is used"),
+        }));
+        let mut subscriber = Subscriber {
             id: rows.id,
             login: rows.login.clone(),
             kind: rows.kind.clone(),
@@ -215,8 +232,14 @@ impl Compiler {
             expires: rows.expires,
             groups,
             plan,
+            sold: None,
+            holder: None,
+            usage_days: 0,
+            has_quotas: false,
             warnings: warnings.into(),
-        }
+        };
+        subscriber.count(Some(holder));
+        subscriber
     }
 }
 
@@ -253,14 +276,85 @@ impl Subscriber {
         self.groups.first().map(|group| &group.name)
     }
 
-    /// May an Accept be refused for want of a place? Then the decision is made under the subscriber's
-    /// lock.
+    /// The same with a plan: its figures hold beside the rows.
+    #[must_use]
+    pub fn sold(mut self, plan: Option<Arc<CompiledPlan>>) -> Self {
+        self.sold = plan;
+        let holder = self.holder.take().map(|holder| *holder);
+        self.count(holder);
+        self
+    }
+
+    /// What was sold to it.
+    #[must_use]
+    pub const fn plan(&self) -> Option<&Arc<CompiledPlan>> {
+        self.sold.as_ref()
+    }
+
+    /// Finds out what its quotas need, and keeps the holder where anything needs it.
+    fn count(&mut self, holder: Option<Holder>) {
+        let holder = holder.unwrap_or_default();
+        let plan = self.sold.as_ref().map_or(&[][..], |plan| &plan.buckets);
+        let (mut days, mut any) = (0, false);
+        let rows: SmallVec<[Arc<[Bucket]>; 4]> = match &self.plan {
+            Plan::Static { limits, .. } => SmallVec::from_iter([Arc::clone(&limits.quotas)]),
+            Plan::Conditional(own) => {
+                let groups = self.groups.iter().map(|group| &group.rows);
+                std::iter::once(&**own).chain(groups).map(|rows| quotas(rows.check.iter())).collect()
+            }
+        };
+        for bucket in plan.iter().chain(&holder.buckets).chain(rows.iter().flat_map(|rows| rows.iter())) {
+            days = bucket.days().max(days);
+            any = true;
+        }
+        (self.usage_days, self.has_quotas) = (days, any);
+        // What has no quota has no use for it, but for the zone of its days.
+        self.holder = (any && holder != Holder::default() || holder.zone.is_some()).then(|| Box::new(holder));
+    }
+
+    /// The zone whose midnights part its usage, where that is not the server's, and how many days its
+    /// quotas need.
+    #[must_use]
+    pub fn usage_days(&self) -> (Option<&TimeZone>, u16) {
+        (self.holder.as_ref().and_then(|holder| holder.zone.as_ref()), self.usage_days)
+    }
+
+    /// Does a top-up pay for what it uses beyond its quotas?
+    #[must_use]
+    pub fn has_top_ups(&self) -> bool {
+        self.holder.as_ref().is_some_and(|holder| !holder.top_ups.is_empty())
+    }
+
+    /// What its quotas are weighed with. `limits` are those of its policy, `session` the open session that
+    /// is meant, if one is.
+    #[must_use]
+    pub fn account<'a>(
+        &'a self,
+        limits: &'a Limits,
+        sessions: Option<&'a SubscriberSessions>,
+        session: Option<UniqueId>,
+        settings: &'a Settings,
+    ) -> Account<'a> {
+        Account {
+            holder: self.holder.as_deref(),
+            plan: self.sold.as_deref(),
+            rows: &limits.quotas,
+            sessions,
+            session,
+            zone: &settings.zone,
+            week_start: settings.week_start,
+        }
+    }
+
+    /// May an Accept be refused for want of a place, or does it depend on what was used? Then the
+    /// decision is made under the subscriber's lock.
     #[must_use]
     pub fn may_be_limited(&self) -> bool {
-        match &self.plan {
-            Plan::Static { limits, .. } => limits.simultaneous_use.is_some(),
-            Plan::Conditional(_) => true,
-        }
+        self.has_quotas
+            || match &self.plan {
+                Plan::Static { limits, .. } => limits.simultaneous_use.is_some(),
+                Plan::Conditional(_) => true,
+            }
     }
 
     /// The groups by priority.
@@ -404,11 +498,13 @@ impl<'a> Lists<'a> {
                 Control::LoginTime(window, rule) => {
                     limits.login_time.get_or_insert_with(|| (Arc::clone(window), rule.clone()));
                 }
+                Control::Quota(..) => {}
                 Control::Unreadable(rule) => {
                     limits.unreadable.get_or_insert_with(|| rule.clone());
                 }
             }
         }
+        limits.quotas = quotas(self.control.iter().copied());
         if let Some((date, rule)) = self.compared
             && limits.expiration.as_ref().is_none_or(|(first, _)| date < *first)
         {
@@ -439,6 +535,25 @@ impl<'a> Lists<'a> {
         plan.hidden = hidden.into();
         plan
     }
+}
+
+/// The buckets of rows, the first of each name.
+fn quotas<'a>(items: impl Iterator<Item = &'a Item<Check>>) -> Arc<[Bucket]> {
+    let mut first: SmallVec<[&Item<Check>; 4]> = SmallVec::new();
+    for item in items.filter(|item| matches!(item.meaning.control, Control::Quota(..))) {
+        if first.iter().all(|other| other.id != item.id) {
+            first.push(item);
+        }
+    }
+    if first.is_empty() {
+        return Arc::default();
+    }
+    let quota = |item: &&'a Item<Check>| match &item.meaning.control {
+        Control::Quota(what, number, rule) => Some((*what, *number, rule)),
+        _ => None,
+    };
+    let found: SmallVec<[_; 4]> = first.iter().filter_map(quota).collect();
+    quota::of_items(&found)
 }
 
 fn password_of(item: &Item<Check>) -> Option<&StoredPassword> {

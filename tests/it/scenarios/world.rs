@@ -15,7 +15,7 @@ use tollkeeper::time::{Clock, Now, SystemClock};
 
 use super::client::{Exchange, Letter, TestNas};
 use super::script::{
-    Scenario, Script, assignment, numbered, pieces, plain, seconds, since_start, times, word,
+    Scenario, Script, assignment, numbered, pieces, plain, seconds, seconds_until, since_start, times, word,
 };
 use super::stall::{Flow, Stall};
 use crate::support::databases::{Kind, Raw, TestDatabase};
@@ -160,6 +160,10 @@ impl World {
             "let" => {
                 let (name, attributes) = rest.split_once(": ").ok_or("let NAME: attributes")?;
                 self.lists.insert(name.to_owned(), attributes.to_owned());
+            }
+            "advance" if rest.starts_with("to ") => {
+                let ahead = seconds_until(self.clock.now().unix, rest.trim_start_matches("to "))?;
+                self.clock.ahead.fetch_add(ahead, Ordering::SeqCst);
             }
             "advance" => drop(self.clock.ahead.fetch_add(seconds(rest)?, Ordering::SeqCst)),
             "nas" => self.nas_answers(rest)?,

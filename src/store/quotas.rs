@@ -1,0 +1,148 @@
+//! Quotas: `tk_quota`, `tk_term`, and the figures of `tk_plan` that bear on sessions.
+
+use std::collections::HashMap;
+
+use super::db::{Columns, fetch, fetch_in};
+use super::{Store, StoreError};
+use crate::domain::plan::PlanId;
+use crate::domain::{
+    Exhaustion, Metric, Period, PlanLimits, Quota, Rate, SubscriberId, SubscriberTerms, TopUp, Usage,
+};
+
+/// `tk_quota.origin` of what was bought on top.
+pub(super) const TOP_UP: &str = "topup";
+
+/// A row of `tk_quota` without its owner.
+const QUOTA: &str =
+    "id, metric, period, origin, quota_limit, used, carry_over, on_exhaust, rate_down, rate_up, redirect,
+    reset_anchor, priority, starts_at, expires_at";
+
+enum Row {
+    Quota(Quota),
+    TopUp(TopUp),
+    /// A word of a later release: not ours to read.
+    Unknown,
+}
+
+impl Store {
+    /// What bears on the quotas of these subscribers.
+    pub(super) async fn terms_of(
+        &self,
+        subscribers: &[i64],
+    ) -> Result<HashMap<SubscriberId, SubscriberTerms>, StoreError> {
+        let sql = "SELECT s.id, s.plan_id, a.time_zone, s.reset_day, s.activation_at, s.created_at,
+                 t.seconds, t.input, t.output
+             FROM tk_subscriber s LEFT JOIN tk_account a ON a.id = s.account_id
+             LEFT JOIN tk_term t ON t.subscriber_id = s.id WHERE s.id IN ({})";
+        let found = fetch_in!(self.db(), "tk_subscriber", sql, subscribers, [], |row| {
+            let terms = SubscriberTerms {
+                plan: row.int(1)?.map(PlanId),
+                zone: row.text(2)?.unwrap_or_default(),
+                reset_day: day(row.int(3)?),
+                activated: row.time(4)?,
+                created: row.time(5)?.unwrap_or_default(),
+                before_term: Usage { seconds: count(row, 6)?, input: count(row, 7)?, output: count(row, 8)? },
+                ..SubscriberTerms::default()
+            };
+            Ok((SubscriberId(row.number(0)?), terms))
+        })?;
+        let mut terms: HashMap<SubscriberId, SubscriberTerms> = found.into_iter().collect();
+        let sql =
+            format!("SELECT subscriber_id, {QUOTA} FROM tk_quota WHERE subscriber_id IN ({{}}) ORDER BY id");
+        for (subscriber, row) in fetch_in!(self.db(), "tk_quota", &sql, subscribers, [], read)? {
+            let terms = terms.entry(SubscriberId(subscriber)).or_default();
+            match row {
+                Row::Quota(quota) => terms.quotas.push(quota),
+                Row::TopUp(bought) => terms.top_ups.push(bought),
+                Row::Unknown => {}
+            }
+        }
+        Ok(terms)
+    }
+
+    /// What of the plans bears on sessions, all of them, by number.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn plan_limits(&self) -> Result<Vec<PlanLimits>, StoreError> {
+        let sql = "SELECT id, name, groupname, rate_down, rate_up, time_seconds, quota_octets, daily_seconds,
+                 daily_octets, monthly_seconds, monthly_octets, reset_day
+             FROM tk_plan ORDER BY id";
+        let mut plans = fetch!(self.db(), read, "tk_plan", sql, [], |row| {
+            Ok(PlanLimits {
+                id: PlanId(row.number(0)?),
+                name: row.word(1)?,
+                group: row.word(2)?,
+                rate: Rate { down: rate(row.int(3)?), up: rate(row.int(4)?) },
+                time: row.int(5)?,
+                volume: row.int(6)?,
+                daily_time: row.int(7)?,
+                daily_volume: row.int(8)?,
+                monthly_time: row.int(9)?,
+                monthly_volume: row.int(10)?,
+                reset_day: day(row.int(11)?),
+                quotas: Vec::new(),
+            })
+        })?;
+        let sql = format!("SELECT plan_id, {QUOTA} FROM tk_quota WHERE plan_id IS NOT NULL ORDER BY id");
+        for (plan, row) in fetch!(self.db(), read, "tk_quota", &sql, [], read)? {
+            if let Row::Quota(quota) = row
+                && let Ok(place) = plans.binary_search_by_key(&plan, |plan| plan.id.0)
+                && let Some(plan) = plans.get_mut(place)
+            {
+                plan.quotas.push(quota);
+            }
+        }
+        Ok(plans)
+    }
+}
+
+/// The number of the owner, and the row.
+fn read(row: &dyn Columns) -> Result<(i64, Row), sqlx::Error> {
+    let owner = row.number(0)?;
+    let (metric, period) = (Metric::parse(&row.word(2)?), Period::parse(&row.word(3)?));
+    let (Some(metric), Some(period)) = (metric, period) else { return Ok((owner, Row::Unknown)) };
+    let (id, limit, created) = (row.number(1)?, row.number(5)?, row.time(14)?.unwrap_or_default());
+    if row.word(4)? == TOP_UP {
+        let bought = TopUp {
+            id,
+            is_time: metric.is_time(),
+            amount: u64::try_from(limit).unwrap_or(0),
+            used: row.count(6)?,
+            expires: row.time(15)?,
+            created,
+        };
+        return Ok((owner, Row::TopUp(bought)));
+    }
+    let exhausted = match &*row.word(8)? {
+        "throttle" => Exhaustion::Throttle(Rate { down: rate(row.int(9)?), up: rate(row.int(10)?) }),
+        "redirect" => Exhaustion::Redirect(row.text(11)?.unwrap_or_default()),
+        // A word of a later release refuses, it does not open.
+        _ => Exhaustion::Refuse,
+    };
+    let quota = Quota {
+        id,
+        metric,
+        period,
+        limit,
+        carry_over: row.number(7)? != 0,
+        exhausted,
+        begins: row.int(12)?.and_then(|begins| u8::try_from(begins).ok()),
+        priority: i32::try_from(row.number(13)?).unwrap_or(0),
+        created,
+    };
+    Ok((owner, Row::Quota(quota)))
+}
+
+fn day(number: Option<i64>) -> Option<u8> {
+    number.and_then(|day| u8::try_from(day).ok()).filter(|day| (1..=31).contains(day))
+}
+
+/// A rate of 0 is none.
+fn rate(number: Option<i64>) -> Option<u64> {
+    number.and_then(|rate| u64::try_from(rate).ok()).filter(|rate| *rate > 0)
+}
+
+fn count(row: &dyn Columns, column: usize) -> Result<u64, sqlx::Error> {
+    Ok(row.int(column)?.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
+}
