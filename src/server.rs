@@ -295,7 +295,7 @@ fn service_settings(settings: &Settings, key: TokenKey, database: &str) -> servi
         ..sessions::Settings::default()
     };
     let writer = service::writer::Settings {
-        lanes: if database == "SQLite" { 1 } else { 2 },
+        transactions: if database == "SQLite" { 1 } else { 2 },
         batch: usize::try_from(settings.database.batch_rows).unwrap_or(usize::MAX),
         commit_timeout: settings.database.commit_deadline,
         ..service::writer::Settings::default()

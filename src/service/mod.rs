@@ -104,7 +104,7 @@ const ORDER_PATIENCE: u64 = 300;
 pub struct Service {
     state: Arc<State>,
     coa: Coa,
-    lanes: Vec<JoinHandle<()>>,
+    committing: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
     recorders: Vec<JoinHandle<()>>,
 }
@@ -119,7 +119,7 @@ impl Service {
         let now = parts.clock.now();
         let cursor = parts.store.change_cursor(now.unix).await?;
         let (effects, follow) = mpsc::unbounded_channel();
-        let (writer, lanes) = Writer::start(
+        let (writer, committing) = Writer::start(
             &parts.settings.writer,
             &parts.store,
             &parts.deliver,
@@ -127,7 +127,7 @@ impl Service {
             &parts.clock,
             &parts.health,
         );
-        // The lanes hold the senders from here on.
+        // The writer holds the senders from here on.
         drop(effects);
         let (recorder, recorder_task) =
             Recorder::start(Arc::clone(&parts.store), parts.settings.login_records_per_second);
@@ -178,7 +178,7 @@ impl Service {
             tokio::spawn(reconciler::run(weak.clone(), coa.clone())),
             tokio::spawn(warm(weak)),
         ];
-        Ok(Self { state, coa, lanes, background, recorders })
+        Ok(Self { state, coa, committing, background, recorders })
     }
 
     /// The face of RADIUS.
@@ -215,7 +215,7 @@ impl Service {
         let store = Arc::clone(&self.state.store);
         drop(self.state);
         let flushed = async {
-            for task in self.lanes.into_iter().chain(self.recorders) {
+            for task in std::iter::once(self.committing).chain(self.recorders) {
                 let _ = task.await;
             }
         };

@@ -201,7 +201,7 @@ impl State {
     pub(super) async fn sweep(&self, reload: &NasReload) {
         let keys = self.index.by_nas(&reload.nas).into_iter().filter_map(|unique| self.index.key(&unique));
         for login in keys.flat_map(|key| self.index.logins(&key)) {
-            self.room(&login).await;
+            self.room().await;
             let now = self.clock.now();
             if let Some(mut entry) = self.subscribers.get_mut(login.as_str()) {
                 let change = entry.nas_rebooted(reload, &self.settings.sessions, now);
@@ -212,8 +212,8 @@ impl State {
     }
 
     /// Waits until the writer has room for rows that nobody would send again.
-    pub(super) async fn room(&self, login: &str) {
-        while !self.writer.has_room(login) {
+    pub(super) async fn room(&self) {
+        while !self.writer.has_room() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -225,7 +225,7 @@ impl State {
         for mut entry in self.subscribers.iter_mut() {
             let login = entry.key().clone();
             let sessions = entry.value_mut();
-            if sessions.poll_timeout().is_some_and(|due| due <= now.instant) && self.writer.has_room(&login) {
+            if sessions.poll_timeout().is_some_and(|due| due <= now.instant) && self.writer.has_room() {
                 let change = sessions.handle_timeout(&self.settings.sessions, now);
                 let _ = self.keep(&login, change);
             }

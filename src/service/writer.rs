@@ -4,15 +4,16 @@
 //! Rows are absolute, so a batch keeps only the last one of each key, and a batch whose fate is
 //! unknown is simply written again.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::hash_map;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use smallvec::SmallVec;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 
 use super::answer::{Deliver, Waiter};
 use super::health::Health;
@@ -24,10 +25,10 @@ use crate::time::{Clock, Now, UnixTime};
 /// How rows are gathered and committed.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Transactions that may run beside each other; rows of one subscriber always go through the
-    /// same one. 1 on SQLite, which has one writer.
-    pub lanes: usize,
-    /// Entries that may wait in one lane; beyond it requests are dropped in silence (DESIGN §1, 10).
+    /// Transactions that may run beside each other; rows of one login are never in two of them. 1 on
+    /// SQLite, which has one writer.
+    pub transactions: usize,
+    /// Entries that may wait; beyond it requests are dropped in silence (DESIGN §1, 10).
     pub queue: usize,
     /// Entries taken into one transaction.
     pub batch: usize,
@@ -39,7 +40,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { lanes: 1, queue: 65_536, batch: 512, commit_timeout: Duration::from_secs(5), backlog: 200_000 }
+        Self {
+            transactions: 1,
+            queue: 65_536,
+            batch: 512,
+            commit_timeout: Duration::from_secs(5),
+            backlog: 200_000,
+        }
     }
 }
 
@@ -50,6 +57,10 @@ const KEPT_PART: usize = 8;
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
+/// Fewer entries than this are not worth a transaction beside one that runs: what a transaction costs
+/// beside its rows is the greater part of so few.
+const WORTHWHILE: usize = 16;
+
 /// What has to be durable, who waits for it and what follows.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
@@ -59,19 +70,34 @@ pub(super) struct Pending {
     pub(super) waiter: Option<Waiter>,
     /// What is done afterwards.
     pub(super) after: SmallVec<[Effect; 1]>,
-    /// It gives way: the last places of a lane are not for it.
+    /// It gives way: the last places of the queue are not for it.
     pub(super) gives_way: bool,
 }
 
-/// Hands rows to the lanes. Cloning shares them; the lanes end when the last clone is gone.
+/// An entry of the queue, and the hash of the login that it belongs to.
+#[derive(Debug)]
+struct Entry {
+    login: u64,
+    pending: Pending,
+}
+
+/// Wakes the writer once so many entries wait, while one transaction runs and another might.
+#[derive(Debug)]
+struct Level {
+    wanted: AtomicUsize,
+    reached: Notify,
+}
+
+/// Hands rows to the writer's task. Cloning shares it; the task ends when the last clone is gone.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
-    lanes: Arc<[mpsc::Sender<Pending>]>,
+    queue: mpsc::Sender<Entry>,
+    level: Arc<Level>,
     hasher: RandomState,
 }
 
 impl Writer {
-    /// Starts the lanes on the current runtime. The handles end after the last row is durable.
+    /// Starts the task on the current runtime. The handle ends after the last row is durable.
     pub(super) fn start<S>(
         settings: &Settings,
         store: &Arc<S>,
@@ -79,197 +105,262 @@ impl Writer {
         effects: &mpsc::UnboundedSender<Effect>,
         clock: &Arc<dyn Clock>,
         health: &Arc<Health>,
-    ) -> (Self, Vec<tokio::task::JoinHandle<()>>)
+    ) -> (Self, tokio::task::JoinHandle<()>)
     where
         S: CommitWrites + Send + Sync + 'static,
     {
-        let mut lanes = Vec::new();
-        let mut tasks = Vec::new();
-        let troubles = Arc::new(Troubles { lanes: Mutex::default(), health: Arc::clone(health) });
-        for number in 0..settings.lanes.max(1) {
-            let (sender, receiver) = mpsc::channel(settings.queue);
-            let lane = Lane {
-                number,
-                settings: settings.clone(),
-                receiver,
-                store: Arc::clone(store),
-                deliver: Arc::clone(deliver),
-                effects: effects.clone(),
-                clock: Arc::clone(clock),
-                troubles: Arc::clone(&troubles),
-                meters: Meters::new(),
-                batch: Batch::default(),
-                failing: false,
-            };
-            lanes.push(sender);
-            tasks.push(tokio::spawn(lane.run()));
-        }
-        (Self { lanes: lanes.into(), hasher: RandomState::new() }, tasks)
+        let (queue, receiver) = mpsc::channel(settings.queue);
+        let level = Arc::new(Level { wanted: AtomicUsize::new(usize::MAX), reached: Notify::new() });
+        let committer = Committer {
+            timeout: settings.commit_timeout,
+            store: Arc::clone(store),
+            deliver: Arc::clone(deliver),
+            effects: effects.clone(),
+            clock: Arc::clone(clock),
+            health: Arc::clone(health),
+            meters: Meters::new(),
+            failing: AtomicBool::new(false),
+        };
+        let (end, ended) = mpsc::unbounded_channel();
+        let line = Line {
+            settings: settings.clone(),
+            receiver,
+            level: Arc::clone(&level),
+            committer: Arc::new(committer),
+            held: VecDeque::new(),
+            tasks: JoinSet::new(),
+            running: 0,
+            end,
+            ended,
+            busy: HashSet::new(),
+            failed: Batch::default(),
+        };
+        (Self { queue, level, hasher: RandomState::new() }, tokio::spawn(line.run()))
     }
 
     /// Queues rows behind all earlier ones of the same `login`.
     ///
     /// # Errors
-    /// Gives the entry back if the lane is full or has ended.
+    /// Gives the entry back if the queue is full or has ended.
     pub(super) fn enqueue(&self, login: &str, pending: Pending) -> Result<(), Box<Pending>> {
-        let lane = self.lane(login);
-        if pending.gives_way && lane.capacity() <= lane.max_capacity() / KEPT_PART {
+        if pending.gives_way && self.queue.capacity() <= self.queue.max_capacity() / KEPT_PART {
             return Err(Box::new(pending));
         }
-        lane.try_send(pending).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(pending) | mpsc::error::TrySendError::Closed(pending) => {
-                Box::new(pending)
+        let entry = Entry { login: self.hasher.hash_one(login), pending };
+        self.queue.try_send(entry).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(entry) | mpsc::error::TrySendError::Closed(entry) => {
+                Box::new(entry.pending)
             }
-        })
+        })?;
+        if self.depth() >= self.level.wanted.load(Ordering::Relaxed) {
+            self.level.reached.notify_one();
+        }
+        Ok(())
     }
 
     /// Is there room for a row that nobody would retransmit?
-    pub(super) fn has_room(&self, login: &str) -> bool {
-        self.lane(login).capacity() > 0
+    pub(super) fn has_room(&self) -> bool {
+        self.queue.capacity() > 0
     }
 
-    /// Entries that wait, over all lanes.
+    /// Entries that wait.
     pub(super) fn depth(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.max_capacity() - lane.capacity()).sum()
-    }
-
-    fn lane(&self, login: &str) -> &mpsc::Sender<Pending> {
-        let lanes = u64::try_from(self.lanes.len()).unwrap_or(1).max(1);
-        let number = usize::try_from(self.hasher.hash_one(login) % lanes).unwrap_or(0);
-        self.lanes.get(number).expect("the remainder is below the number of lanes")
+        self.queue.max_capacity() - self.queue.capacity()
     }
 }
 
-/// Which lanes cannot commit, and why: `/health` speaks of one writer, which is well once all of them are.
-struct Troubles {
-    lanes: Mutex<BTreeMap<usize, String>>,
-    health: Arc<Health>,
+/// The queue's end: decides what goes into which transaction.
+struct Line<S> {
+    settings: Settings,
+    receiver: mpsc::Receiver<Entry>,
+    level: Arc<Level>,
+    committer: Arc<Committer<S>>,
+    /// Entries whose login has rows in a transaction that runs, in order, and what came after them for
+    /// the same logins.
+    held: VecDeque<Entry>,
+    /// Transactions, each until its replies have left.
+    tasks: JoinSet<()>,
+    /// How many of them have not come to their end.
+    running: usize,
+    end: mpsc::UnboundedSender<Ended>,
+    ended: mpsc::UnboundedReceiver<Ended>,
+    /// The logins of all transactions that run.
+    busy: HashSet<u64>,
+    /// Rows of commits that failed.
+    failed: Batch,
 }
 
-impl Troubles {
-    fn fails(&self, lane: usize, reason: String, now: UnixTime) {
-        let mut lanes = self.lanes.lock();
-        lanes.insert(lane, reason);
-        self.tell(&lanes, now);
+/// A transaction that came to an end.
+struct Ended {
+    logins: Vec<u64>,
+    /// Its rows, if nothing is known to be durable.
+    failed: Option<Batch>,
+}
+
+impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
+    async fn run(mut self) {
+        let mut pause = RETRY_MIN;
+        let mut last = false;
+        loop {
+            self.level.wanted.store(self.wanted(), Ordering::Relaxed);
+            if self.is_worthwhile() {
+                self.begin();
+                continue;
+            }
+            let idle = self.running == 0;
+            if idle && !self.failed.is_empty() {
+                if last {
+                    // Stopping: nobody waits for these rows any more than for a retransmission.
+                    break;
+                }
+                last = self.receiver.is_closed() && self.receiver.is_empty() && self.held.is_empty();
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY_MAX);
+                self.begin();
+                continue;
+            }
+            tokio::select! {
+                ended = self.ended.recv(), if !idle => {
+                    let Some(ended) = ended else { return };
+                    self.running -= 1;
+                    while self.tasks.try_join_next().is_some() {}
+                    for login in &ended.logins {
+                        self.busy.remove(login);
+                    }
+                    match ended.failed {
+                        Some(batch) => self.failed.take_over(batch),
+                        // Another that ran beside it may have failed.
+                        None if self.failed.is_empty() => {
+                            pause = RETRY_MIN;
+                            self.committer.is_well();
+                        }
+                        None => {}
+                    }
+                }
+                () = self.level.reached.notified(), if !idle => {}
+                entry = self.receiver.recv(), if idle => match entry {
+                    Some(entry) => self.held.push_back(entry),
+                    None => break,
+                },
+            }
+        }
+        self.tasks.join_all().await;
     }
 
-    fn is_well(&self, lane: usize, now: UnixTime) {
-        let mut lanes = self.lanes.lock();
-        lanes.remove(&lane);
-        self.tell(&lanes, now);
+    /// How many entries have to wait to be worth a transaction beside the one that runs: as many as that
+    /// one has. Smaller ones would have the database and the disk do the work of a commit more often.
+    fn wanted(&self) -> usize {
+        if self.running == 0
+            || self.running >= self.settings.transactions
+            || self.held.len() >= self.settings.batch
+            || self.committer.failing.load(Ordering::Relaxed)
+        {
+            return usize::MAX;
+        }
+        self.busy.len().max(WORTHWHILE).min(self.settings.batch)
     }
 
-    fn tell(&self, lanes: &BTreeMap<usize, String>, now: UnixTime) {
-        match lanes.values().next() {
-            Some(reason) => self.health.degraded(COMPONENT, reason, now),
-            None => self.health.ok(COMPONENT),
+    fn is_worthwhile(&self) -> bool {
+        if self.running == 0 {
+            self.failed.is_empty() && !(self.held.is_empty() && self.receiver.is_empty())
+        } else {
+            self.receiver.len() >= self.wanted()
         }
     }
+
+    /// Starts a transaction of what has come, but for entries whose login has rows in one that runs. What
+    /// failed goes first.
+    fn begin(&mut self) {
+        let mut batch = std::mem::take(&mut self.failed);
+        let mut blocked = HashSet::new();
+        let mut waiting = std::mem::take(&mut self.held);
+        let mut taken = 0;
+        while taken < self.settings.batch
+            && self.held.len() < self.settings.batch
+            && batch.rows() < self.settings.backlog
+        {
+            let Some(entry) = waiting.pop_front().or_else(|| self.receiver.try_recv().ok()) else { break };
+            if self.busy.contains(&entry.login) || blocked.contains(&entry.login) {
+                blocked.insert(entry.login);
+                self.held.push_back(entry);
+            } else {
+                batch.absorb(entry);
+                taken += 1;
+            }
+        }
+        self.held.append(&mut waiting);
+        if batch.is_empty() {
+            return;
+        }
+        self.busy.extend(&batch.logins);
+        self.running += 1;
+        let (committer, end) = (Arc::clone(&self.committer), self.end.clone());
+        self.tasks.spawn(async move { committer.commit(batch, &end).await });
+    }
 }
 
-struct Lane<S> {
-    number: usize,
-    settings: Settings,
-    receiver: mpsc::Receiver<Pending>,
+/// Makes transactions of batches.
+struct Committer<S> {
+    timeout: Duration,
     store: Arc<S>,
     deliver: Arc<dyn Deliver>,
     effects: mpsc::UnboundedSender<Effect>,
     clock: Arc<dyn Clock>,
-    troubles: Arc<Troubles>,
+    health: Arc<Health>,
     meters: Meters,
-    batch: Batch,
-    /// The last commit failed.
-    failing: bool,
+    /// Rows of a commit that failed are still to be written.
+    failing: AtomicBool,
 }
 
-impl<S: CommitWrites + Send + Sync + 'static> Lane<S> {
-    async fn run(mut self) {
-        let mut taken = Vec::with_capacity(self.settings.batch);
-        let mut open = true;
-        let mut pause = RETRY_MIN;
-        while open || !self.batch.is_empty() {
-            if self.batch.is_empty() {
-                open = self.receiver.recv_many(&mut taken, self.settings.batch).await > 0;
-            } else {
-                // After a failure: what has come meanwhile joins what is still to be written.
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(RETRY_MAX);
-                while taken.len() < self.settings.batch && self.batch.rows() < self.settings.backlog {
-                    match self.receiver.try_recv() {
-                        Ok(pending) => taken.push(pending),
-                        Err(mpsc::error::TryRecvError::Empty) => break,
-                        Err(mpsc::error::TryRecvError::Disconnected) => {
-                            open = false;
-                            break;
-                        }
-                    }
-                }
-            }
-            for pending in taken.drain(..) {
-                self.batch.absorb(pending);
-            }
-            if self.batch.is_empty() {
-                continue;
-            }
-            if self.commit().await {
-                pause = RETRY_MIN;
-            } else if !open {
-                // Stopping: nobody waits for these rows any more than for a retransmission.
-                break;
-            }
-        }
-    }
-
-    /// One transaction. On failure the rows stay for the next attempt and the waiters are let go, so
-    /// that a retransmission is not taken for a duplicate in flight.
-    async fn commit(&mut self) -> bool {
+impl<S: CommitWrites + Send + Sync + 'static> Committer<S> {
+    /// One transaction. Its end is told before its replies leave, so that the next need not wait for them.
+    /// On failure its rows are given back for the next attempt and the waiters are let go, so that a
+    /// retransmission is not taken for a duplicate in flight.
+    async fn commit(&self, mut batch: Batch, end: &mpsc::UnboundedSender<Ended>) {
+        let logins = batch.logins.clone();
         let started = self.clock.now();
-        let writes = self.batch.writes();
-        let result = tokio::time::timeout(self.settings.commit_timeout, self.store.commit(&writes)).await;
+        let writes = batch.take_writes();
+        let result = tokio::time::timeout(self.timeout, self.store.commit(&writes)).await;
         let failure = match result {
             Ok(Ok(())) => None,
             Ok(Err(StoreError::Refused { writes: refused, reason })) => {
-                self.set_aside(&writes, &refused, &reason);
+                self.set_aside(&mut batch, &writes, &refused, &reason);
                 None
             }
             Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("no answer within {:?}", self.settings.commit_timeout)),
+            Err(_) => Some(format!("no answer within {:?}", self.timeout)),
         };
         self.meters.committed(started, self.clock.now(), writes.len(), failure.is_some());
-        match failure {
-            None => {
-                let mut waiters = self.batch.take_waiters();
-                self.deliver.committed(&mut waiters);
-                for effect in self.batch.after.drain(..) {
-                    // The receiver is gone only while the server stops.
-                    let _ = self.effects.send(effect);
-                }
-                self.batch.clear_rows();
-                if std::mem::take(&mut self.failing) {
-                    tracing::info!("accounting is stored again");
-                    self.troubles.is_well(self.number, started.unix);
-                }
-                true
+        let Some(reason) = failure else {
+            // The receiver is gone only while the server stops.
+            let _ = end.send(Ended { logins, failed: None });
+            self.deliver.committed(&mut batch.take_waiters());
+            for effect in batch.after {
+                let _ = self.effects.send(effect);
             }
-            Some(reason) => {
-                let mut waiters = self.batch.take_waiters();
-                self.deliver.abandoned(&mut waiters);
-                if !std::mem::replace(&mut self.failing, true) {
-                    tracing::error!(%reason, "accounting cannot be stored and is not acknowledged");
-                }
-                let said =
-                    format!("accounting is not acknowledged: {reason}; {} rows wait", self.batch.rows());
-                self.troubles.fails(self.number, said, started.unix);
-                false
-            }
+            return;
+        };
+        self.deliver.abandoned(&mut batch.take_waiters());
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            tracing::error!(%reason, "accounting cannot be stored and is not acknowledged");
+        }
+        let said = format!("accounting is not acknowledged: {reason}; {} rows wait", writes.len());
+        self.health.degraded(COMPONENT, &said, started.unix);
+        batch.put(writes);
+        let _ = end.send(Ended { logins, failed: Some(batch) });
+    }
+
+    /// Nothing waits any more of what could not be written.
+    fn is_well(&self) {
+        if self.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("accounting is stored again");
+            self.health.ok(COMPONENT);
         }
     }
-}
 
-impl<S> Lane<S> {
     /// The database cannot hold some rows and never will: they are not acknowledged, and keep nobody else
     /// out. The rest of the batch is durable.
-    fn set_aside(&mut self, writes: &[Write], refused: &[usize], reason: &str) {
+    fn set_aside(&self, batch: &mut Batch, writes: &[Write], refused: &[usize], reason: &str) {
         tracing::error!(
             rows = refused.len(),
             reason,
@@ -283,8 +374,7 @@ impl<S> Lane<S> {
                 _ => None,
             })
             .collect();
-        let mut abandoned = self.batch.waiters_of(&sessions);
-        self.deliver.abandoned(&mut abandoned);
+        self.deliver.abandoned(&mut batch.waiters_of(&sessions));
     }
 }
 
@@ -298,15 +388,25 @@ struct Batch {
     /// With the session whose row each waits for, where it is one.
     waiters: Vec<(Option<UniqueId>, Waiter)>,
     after: Vec<Effect>,
+    /// Of all that is here; some more than once.
+    logins: Vec<u64>,
 }
 
 impl Batch {
-    fn absorb(&mut self, pending: Pending) {
+    fn absorb(&mut self, Entry { login, pending }: Entry) {
+        self.logins.push(login);
         let session = pending.writes.iter().find_map(|write| match write {
             Write::Session(session) => Some(session.unique_id),
             _ => None,
         });
-        for write in pending.writes {
+        self.put(pending.writes);
+        self.waiters.extend(pending.waiter.map(|waiter| (session, waiter)));
+        self.after.extend(pending.after);
+    }
+
+    /// Rows, later than those that are there.
+    fn put(&mut self, writes: impl IntoIterator<Item = Write>) {
+        for write in writes {
             match write {
                 Write::Session(session) => {
                     self.sessions.insert(session.unique_id, session);
@@ -316,18 +416,24 @@ impl Batch {
                 }
                 Write::NasReload(reload) => self.reloads.push(reload),
                 Write::Used { subscriber, at } => match self.used.entry(subscriber) {
-                    Entry::Occupied(mut held) => {
+                    hash_map::Entry::Occupied(mut held) => {
                         let latest = (*held.get()).max(at);
                         held.insert(latest);
                     }
-                    Entry::Vacant(slot) => {
+                    hash_map::Entry::Vacant(slot) => {
                         slot.insert(at);
                     }
                 },
             }
         }
-        self.waiters.extend(pending.waiter.map(|waiter| (session, waiter)));
-        self.after.extend(pending.after);
+    }
+
+    /// Another batch, of other logins.
+    fn take_over(&mut self, mut other: Self) {
+        self.put(other.take_writes());
+        self.waiters.append(&mut other.waiters);
+        self.after.append(&mut other.after);
+        self.logins.append(&mut other.logins);
     }
 
     fn take_waiters(&mut self) -> Vec<Waiter> {
@@ -351,32 +457,20 @@ impl Batch {
 
     /// The rows in the order of their keys, which is the same in every transaction, so that two of
     /// them cannot wait for each other.
-    fn writes(&self) -> Vec<Write> {
+    fn take_writes(&mut self) -> Vec<Write> {
         let mut writes = Vec::with_capacity(self.rows());
-        writes.extend(self.reloads.iter().cloned().map(Write::NasReload));
-        let mut sessions: Vec<_> = self.sessions.values().collect();
+        writes.extend(self.reloads.drain(..).map(Write::NasReload));
+        let mut sessions: Vec<_> = self.sessions.drain().map(|(_, session)| session).collect();
         sessions.sort_unstable_by_key(|session| session.unique_id);
-        writes.extend(sessions.into_iter().cloned().map(Write::Session));
-        let mut usage: Vec<_> = self.usage.iter().collect();
-        usage.sort_unstable_by_key(|(key, _)| **key);
-        writes.extend(usage.into_iter().map(|((subscriber, day), total)| Write::Usage {
-            subscriber: *subscriber,
-            day: *day,
-            total: *total,
-        }));
-        let mut used: Vec<_> = self.used.iter().collect();
+        writes.extend(sessions.into_iter().map(Write::Session));
+        let mut usage: Vec<_> = self.usage.drain().collect();
+        usage.sort_unstable_by_key(|(key, _)| *key);
+        let usage = usage.into_iter();
+        writes.extend(usage.map(|((subscriber, day), total)| Write::Usage { subscriber, day, total }));
+        let mut used: Vec<_> = self.used.drain().collect();
         used.sort_unstable();
-        writes.extend(
-            used.into_iter().map(|(subscriber, at)| Write::Used { subscriber: *subscriber, at: *at }),
-        );
+        writes.extend(used.into_iter().map(|(subscriber, at)| Write::Used { subscriber, at }));
         writes
-    }
-
-    fn clear_rows(&mut self) {
-        self.sessions.clear();
-        self.usage.clear();
-        self.used.clear();
-        self.reloads.clear();
     }
 }
 
@@ -411,8 +505,8 @@ mod tests {
     use std::collections::VecDeque;
     use std::net::SocketAddr;
 
+    use parking_lot::Mutex;
     use smallvec::smallvec;
-    use smol_str::SmolStr;
 
     use super::*;
     use crate::coa::tests::session;
@@ -426,6 +520,8 @@ mod tests {
         /// The rows are durable and nobody learns of it.
         Unknown,
         Hangs,
+        /// It takes until the test says so.
+        Waits,
         /// Rows of `poison` cannot be held.
         Refuses,
     }
@@ -434,25 +530,18 @@ mod tests {
     #[derive(Default)]
     struct Database {
         fates: Mutex<VecDeque<Fate>>,
-        /// Whose rows cannot be committed for now.
-        barred: Mutex<HashSet<SmolStr>>,
         rows: Mutex<HashMap<UniqueId, Box<Session>>>,
+        go_on: Notify,
     }
 
     impl CommitWrites for Database {
         async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
             let fate = self.fates.lock().pop_front();
             let away = Err(StoreError::Unavailable { reason: "told to".to_owned() });
-            let barred = |write: &Write| match write {
-                Write::Session(row) => self.barred.lock().contains(&row.user_name),
-                _ => false,
-            };
-            if writes.iter().any(barred) {
-                return away;
-            }
             match fate {
                 Some(Fate::Fails) => return away,
                 Some(Fate::Hangs) => std::future::pending::<()>().await,
+                Some(Fate::Waits) => self.go_on.notified().await,
                 Some(Fate::Unknown | Fate::Refuses) | None => {}
             }
             let mut refused = Vec::new();
@@ -568,33 +657,10 @@ mod tests {
             assert!(bench.enqueue(2, 2, "ann", 30));
             assert_eq!(bench.told().await, Told::Committed(2));
             assert_eq!((bench.seconds(1), bench.seconds(2)), (Some(60), Some(30)), "the first was kept");
-            // The lane says so after it has sent the replies.
+            // The writer says so after it has sent the replies.
             assert!(bench.enqueue(3, 2, "ann", 30));
             assert_eq!(bench.told().await, Told::Committed(3));
             assert_eq!(bench.health.report().status, HealthStatus::Ok);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_lane_that_is_well_again_does_not_speak_for_one_that_is_not() {
-        let mut bench = Bench::new(&Settings { lanes: 2, ..Settings::default() }, &[]);
-        let elsewhere = |name: &String| !bench.writer.lane(name).same_channel(bench.writer.lane("bob"));
-        let ann = (0..).map(|number| format!("ann{number}")).find(elsewhere).expect("there are two lanes");
-        bench.database.barred.lock().extend([SmolStr::new_static("bob"), SmolStr::new(&ann)]);
-        assert!(bench.enqueue(1, 1, "bob", 60));
-        assert_eq!(bench.told().await, Told::Abandoned(1));
-        assert!(bench.enqueue(2, 2, &ann, 60));
-        assert_eq!(bench.told().await, Told::Abandoned(2));
-        // A lane says how it is after it has sent the replies: the second one shows that it has.
-        for (name, number, health) in
-            [("bob", 1, HealthStatus::Degraded), (ann.as_str(), 2, HealthStatus::Ok)]
-        {
-            bench.database.barred.lock().remove(name);
-            for identifier in [3, 4] {
-                assert!(bench.enqueue(identifier, number, name, 90));
-                assert_eq!(bench.told().await, Told::Committed(identifier));
-            }
-            assert_eq!(bench.health.report().status, health, "{name}");
         }
     }
 
@@ -628,16 +694,77 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fm_23_a_full_lane_takes_no_more() {
+    async fn a_second_transaction_runs_beside_the_first_and_has_no_row_of_its_logins() {
+        let settings = Settings { transactions: 2, ..Settings::default() };
+        let mut bench = Bench::new(&settings, &[Fate::Waits]);
+        assert!(bench.enqueue(1, 1, "bob", 60));
+        while !bench.database.fates.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(bench.enqueue(2, 1, "bob", 120) && bench.enqueue(3, 1, "bob", 180));
+        let others: Vec<u8> = (4..).take(WORTHWHILE).collect();
+        for number in &others {
+            assert!(bench.enqueue(*number, *number, &format!("user{number}"), 30));
+        }
+        let mut told = Vec::new();
+        for _ in &others {
+            told.push(bench.told().await);
+        }
+        told.sort_unstable();
+        assert_eq!(told, others.iter().copied().map(Told::Committed).collect::<Vec<_>>());
+        assert_eq!(bench.seconds(1), None, "it runs yet");
+        bench.database.go_on.notify_one();
+        assert_eq!([bench.told().await, bench.told().await], [Told::Committed(1), Told::Committed(2)]);
+        assert_eq!((bench.told().await, bench.seconds(1)), (Told::Committed(3), Some(180)));
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_is_well_does_not_speak_for_one_that_failed_beside_it() {
+        let settings = Settings { transactions: 2, ..Settings::default() };
+        let mut bench = Bench::new(&settings, &[Fate::Waits, Fate::Fails]);
+        assert!(bench.enqueue(1, 1, "bob", 60));
+        while bench.database.fates.lock().len() > 1 {
+            tokio::task::yield_now().await;
+        }
+        for number in (2..).take(WORTHWHILE) {
+            assert!(bench.enqueue(number, number, &format!("user{number}"), 30));
+        }
+        for _ in 0..WORTHWHILE {
+            assert!(matches!(bench.told().await, Told::Abandoned(_)));
+        }
+        bench.database.go_on.notify_one();
+        assert_eq!(bench.told().await, Told::Committed(1));
+        tokio::task::yield_now().await;
+        assert_eq!((bench.health.report().status, bench.seconds(2)), (HealthStatus::Degraded, None));
+        // The next commit begins when it is known how the one before ended.
+        for identifier in [100, 101] {
+            assert!(bench.enqueue(identifier, 2, "user2", 30));
+            assert_eq!(bench.told().await, Told::Committed(identifier));
+        }
+        assert_eq!((bench.health.report().status, bench.seconds(3)), (HealthStatus::Ok, Some(30)));
+    }
+
+    #[tokio::test]
+    async fn what_failed_is_written_before_what_came_later_for_its_login() {
+        let settings = Settings { transactions: 2, ..Settings::default() };
+        let mut bench = Bench::new(&settings, &[Fate::Fails, Fate::Fails]);
+        assert!(bench.enqueue(1, 1, "bob", 60));
+        assert_eq!(bench.told().await, Told::Abandoned(1));
+        assert!(bench.enqueue(2, 1, "bob", 120));
+        assert_eq!(bench.told().await, Told::Abandoned(2));
+        assert!(bench.enqueue(3, 2, "ann", 30));
+        assert_eq!(bench.told().await, Told::Committed(3));
+        assert_eq!((bench.seconds(1), bench.seconds(2)), (Some(120), Some(30)));
+    }
+
+    #[tokio::test]
+    async fn fm_23_a_full_queue_takes_no_more() {
         let settings = Settings { queue: 2, ..Settings::default() };
         let mut bench = Bench::new(&settings, &[]);
         let taken = [1, 2, 3].map(|identifier| bench.enqueue(identifier, identifier, "bob", 1));
-        assert_eq!(
-            (taken, bench.writer.has_room("bob"), bench.writer.depth()),
-            ([true, true, false], false, 2)
-        );
+        assert_eq!((taken, bench.writer.has_room(), bench.writer.depth()), ([true, true, false], false, 2));
         assert_eq!([bench.told().await, bench.told().await], [Told::Committed(1), Told::Committed(2)]);
-        assert_eq!((bench.seconds(3), bench.writer.has_room("bob")), (None, true));
+        assert_eq!((bench.seconds(3), bench.writer.has_room()), (None, true));
     }
 
     #[tokio::test]

@@ -30,6 +30,8 @@ pub(super) struct Pools<P> {
     pub(super) write: P,
     /// Reading.
     pub(super) read: P,
+    /// Reading by key what a packet waits for.
+    pub(super) look_up: P,
 }
 
 impl Db {

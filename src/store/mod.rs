@@ -30,10 +30,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
-use sqlx::Executor as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, Executor as _};
 
 pub use admin::{
     Adopted, AttributeEdit, Author, KeySecret, NasEntry, NewAttribute, NewKey, NewNas, NewOperator,
@@ -127,6 +127,12 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// Texts that one connection keeps prepared. Enough for all of ours.
 const PREPARED: usize = 256;
 
+/// Connections to PostgreSQL for what packets wait for; the service asks one question after the other.
+const LOOK_UPS: u32 = 2;
+
+/// A connection that has lain in its pool for longer is asked whether it lives before it is used.
+const UNTESTED: Duration = Duration::from_secs(1);
+
 /// How long SQLite waits for another process's transaction.
 const SQLITE_BUSY: Duration = Duration::from_secs(5);
 
@@ -181,6 +187,7 @@ impl Store {
             db::on_pool!(self.db(), read, |pool| pool.close().await);
             db::on_pool!(self.db(), write, |pool| pool.close().await);
             db::on_pool!(self.db(), commit, |pool| pool.close().await);
+            db::on_pool!(self.db(), look_up, |pool| pool.close().await);
         };
         if tokio::time::timeout(CLOSE_PATIENCE, closed).await.is_err() {
             tracing::debug!("connections to the database were cut off");
@@ -252,7 +259,7 @@ async fn sqlite(settings: &Settings) -> Result<Pools<sqlx::SqlitePool>, StoreErr
             .await
             .map_err(unreachable)?
     };
-    Ok(Pools { commit: write.clone(), write, read })
+    Ok(Pools { commit: write.clone(), write, look_up: read.clone(), read })
 }
 
 async fn postgres(settings: &Settings) -> Result<Pools<sqlx::PgPool>, StoreError> {
@@ -260,36 +267,34 @@ async fn postgres(settings: &Settings) -> Result<Pools<sqlx::PgPool>, StoreError
         .map_err(unreachable)?
         .application_name("tollkeeper")
         .statement_cache_capacity(PREPARED);
-    let pool = |connections: u32| {
-        PgPoolOptions::new().max_connections(connections.max(1)).acquire_timeout(settings.patience)
-    };
-    let shared = pool(settings.connections)
-        .after_connect(|connection, _| {
-            // Here too: look-ups are by key, and a plan made while a table was empty is kept.
-            Box::pin(
-                async move { connection.execute("SET enable_seqscan = off; SET jit = off").await.map(drop) },
-            )
-        })
-        .connect_with(options.clone())
-        .await
-        .map_err(unreachable)?;
-    let commit = pool(settings.commit_connections)
-        .test_before_acquire(false)
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                // Rows are always found by key. A plan made while a table was empty must not become a
-                // scan of all of it an hour later, and planning each batch anew costs more than it brings.
-                connection
-                    .execute(
-                        "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
-                         SET plan_cache_mode = force_generic_plan; SET jit = off",
-                    )
-                    .await
-                    .map(drop)
+    let pool = |connections: u32, settled: &'static str| {
+        PgPoolOptions::new()
+            .max_connections(connections.max(1))
+            .acquire_timeout(settings.patience)
+            .after_connect(move |connection, _| {
+                Box::pin(async move { connection.execute(settled).await.map(drop) })
             })
-        })
-        .connect_lazy_with(options);
-    Ok(Pools { commit, write: shared.clone(), read: shared })
+    };
+    // What is read is read by key, and a plan made while a table was empty is kept.
+    let shared = pool(settings.connections, "SET enable_seqscan = off; SET jit = off");
+    let shared = shared.connect_with(options.clone()).await.map_err(unreachable)?;
+    // Rows are always found by key. A plan made while a table was empty must not become a scan of all of
+    // it an hour later, and planning each batch anew costs more than it brings.
+    let by_key = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
+        SET plan_cache_mode = force_generic_plan; SET jit = off";
+    let commit = pool(settings.commit_connections, by_key).test_before_acquire(false);
+    let look_up = pool(LOOK_UPS, by_key)
+        // One that was in use a moment ago is not asked whether it lives: that is a way there and back.
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| {
+            Box::pin(async move { Ok(about.idle_for < UNTESTED || connection.ping().await.is_ok()) })
+        });
+    Ok(Pools {
+        commit: commit.connect_lazy_with(options.clone()),
+        look_up: look_up.connect_lazy_with(options),
+        write: shared.clone(),
+        read: shared,
+    })
 }
 
 async fn mysql(settings: &Settings) -> Result<Pools<sqlx::MySqlPool>, StoreError> {
@@ -304,5 +309,5 @@ async fn mysql(settings: &Settings) -> Result<Pools<sqlx::MySqlPool>, StoreError
     };
     let shared = pool(settings.connections).connect_with(options.clone()).await.map_err(unreachable)?;
     let commit = pool(settings.commit_connections).test_before_acquire(false).connect_lazy_with(options);
-    Ok(Pools { commit, write: shared.clone(), read: shared })
+    Ok(Pools { commit, write: shared.clone(), look_up: shared.clone(), read: shared })
 }

@@ -1,12 +1,12 @@
 //! Sessions as they are read back: all open ones at the start, single ones when a record speaks of a
 //! session that memory does not know.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use smol_str::SmolStr;
 
 use super::columns::{Read, reader, selection, tables};
-use super::db::{Db, execute, fetch, fetch_in};
+use super::db::{Db, execute, fetch, fetch_in, read_all};
 use super::{Store, StoreError};
 use crate::domain::{NasIdentity, NasReload, Session, SessionKey, UniqueId};
 use crate::time::UnixTime;
@@ -29,6 +29,9 @@ pub struct OpenPage {
     /// For the next call; `None` after the last page.
     pub next: Option<OpenCursor>,
 }
+
+/// Of several uses of a session key the latest.
+const LATEST: &str = "t.epoch = (SELECT MAX(l.epoch) FROM tk_session l WHERE l.session_key = t.session_key)";
 
 impl Store {
     /// The open sessions, `most` at a time; pages of some thousands are quickest.
@@ -94,22 +97,39 @@ impl Store {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
+        let (tables, read) = (tables(self.db()), reader(self.db()));
         let keys: Vec<String> = wanted.iter().map(|(key, _)| hex::encode(key.0)).collect();
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let sql = "SELECT t.unique_id FROM tk_session t WHERE t.session_key IN ({})
-             AND t.epoch = (SELECT MAX(l.epoch) FROM tk_session l WHERE l.session_key = t.session_key)";
-        let mut ids: HashSet<SmolStr> =
-            fetch_in!(self.db(), "tk_session", sql, keys, [], |row| row.word(0))?.into_iter().collect();
-        ids.extend(wanted.iter().map(|(_, id)| id.to_text()));
-        let mut ids: Vec<&str> = ids.iter().map(SmolStr::as_str).collect();
-        ids.sort_unstable();
-        let sql = format!(
-            "SELECT {} FROM {} WHERE a.acctuniqueid IN ({{}})",
-            selection(self.db(), &learned.schema),
-            tables(self.db())
-        );
-        let read = reader(self.db());
-        let found = fetch_in!(self.db(), "radacct", &sql, ids, [], read)?;
+        let ids: HashSet<SmolStr> = wanted.iter().map(|(_, id)| id.to_text()).collect();
+        let found = if let Db::Postgres(pools) = self.db() {
+            let ids: Vec<&str> = ids.iter().map(SmolStr::as_str).collect();
+            // A session that begins is in no table: to learn that is one way there and back over two
+            // indexes, and it is what a Start waits for.
+            let known = "SELECT EXISTS (SELECT 1 FROM tk_session WHERE session_key = ANY ($1))
+                 OR EXISTS (SELECT 1 FROM radacct WHERE acctuniqueid = ANY ($2))";
+            let known = sqlx::query_scalar(known).bind(&keys).bind(&ids).fetch_one(&pools.look_up).await;
+            if !known.map_err(|error| StoreError::from_sql(&error, "radacct"))? {
+                return Ok(Vec::new());
+            }
+            let columns = selection(self.db(), &learned.schema);
+            let sql = format!(
+                "SELECT {columns} FROM {tables} WHERE a.acctuniqueid = ANY (ARRAY(
+                     SELECT t.unique_id FROM tk_session t WHERE {LATEST} AND t.session_key = ANY ($1)
+                 ) || $2::text[])"
+            );
+            let rows = sqlx::query(&sql).bind(&keys).bind(ids).fetch_all(&pools.look_up).await;
+            let rows = rows.map_err(|error| StoreError::from_sql(&error, "radacct"))?;
+            read_all(rows.iter(), "radacct", read)?
+        } else {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let sql =
+                format!("SELECT t.unique_id FROM tk_session t WHERE {LATEST} AND t.session_key IN ({{}})");
+            let by_key = fetch_in!(self.db(), "tk_session", &sql, keys, [], |row| row.word(0))?;
+            let ids: BTreeSet<SmolStr> = ids.into_iter().chain(by_key).collect();
+            let ids: Vec<&str> = ids.iter().map(SmolStr::as_str).collect();
+            let columns = selection(self.db(), &learned.schema);
+            let sql = format!("SELECT {columns} FROM {tables} WHERE a.acctuniqueid IN ({{}})");
+            fetch_in!(self.db(), "radacct", &sql, ids, [], read)?
+        };
         let asked: HashMap<UniqueId, SessionKey> = wanted.iter().map(|(key, id)| (*id, *key)).collect();
         let rekeyed = found.into_iter().map(|mut found| {
             if !found.ours

@@ -72,21 +72,24 @@ impl Arrays {
     fn make(&self, layout: &Layout, parts: Parts) -> String {
         let mut bound = 0;
         let mut arrays = |types: &[bool]| {
-            let arrays: Vec<String> = types
+            let columns: Vec<String> = types
                 .iter()
-                .map(|integer| {
+                .zip(array_names(types.len()))
+                .map(|(integer, name)| {
                     bound += 1;
-                    format!("${bound}::{}[]", if *integer { "bigint" } else { "text" })
+                    format!("UNNEST(${bound}::{}[]) AS {name}", if *integer { "bigint" } else { "text" })
                 })
                 .collect();
-            format!("UNNEST({}) AS u({})", arrays.join(", "), array_names(types.len()).join(", "))
+            // In the list of a SELECT they go side by side; in FROM each would be stored whole first.
+            format!("(SELECT {}) u", columns.join(", "))
         };
         let mut queries = Vec::new();
         if parts.full {
             queries.extend(full_queries(layout, &arrays(&self.whole)));
         }
         if parts.fresh {
-            queries.extend(fresh_queries(layout, &arrays(&self.whole)));
+            let (side, whole) = self.whole.split_at(Layout::side_columns().count());
+            queries.extend(fresh_queries(layout, &arrays(side), &arrays(whole)));
         }
         if parts.brief {
             let columns = layout.brief_columns();
@@ -99,14 +102,7 @@ impl Arrays {
             queries.push(update("closing", layout, &columns, &assigned, &arrays(&self.closing)));
         }
         if parts.usage {
-            queries.push(format!(
-                "counted AS (INSERT INTO tk_usage (subscriber_id, day, seconds, input, output) SELECT * FROM {}
-                 ON CONFLICT (subscriber_id, day) DO UPDATE SET
-                     seconds = GREATEST(tk_usage.seconds, excluded.seconds),
-                     input = GREATEST(tk_usage.input, excluded.input),
-                     output = GREATEST(tk_usage.output, excluded.output))",
-                arrays(&USAGE)
-            ));
+            queries.extend(usage_queries(&arrays(&USAGE)));
         }
         if parts.used {
             queries.push(format!(
@@ -171,14 +167,19 @@ fn inserted(names: &[&str], prefix: &str) -> (String, String) {
 
 /// Sessions that nothing is known of, so that they are probably new. One that is there after all is a
 /// key that is taken: the statement fails, and they are merged instead.
-fn fresh_queries(layout: &Layout, unnest: &str) -> [String; 3] {
-    let (side_names, side_values) =
-        inserted(&Layout::side_columns().map(|(name, _)| name).collect::<Vec<_>>(), "s");
-    let (names, values) = inserted(&layout.columns().map(|(name, _)| name).collect::<Vec<_>>(), "a");
+fn fresh_queries(layout: &Layout, side: &str, whole: &str) -> [String; 2] {
+    let side_names: Vec<&str> = Layout::side_columns().map(|(name, _)| name).collect();
+    let names: Vec<&str> = layout.columns().map(|(name, _)| name).collect();
+    let arrays = array_names(names.len());
+    let values: Vec<String> =
+        names.iter().zip(&arrays).map(|(name, array)| layout.array_value(name, array)).collect();
     [
-        format!("f AS MATERIALIZED ({})", whole_rows(layout, unnest)),
-        format!("fresh_side AS (INSERT INTO tk_session ({side_names}) SELECT {side_values} FROM f)"),
-        format!("fresh AS (INSERT INTO radacct ({names}) SELECT {values} FROM f)"),
+        format!("fresh_side AS (INSERT INTO tk_session ({}) SELECT * FROM {side})", side_names.join(", ")),
+        format!(
+            "fresh AS (INSERT INTO radacct ({}) SELECT {} FROM {whole})",
+            names.join(", "),
+            values.join(", ")
+        ),
     ]
 }
 
@@ -207,6 +208,25 @@ fn full_queries(layout: &Layout, unnest: &str) -> [String; 4] {
              ON CONFLICT (unique_id) DO UPDATE SET {})",
             Layout::side_merges(Dialect::Postgres)
         ),
+    ]
+}
+
+/// Buckets of usage. Nearly all are there to be updated, which costs less than an insert that meets them.
+fn usage_queries(unnest: &str) -> [String; 3] {
+    [
+        format!("buckets AS MATERIALIZED (SELECT * FROM {unnest})"),
+        "counted AS (UPDATE tk_usage SET seconds = GREATEST(tk_usage.seconds, b.c2),
+             input = GREATEST(tk_usage.input, b.c3), output = GREATEST(tk_usage.output, b.c4)
+         FROM buckets b WHERE tk_usage.subscriber_id = b.c0 AND tk_usage.day = b.c1
+         RETURNING b.c0 AS subscriber, b.c1 AS day)"
+            .to_owned(),
+        "uncounted AS (INSERT INTO tk_usage (subscriber_id, day, seconds, input, output)
+         SELECT * FROM buckets b WHERE (b.c0, b.c1) NOT IN (SELECT subscriber, day FROM counted)
+         ON CONFLICT (subscriber_id, day) DO UPDATE SET
+             seconds = GREATEST(tk_usage.seconds, excluded.seconds),
+             input = GREATEST(tk_usage.input, excluded.input),
+             output = GREATEST(tk_usage.output, excluded.output))"
+            .to_owned(),
     ]
 }
 
