@@ -52,7 +52,7 @@ impl Default for Settings {
 
 /// What `/health` calls the writer.
 const COMPONENT: &str = "writer";
-/// The part of a lane that is kept for what does not give way: one of so many.
+/// The part of the queue that is kept for what does not give way: one of so many.
 const KEPT_PART: usize = 8;
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);

@@ -4,34 +4,35 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use smol_str::SmolStr;
-use sqlx::mysql::{MySqlPool, MySqlRow};
-use sqlx::postgres::{PgPool, PgRow, PgValueFormat};
-use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{Row as _, TypeInfo as _, ValueRef as _};
+use sqlx::mysql::{MySql, MySqlRow};
+use sqlx::postgres::{PgRow, PgValueFormat, Postgres};
+use sqlx::sqlite::{Sqlite, SqliteRow};
+use sqlx::{Pool, Row as _, TypeInfo as _, ValueRef as _};
 
 use super::StoreError;
+use super::ready::Ready;
 use crate::time::UnixTime;
 
 /// A database and its pools.
 pub(super) enum Db {
     /// SQLite: `commit` and `write` are the same single connection, `read` a few that only read.
-    Sqlite(Pools<SqlitePool>),
+    Sqlite(Pools<Sqlite>),
     /// PostgreSQL, or what speaks its protocol.
-    Postgres(Pools<PgPool>),
+    Postgres(Pools<Postgres>),
     /// MySQL and MariaDB.
-    MySql(Pools<MySqlPool>),
+    MySql(Pools<MySql>),
 }
 
 /// Who uses which connections.
-pub(super) struct Pools<P> {
+pub(super) struct Pools<DB: sqlx::Database> {
     /// The group commit, and nobody else where the database has more than one writer.
-    pub(super) commit: P,
+    pub(super) commit: Ready<DB>,
     /// All other writing.
-    pub(super) write: P,
+    pub(super) write: Pool<DB>,
     /// Reading.
-    pub(super) read: P,
+    pub(super) read: Pool<DB>,
     /// Reading by key what a packet waits for.
-    pub(super) look_up: P,
+    pub(super) look_up: Ready<DB>,
 }
 
 impl Db {

@@ -17,6 +17,7 @@ mod migrate;
 mod nas;
 mod orders;
 mod quotas;
+mod ready;
 mod schema;
 mod sessions;
 mod settings;
@@ -33,7 +34,7 @@ use parking_lot::Mutex;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, Executor as _};
+use sqlx::{Executor as _, MySql, Postgres, Sqlite};
 
 pub use admin::{
     Adopted, AttributeEdit, Author, KeySecret, NasEntry, NewAttribute, NewKey, NewNas, NewOperator,
@@ -49,6 +50,7 @@ pub use sessions::{OpenCursor, OpenPage};
 
 use commit::Statements;
 use db::{Db, Pools};
+use ready::Ready;
 use schema::Schema;
 
 use crate::domain::UniqueId;
@@ -129,9 +131,6 @@ const PREPARED: usize = 256;
 
 /// Connections to PostgreSQL for what packets wait for; the service asks one question after the other.
 const LOOK_UPS: u32 = 2;
-
-/// A connection that has lain in its pool for longer is asked whether it lives before it is used.
-const UNTESTED: Duration = Duration::from_secs(1);
 
 /// How long SQLite waits for another process's transaction.
 const SQLITE_BUSY: Duration = Duration::from_secs(5);
@@ -225,7 +224,7 @@ fn unreachable(error: sqlx::Error) -> StoreError {
     }
 }
 
-async fn sqlite(settings: &Settings) -> Result<Pools<sqlx::SqlitePool>, StoreError> {
+async fn sqlite(settings: &Settings) -> Result<Pools<Sqlite>, StoreError> {
     let options = SqliteConnectOptions::from_str(&settings.url)
         .map_err(unreachable)?
         .create_if_missing(true)
@@ -259,10 +258,10 @@ async fn sqlite(settings: &Settings) -> Result<Pools<sqlx::SqlitePool>, StoreErr
             .await
             .map_err(unreachable)?
     };
-    Ok(Pools { commit: write.clone(), write, look_up: read.clone(), read })
+    Ok(Pools { commit: Ready::new(write.clone()), write, look_up: Ready::new(read.clone()), read })
 }
 
-async fn postgres(settings: &Settings) -> Result<Pools<sqlx::PgPool>, StoreError> {
+async fn postgres(settings: &Settings) -> Result<Pools<Postgres>, StoreError> {
     let options = PgConnectOptions::from_str(&settings.url)
         .map_err(unreachable)?
         .application_name("tollkeeper")
@@ -283,21 +282,16 @@ async fn postgres(settings: &Settings) -> Result<Pools<sqlx::PgPool>, StoreError
     let by_key = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
         SET plan_cache_mode = force_generic_plan; SET jit = off";
     let commit = pool(settings.commit_connections, by_key).test_before_acquire(false);
-    let look_up = pool(LOOK_UPS, by_key)
-        // One that was in use a moment ago is not asked whether it lives: that is a way there and back.
-        .test_before_acquire(false)
-        .before_acquire(|connection, about| {
-            Box::pin(async move { Ok(about.idle_for < UNTESTED || connection.ping().await.is_ok()) })
-        });
+    let look_up = pool(LOOK_UPS, by_key);
     Ok(Pools {
-        commit: commit.connect_lazy_with(options.clone()),
-        look_up: look_up.connect_lazy_with(options),
+        commit: Ready::new(commit.connect_lazy_with(options.clone())),
+        look_up: Ready::new(look_up.connect_lazy_with(options)),
         write: shared.clone(),
         read: shared,
     })
 }
 
-async fn mysql(settings: &Settings) -> Result<Pools<sqlx::MySqlPool>, StoreError> {
+async fn mysql(settings: &Settings) -> Result<Pools<MySql>, StoreError> {
     let url = settings.url.replacen("mariadb:", "mysql:", 1);
     // The server's own time zone: FreeRADIUS writes its DATETIME columns with FROM_UNIXTIME in it.
     let options = MySqlConnectOptions::from_str(&url)
@@ -309,5 +303,10 @@ async fn mysql(settings: &Settings) -> Result<Pools<sqlx::MySqlPool>, StoreError
     };
     let shared = pool(settings.connections).connect_with(options.clone()).await.map_err(unreachable)?;
     let commit = pool(settings.commit_connections).test_before_acquire(false).connect_lazy_with(options);
-    Ok(Pools { commit, write: shared.clone(), look_up: shared.clone(), read: shared })
+    Ok(Pools {
+        commit: Ready::new(commit),
+        look_up: Ready::new(shared.clone()),
+        write: shared.clone(),
+        read: shared,
+    })
 }

@@ -238,7 +238,7 @@ fn error_cause(outcome: Outcome) -> Option<i64> {
 /// MySQL has no RETURNING: rows are locked, read and marked. Another taker waits for the lock and then
 /// sees the mark.
 async fn take_mysql(
-    pools: &super::db::Pools<sqlx::MySqlPool>,
+    pools: &super::db::Pools<sqlx::MySql>,
     columns: &str,
     most: u32,
     now: UnixTime,

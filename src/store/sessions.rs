@@ -4,9 +4,13 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use smol_str::SmolStr;
+use sqlx::Postgres;
+use sqlx::postgres::PgRow;
 
 use super::columns::{Read, reader, selection, tables};
-use super::db::{Db, execute, fetch, fetch_in, read_all};
+use super::db::{Db, Pools, execute, fetch, fetch_in, read_all};
+use super::ready::had_died;
+use super::schema::Schema;
 use super::{Store, StoreError};
 use crate::domain::{NasIdentity, NasReload, Session, SessionKey, UniqueId};
 use crate::time::UnixTime;
@@ -32,6 +36,37 @@ pub struct OpenPage {
 
 /// Of several uses of a session key the latest.
 const LATEST: &str = "t.epoch = (SELECT MAX(l.epoch) FROM tk_session l WHERE l.session_key = t.session_key)";
+
+/// The rows of sessions that have one of these keys or unique ids.
+async fn look_up(
+    db: &Db,
+    pools: &Pools<Postgres>,
+    schema: &Schema,
+    keys: &[String],
+    ids: &[&str],
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let mut held = pools.look_up.take().await?;
+    let connection = held.connection();
+    let outcome = async {
+        // A session that begins is in no table: to learn that is one way there and back over two indexes,
+        // and it is what a Start waits for.
+        let known = "SELECT EXISTS (SELECT 1 FROM tk_session WHERE session_key = ANY ($1))
+             OR EXISTS (SELECT 1 FROM radacct WHERE acctuniqueid = ANY ($2))";
+        let known: bool = sqlx::query_scalar(known).bind(keys).bind(ids).fetch_one(&mut **connection).await?;
+        if !known {
+            return Ok(Vec::new());
+        }
+        let (columns, tables) = (selection(db, schema), tables(db));
+        let sql = format!(
+            "SELECT {columns} FROM {tables} WHERE a.acctuniqueid = ANY (ARRAY(
+                 SELECT t.unique_id FROM tk_session t WHERE {LATEST} AND t.session_key = ANY ($1)
+             ) || $2::text[])"
+        );
+        sqlx::query(&sql).bind(keys).bind(ids).fetch_all(&mut **connection).await
+    };
+    let outcome = outcome.await;
+    held.give_back(outcome)
+}
 
 impl Store {
     /// The open sessions, `most` at a time; pages of some thousands are quickest.
@@ -97,26 +132,17 @@ impl Store {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let (tables, read) = (tables(self.db()), reader(self.db()));
+        let read = reader(self.db());
         let keys: Vec<String> = wanted.iter().map(|(key, _)| hex::encode(key.0)).collect();
         let ids: HashSet<SmolStr> = wanted.iter().map(|(_, id)| id.to_text()).collect();
         let found = if let Db::Postgres(pools) = self.db() {
             let ids: Vec<&str> = ids.iter().map(SmolStr::as_str).collect();
-            // A session that begins is in no table: to learn that is one way there and back over two
-            // indexes, and it is what a Start waits for.
-            let known = "SELECT EXISTS (SELECT 1 FROM tk_session WHERE session_key = ANY ($1))
-                 OR EXISTS (SELECT 1 FROM radacct WHERE acctuniqueid = ANY ($2))";
-            let known = sqlx::query_scalar(known).bind(&keys).bind(&ids).fetch_one(&pools.look_up).await;
-            if !known.map_err(|error| StoreError::from_sql(&error, "radacct"))? {
-                return Ok(Vec::new());
-            }
-            let columns = selection(self.db(), &learned.schema);
-            let sql = format!(
-                "SELECT {columns} FROM {tables} WHERE a.acctuniqueid = ANY (ARRAY(
-                     SELECT t.unique_id FROM tk_session t WHERE {LATEST} AND t.session_key = ANY ($1)
-                 ) || $2::text[])"
-            );
-            let rows = sqlx::query(&sql).bind(&keys).bind(ids).fetch_all(&pools.look_up).await;
+            let rows = match look_up(self.db(), pools, &learned.schema, &keys, &ids).await {
+                Err(error) if had_died(&error) => {
+                    look_up(self.db(), pools, &learned.schema, &keys, &ids).await
+                }
+                rows => rows,
+            };
             let rows = rows.map_err(|error| StoreError::from_sql(&error, "radacct"))?;
             read_all(rows.iter(), "radacct", read)?
         } else {
@@ -127,6 +153,7 @@ impl Store {
             let ids: BTreeSet<SmolStr> = ids.into_iter().chain(by_key).collect();
             let ids: Vec<&str> = ids.iter().map(SmolStr::as_str).collect();
             let columns = selection(self.db(), &learned.schema);
+            let tables = tables(self.db());
             let sql = format!("SELECT {columns} FROM {tables} WHERE a.acctuniqueid IN ({{}})");
             fetch_in!(self.db(), "radacct", &sql, ids, [], read)?
         };

@@ -8,7 +8,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{Connection as _, PgConnection, Postgres};
 
-use super::{Held, Rows, Statements, Texts, brief_assignments, held, proposed, usage_cells, write_reloads};
+use super::{Rows, Statements, Texts, brief_assignments, held, proposed, usage_cells, write_reloads};
 use crate::domain::Session;
 use crate::store::columns::{Cell, Dialect, Layout, address_text};
 use crate::store::db::Pools;
@@ -231,12 +231,12 @@ fn usage_queries(unnest: &str) -> [String; 3] {
 }
 
 pub(super) async fn postgres(
-    pools: &Pools<sqlx::PgPool>,
+    pools: &Pools<Postgres>,
     statements: &Statements,
     rows: &Rows<'_>,
 ) -> Result<(), sqlx::Error> {
-    let mut held = Held(Some(pools.commit.acquire().await?));
-    let connection = held.0.as_mut().expect("it was just put there");
+    let mut held = pools.commit.take().await?;
+    let connection = held.connection();
     let outcome = async {
         if rows.reloads.is_empty() {
             return write(connection, statements, rows).await;

@@ -2,7 +2,7 @@
 
 use sqlx::{Connection as _, MySqlConnection, SqliteConnection};
 
-use super::{Held, Rows, Statements, Texts, brief_assignments, held, proposed, usage_cells, write_reloads};
+use super::{Rows, Statements, Texts, brief_assignments, held, proposed, usage_cells, write_reloads};
 use crate::store::columns::{Cell, Dialect, Layout, address_text};
 use crate::store::db::Pools;
 
@@ -184,13 +184,13 @@ macro_rules! write_rest {
 }
 
 pub(super) async fn sqlite(
-    pools: &Pools<sqlx::SqlitePool>,
+    pools: &Pools<sqlx::Sqlite>,
     statements: &Statements,
     rows: &Rows<'_>,
 ) -> Result<(), sqlx::Error> {
     // IMMEDIATE: a transaction that begins by reading could not become a writing one while another
     // process writes.
-    let mut transaction = pools.commit.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = pools.commit.pool().begin_with("BEGIN IMMEDIATE").await?;
     write_sqlite(&mut transaction, statements, rows).await?;
     transaction.commit().await
 }
@@ -218,12 +218,12 @@ async fn write_sqlite(
 }
 
 pub(super) async fn mysql(
-    pools: &Pools<sqlx::MySqlPool>,
+    pools: &Pools<sqlx::MySql>,
     statements: &Statements,
     rows: &Rows<'_>,
 ) -> Result<(), sqlx::Error> {
-    let mut held = Held(Some(pools.commit.acquire().await?));
-    let connection = held.0.as_mut().expect("it was just put there");
+    let mut held = pools.commit.take().await?;
+    let connection = held.connection();
     let outcome = async {
         let mut transaction = connection.begin().await?;
         write_mysql(&mut transaction, statements, rows).await?;

@@ -11,11 +11,10 @@ mod lists;
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use sqlx::pool::PoolConnection;
-
 use super::columns::{Cell, Dialect, Layout, clamped};
 use super::db::Db;
 use super::error::Trouble;
+use super::ready::had_died;
 use super::schema::{Kind, Schema, fitted};
 use super::{Learned, Store, StoreError};
 use crate::domain::{NasReload, Session, UniqueId, Write};
@@ -91,7 +90,7 @@ impl Store {
                     return Ok(());
                 }
                 Err(error) if attempt < ATTEMPTS && Trouble::of(&error) == Trouble::Busy => {}
-                Err(error) if attempt == 1 && is_dead_connection(&error) => {}
+                Err(error) if attempt == 1 && had_died(&error) => {}
                 Err(error) => return Err(error),
             }
             attempt += 1;
@@ -150,16 +149,6 @@ impl Store {
                 committed.remove(&session.unique_id);
             }
         }
-    }
-}
-
-/// A connection that died while it lay in the pool, as after a restart of the database.
-fn is_dead_connection(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
-        // admin_shutdown and crash_shutdown of PostgreSQL
-        sqlx::Error::Database(error) => matches!(error.code().as_deref(), Some("57P01" | "57P02")),
-        _ => false,
     }
 }
 
@@ -335,29 +324,6 @@ use write_reloads;
 
 fn usage_cells((subscriber, day): (i64, i32), [seconds, input, output]: [i64; 3]) -> Vec<Cell> {
     [subscriber, i64::from(day), seconds, input, output].map(Cell::Int).into()
-}
-
-/// A connection that goes back to its pool when its transaction came to an end, good or bad. One whose
-/// commit was given up, because the database did not answer in time, would else wait in the pool for an
-/// answer that may never come, and its place with it; it is closed, and the next commit connects anew.
-struct Held<DB: sqlx::Database>(Option<PoolConnection<DB>>);
-
-impl<DB: sqlx::Database> Held<DB> {
-    fn give_back(mut self, outcome: Result<(), sqlx::Error>) -> Result<(), sqlx::Error> {
-        let is_alive = outcome.as_ref().map_or_else(|error| Trouble::of(error) != Trouble::Gone, |()| true);
-        if is_alive {
-            drop(self.0.take());
-        }
-        outcome
-    }
-}
-
-impl<DB: sqlx::Database> Drop for Held<DB> {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            drop(connection.detach());
-        }
-    }
 }
 
 impl<'a> Rows<'a> {
