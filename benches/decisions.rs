@@ -7,7 +7,7 @@ use std::sync::Arc;
 use divan::{AllocProfiler, Bencher, black_box};
 use jiff::tz::TimeZone;
 use tollkeeper::domain::{
-    AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus, SubscriberTerms,
+    AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus, SubscriberTerms, Tenure,
 };
 use tollkeeper::engine::token::TokenKey;
 use tollkeeper::engine::{AccessFacts, CompiledGroup, Compiler, Settings, Standing, Subscriber, access};
@@ -117,6 +117,7 @@ fn subscriber(compiler: &Compiler, group: &Arc<CompiledGroup>, check: &[&str]) -
         kind: "user".into(),
         first_use: None,
         expires: None,
+        tenure: Tenure::default(),
         check: rows(&[&["Cleartext-Password := hello"], check].concat()),
         reply: Vec::new(),
         groups: vec!["gold".into()],

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::context::{Context, user};
+use super::context::{Context, password_from_stdin, user};
 use super::output::{table, utc};
 use super::{Exit, Failure};
 use crate::domain::RejectReason;
+use crate::engine::{Said, Seen};
 use crate::service::{Explanation, Imagined};
 use crate::store::Attempt;
 
@@ -18,28 +19,34 @@ pub(super) struct Arguments {
     /// The address of the NAS that would ask.
     #[arg(long, value_name = "ADDRESS")]
     nas: Option<IpAddr>,
+    /// Its NAS-Identifier, where it is not the configured one.
+    #[arg(long, value_name = "NAME")]
+    identifier: Option<String>,
     /// The Calling-Station-Id that it would name.
     #[arg(long, value_name = "MAC")]
     device: Option<String>,
+    /// The Framed-IP-Address that it would name.
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<IpAddr>,
+    /// Try a password: the first line of standard input. Else the right one is assumed.
+    #[arg(long)]
+    password_stdin: bool,
 }
 
 pub(super) async fn explain(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let management = context.gate.console(&user());
-    let imagined =
-        Imagined { login: &arguments.login, nas: arguments.nas, device: arguments.device.as_deref() };
-    let mut explanation = management.explain(imagined).await?;
-    if let Some(address) = arguments.nas
-        && !is_configured(address, context).await?
-    {
-        explanation.warnings.push(format!("no NAS is configured for {address}: its requests are dropped"));
-    }
+    let password = if arguments.password_stdin { Some(password_from_stdin()?) } else { None };
+    let imagined = Imagined {
+        login: &arguments.login,
+        nas: arguments.nas,
+        identifier: arguments.identifier.as_deref(),
+        device: arguments.device.as_deref(),
+        address: arguments.address,
+        password: password.as_deref(),
+    };
+    let explanation = management.explain(imagined).await?;
     context.output.answer(&explanation_json(&explanation), || people(&arguments.login, &explanation));
     Ok(Exit::Done)
-}
-
-async fn is_configured(address: IpAddr, context: &Context) -> Result<bool, Failure> {
-    let rows = context.store.nas_rows().await?;
-    Ok(context.settings.nas.iter().chain(&rows.usable).any(|nas| nas.network.contains(&address)))
 }
 
 const fn decision(reject: Option<RejectReason>) -> &'static str {
@@ -59,10 +66,31 @@ fn explanation_json(explanation: &Explanation) -> Value {
         "attributes": explanation.attributes.iter().map(attribute).collect::<Vec<_>>(),
         "last": explanation.last.iter().map(attempt_json).collect::<Vec<_>>(),
         "groups": explanation.groups.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "steps": explanation.steps.iter().map(step_json).collect::<Vec<_>>(),
+        "first_use": explanation.uses.first.map(utc),
+        "last_use": explanation.uses.last.map(utc),
         "sessions": taken,
         "simultaneous_use": limit,
         "warnings": explanation.warnings,
     })
+}
+
+fn step_json(seen: &Seen) -> Value {
+    json!({
+        "step": seen.step.as_str(),
+        "said": said(seen.said),
+        "rule": seen.rule.as_str(),
+        "detail": seen.detail,
+        "decides": seen.decides,
+    })
+}
+
+const fn said(said: Said) -> &'static str {
+    match said {
+        Said::Passed => "passed",
+        Said::Limits => "limits",
+        Said::Refused(_) => "refused",
+    }
 }
 
 fn attempt_json(attempt: &Attempt) -> Value {
@@ -91,6 +119,14 @@ fn people(login: &str, explanation: &Explanation) -> String {
     for warning in &explanation.warnings {
         text.push_str(&format!("warning: {warning}\n"));
     }
+    let row = |seen: &Seen| {
+        let mark = if seen.decides { "=>" } else { "" };
+        let cells = [mark, seen.step.as_str(), said(seen.said), seen.rule.as_str(), seen.detail.as_str()];
+        cells.map(ToOwned::to_owned).to_vec()
+    };
+    let rows: Vec<_> = explanation.steps.iter().map(row).collect();
+    text.push('\n');
+    text.push_str(&table(&["", "STEP", "SAID", "RULE", "HERE AND NOW"], &rows));
     if !explanation.attributes.is_empty() {
         let rows: Vec<_> =
             explanation.attributes.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect();

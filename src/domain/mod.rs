@@ -19,6 +19,7 @@ pub mod session;
 pub mod subscriber;
 pub mod text;
 pub mod usage;
+pub mod validity;
 
 pub use decision::{Decision, Effect, NasReload, PostAuth, RejectReason, Write};
 pub use granted::{Difference, Granted};
@@ -29,5 +30,6 @@ pub use profile::{Rate, Volume};
 pub use quota::{Exhaustion, Metric, Period, PlanLimits, Quota, SubscriberTerms, TopUp};
 pub use record::{AccountingRecord, RecordStatus, ReportedOctets};
 pub use session::{ClassToken, CloseGuess, Closed, Counter, Session, SessionFlags, SessionKey, UniqueId};
-pub use subscriber::{AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus};
+pub use subscriber::{AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus, Tenure};
 pub use usage::{Day, Usage};
+pub use validity::{DeviceRow, ExpiryKind, ExpiryRow, ExpiryUnit, Uses};

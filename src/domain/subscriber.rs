@@ -2,6 +2,7 @@
 
 use smol_str::SmolStr;
 
+use super::validity::{DeviceRow, ExpiryRow};
 use crate::time::UnixTime;
 
 /// `tk_subscriber.id`: the one number by which every dialect knows a subscriber.
@@ -84,10 +85,12 @@ pub struct SubscriberRows {
     pub status: SubscriberStatus,
     /// `user`, `mac`, `pin` …
     pub kind: SmolStr,
-    /// First successful login ever.
+    /// First successful login of the present term.
     pub first_use: Option<UnixTime>,
     /// Expiry set in `tk_subscriber`.
     pub expires: Option<UnixTime>,
+    /// From when, until when and from where it may be used.
+    pub tenure: Tenure,
     /// radcheck.
     pub check: Vec<AttributeRow>,
     /// radreply.
@@ -98,6 +101,30 @@ pub struct SubscriberRows {
     pub usage: Vec<(super::Day, super::Usage)>,
     /// What bears on its quotas.
     pub terms: super::SubscriberTerms,
+}
+
+/// What `tk_subscriber`, its account, its plan, `tk_expiry_rule` and `tk_device` say of from when, until
+/// when and from where a subscriber may be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tenure {
+    /// Why it has its status, for people.
+    pub status_reason: SmolStr,
+    /// Its account, where that is not enabled.
+    pub closed_account: Option<SmolStr>,
+    /// When it was made; nought is unknown.
+    pub created: UnixTime,
+    /// Not to be used before.
+    pub activation: Option<UnixTime>,
+    /// The last renewal.
+    pub renewed: Option<UnixTime>,
+    /// When it was last seen.
+    pub last_use: Option<UnixTime>,
+    /// `tk_plan.validity_days` with the name of the plan: days from the first use.
+    pub validity_days: Option<(u32, SmolStr)>,
+    /// `tk_expiry_rule`: its own and its plan's.
+    pub expiry: Vec<ExpiryRow>,
+    /// `tk_device`.
+    pub devices: Vec<DeviceRow>,
 }
 
 /// All rows of one group.

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use jiff::tz::TimeZone;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 use zeroize::Zeroize as _;
@@ -14,9 +15,10 @@ use zeroize::Zeroize as _;
 use super::Settings;
 use super::password::{Comparison, SlowCheck, StoredPassword};
 use super::policy::{Attempt, AuthType, Limits, Open, Policy, ReplyPlan, Subscriber};
+use super::trace::{Said, Seen, Step, Trace, Unseen, Witness};
 use crate::domain::text::text_from_octets;
 use crate::domain::{
-    ClassToken, Granted, PostAuth, Rate, RejectReason, SubscriberId, SubscriberStatus, UniqueId, Volume,
+    ClassToken, Granted, PostAuth, Rate, RejectReason, SubscriberId, UniqueId, Uses, Volume,
 };
 use crate::entropy::Entropy;
 use crate::packs::{Pack, Past, Profile};
@@ -56,6 +58,8 @@ pub struct Standing<'a> {
     pub occupancy: Occupancy,
     /// Its sessions and its usage; `None` where nothing that limits it asks for them.
     pub sessions: Option<&'a SubscriberSessions>,
+    /// How it has been used so far.
+    pub uses: Uses,
     /// The open session that is looked at again; `None` for one that is about to begin.
     pub session: Option<UniqueId>,
 }
@@ -217,8 +221,9 @@ impl Grant<'_> {
     }
 }
 
-/// What a subscriber who has proved who it is gets, and what decides: status, check rows, validity,
-/// places, reply. One function for logins and for `explain`.
+/// What a subscriber who has proved who it is gets, and what decides: status, check rows, bindings,
+/// validity, places, reply. One function for logins, for sessions that are looked at again and for
+/// [`explain`].
 ///
 /// # Errors
 /// The login is refused.
@@ -229,27 +234,126 @@ pub fn authorize<'a>(
     settings: &Settings,
     now: Now,
 ) -> Result<Grant<'a>, Denial> {
-    barred(subscriber, &policy.limits)?;
-    if let Some((reason, rule)) = &policy.unmet {
+    barred(subscriber, &policy.limits, &mut Unseen)?;
+    entitle(subscriber, policy, standing, settings, now, &mut Unseen)
+}
+
+/// The password of a login that is imagined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// As it should be; nobody but the subscriber knows.
+    Right,
+    /// Another one.
+    Wrong,
+}
+
+/// What a login would be answered, and every rule that was looked at.
+pub fn explain<'a>(
+    subscriber: &Subscriber,
+    policy: &'a Policy<'_>,
+    offer: Offer,
+    standing: Standing<'_>,
+    settings: &Settings,
+    now: Now,
+) -> (Result<Grant<'a>, Denial>, Vec<Seen>) {
+    let mut trace = Trace::new();
+    let outcome = barred(subscriber, &policy.limits, &mut trace)
+        .and_then(|()| proved(policy, offer, &mut trace))
+        .and_then(|()| entitle(subscriber, policy, standing, settings, now, &mut trace));
+    let seen = trace.end(&outcome);
+    (outcome, seen)
+}
+
+/// What an imagined login proves with what is stored.
+fn proved(policy: &Policy<'_>, offer: Offer, witness: &mut impl Witness) -> Result<(), Denial> {
+    witness.at(Step::Credentials);
+    if let Some((AuthType::Accept, rule)) = &policy.limits.auth_type {
+        witness.saw(Said::Passed, || (rule.clone(), "no password is asked".to_owned()));
+        return Ok(());
+    }
+    let Some(stored) = policy.passwords.first() else {
+        // Rows that are not met store no password either.
+        return match &policy.unmet {
+            Some((reason, rule)) => {
+                witness.at(Step::Conditions);
+                deny(*reason, rule)
+            }
+            None => deny(RejectReason::MethodNotServable, &NO_PASSWORD),
+        };
+    };
+    if let Some(why) = stored.unservable() {
+        return Err(Denial { reason: RejectReason::MethodNotServable, rule: why.to_string().into() });
+    }
+    if offer == Offer::Wrong {
+        return deny(RejectReason::WrongPassword, &WRONG_PASSWORD);
+    }
+    witness.saw(Said::Passed, || (stored.form().into(), methods(policy)));
+    Ok(())
+}
+
+/// The methods that the stored passwords and Auth-Type serve, for people.
+fn methods(policy: &Policy<'_>) -> String {
+    let only = policy.limits.auth_type.as_ref().map(|(auth_type, _)| *auth_type);
+    let pap = policy.passwords.first().is_some_and(|stored| stored.unservable().is_none());
+    let chap = policy.passwords.iter().any(|stored| stored.cleartext().is_some());
+    let methods = [
+        ("PAP", AuthType::Pap, pap),
+        ("CHAP", AuthType::Chap, chap),
+        ("MS-CHAP", AuthType::MsChap, nt_hash_of(policy).is_some()),
+    ];
+    let serves = |wanted: bool| {
+        methods
+            .iter()
+            .filter(|(_, auth_type, can)| (*can && only.is_none_or(|only| only == *auth_type)) == wanted)
+            .map(|(name, ..)| *name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    match (serves(true), serves(false)) {
+        (yes, no) if no.is_empty() => format!("serves {yes}"),
+        (yes, no) if yes.is_empty() => format!("does not serve {no}"),
+        (yes, no) => format!("serves {yes}; not {no}"),
+    }
+}
+
+/// The status, and what no password can help against.
+fn barred(subscriber: &Subscriber, limits: &Limits, witness: &mut impl Witness) -> Result<(), Denial> {
+    witness.at(Step::Status);
+    if let Some(rule) = &subscriber.barred {
+        return deny(RejectReason::UserLocked, rule);
+    }
+    witness.saw(Said::Passed, || {
+        (SmolStr::new_static("tk_subscriber.status"), subscriber.status.as_str().to_owned())
+    });
+    match &limits.auth_type {
+        Some((AuthType::Reject, rule)) => deny(RejectReason::UserLocked, rule),
+        Some((AuthType::Other, rule)) => deny(RejectReason::MethodNotServable, rule),
+        _ => match limits.unreadable.as_ref().or(subscriber.validity.unreadable.as_ref()) {
+            Some(rule) => deny(RejectReason::ConditionFailed, rule),
+            None => Ok(()),
+        },
+    }
+}
+
+/// What follows the proof of who it is.
+fn entitle<'a>(
+    subscriber: &Subscriber,
+    policy: &'a Policy<'_>,
+    standing: Standing<'_>,
+    settings: &Settings,
+    now: Now,
+    witness: &mut impl Witness,
+) -> Result<Grant<'a>, Denial> {
+    witness.at(Step::Conditions);
+    if let Some((reason, rule)) = policy.unmet.as_ref().or(policy.unbound.as_ref()) {
         return deny(*reason, rule);
     }
-    let mut timeout = Timeout { now: now.unix, first: None, until: None };
-    let ran = standing.began().map_or(0, |began| now.unix.since(began));
-    let left = u64::from(policy.reply.session_timeout).saturating_sub(ran);
-    timeout.seconds(left, || SmolStr::new_static("reply Session-Timeout"));
-    if let Some(expires) = subscriber.expires {
-        timeout.ends(expires, &SmolStr::new_static("tk_subscriber.expires_at"))?;
-    }
-    if let Some((date, rule)) = &policy.limits.expiration {
-        timeout.ends(*date, rule)?;
-    }
-    if let Some((window, rule)) = &policy.limits.login_time {
-        match window.at(now.unix, &settings.zone) {
-            None => return deny(RejectReason::LoginTimeDenied, rule),
-            Some(Open::Always) => {}
-            Some(Open::Until(end)) => timeout.ends(end, rule)?,
-        }
-    }
+    witness.saw(Said::Passed, || (SmolStr::new_static("check rows and bindings"), "met".to_owned()));
+    let zone = subscriber.usage_days().0.unwrap_or(&settings.zone);
+    let mut timeout = Timeout { now: now.unix, zone, first: None, until: policy.bound_until };
+    witness.at(Step::Validity);
+    valid(subscriber, &policy.limits, &standing, &mut timeout, witness)?;
+    witness.at(Step::Quotas);
     let allowance = subscriber
         .account(&policy.limits, standing.sessions, standing.session, settings)
         .weigh(now)
@@ -262,20 +366,29 @@ pub fn authorize<'a>(
             rule: spent.rule,
         })?;
     if let Some((seconds, rule)) = &allowance.time {
-        timeout.seconds(*seconds, || rule.clone());
+        timeout.seconds(*seconds, rule, witness);
     }
+    witness.at(Step::Places);
     let places = policy.limits.simultaneous_use.as_ref();
-    if let Some((limit, rule)) = places
-        && (*limit == 0
-            || (standing.session.is_none()
-                && !standing.occupancy.own_place
-                && standing.occupancy.taken >= *limit))
-    {
-        return deny(RejectReason::MaxConcurrent, rule);
+    let Occupancy { taken, own_place } = standing.occupancy;
+    if let Some((limit, rule)) = places {
+        let full = standing.session.is_none() && !own_place && taken >= *limit;
+        if *limit == 0 || full {
+            return deny(RejectReason::MaxConcurrent, rule);
+        }
+        witness.saw(Said::Passed, || (rule.clone(), format!("{taken} other places of {limit} are taken")));
     }
+    witness.at(Step::Reply);
+    let ran = standing.began().map_or(0, |began| now.unix.since(began));
+    let left = u64::from(policy.reply.session_timeout).saturating_sub(ran);
+    timeout.seconds(left, &REPLY_SESSION_TIMEOUT, witness);
     let sold = subscriber.plan().map(|plan| plan.rate).unwrap_or_default();
     let rate = Rate { down: allowance.rate.down.or(sold.down), up: allowance.rate.up.or(sold.up) };
     let interim_interval = policy.reply.interim_interval.unwrap_or(settings.interim_interval);
+    witness.saw(Said::Passed, || {
+        let groups = if policy.groups.is_empty() { String::new() } else { policy.groups.join(", ") };
+        (ACCEPTED.clone(), groups)
+    });
     Ok(Grant {
         reply: &policy.reply,
         session_timeout: timeout.first,
@@ -295,20 +408,54 @@ pub fn authorize<'a>(
     })
 }
 
-/// The status, and what no password can help against.
-fn barred(subscriber: &Subscriber, limits: &Limits) -> Result<(), Denial> {
-    if subscriber.status != SubscriberStatus::Active {
-        let rule = smol_str::format_smolstr!("tk_subscriber.status {}", subscriber.status.as_str());
+/// From when, until when and at what times it may be used.
+fn valid(
+    subscriber: &Subscriber,
+    limits: &Limits,
+    standing: &Standing<'_>,
+    timeout: &mut Timeout<'_>,
+    witness: &mut impl Witness,
+) -> Result<(), Denial> {
+    let (now, zone, uses) = (timeout.now, timeout.zone, standing.uses);
+    if let Some(activation) = subscriber.validity.activation().filter(|activation| *activation > now) {
+        // IBSng has no key for "not yet": its operators lock such an account.
+        let rule = smol_str::format_smolstr!("tk_subscriber.activation_at {}", shown(activation, zone));
         return Err(Denial { reason: RejectReason::UserLocked, rule });
     }
-    match &limits.auth_type {
-        Some((AuthType::Reject, rule)) => deny(RejectReason::UserLocked, rule),
-        Some((AuthType::Other, rule)) => deny(RejectReason::MethodNotServable, rule),
-        _ => match &limits.unreadable {
-            Some(rule) => deny(RejectReason::ConditionFailed, rule),
-            None => Ok(()),
-        },
+    let (absolute, relative) = (RejectReason::AbsExpDateReached, RejectReason::RelExpDateReached);
+    if let Some(expires) = subscriber.expires {
+        timeout.ends(expires, absolute, &SmolStr::new_static("tk_subscriber.expires_at"), witness)?;
     }
+    for end in subscriber.validity.ends(uses, now, zone) {
+        // A session is a use, also one whose NAS tells nothing meanwhile.
+        if end.ends_sessions || (end.at <= now && standing.session.is_none()) {
+            timeout.ends(end.at, end.reason, end.rule, witness)?;
+        } else {
+            witness.saw(Said::Passed, || (end.rule.clone(), format!("until {}", shown(end.at, zone))));
+        }
+    }
+    if let Some((date, rule)) = &limits.expiration {
+        timeout.ends(*date, absolute, rule, witness)?;
+    }
+    if let Some((seconds, rule)) = &limits.after_first_use {
+        timeout.ends(uses.first.unwrap_or(now).plus(*seconds), relative, rule, witness)?;
+    }
+    if let Some((window, rule)) = &limits.login_time {
+        match window.at(now, zone) {
+            None => return deny(RejectReason::LoginTimeDenied, rule),
+            Some(Open::Always) => witness.saw(Said::Passed, || (rule.clone(), "always open".to_owned())),
+            Some(Open::Until(end)) => timeout.ends(end, RejectReason::LoginTimeDenied, rule, witness)?,
+        }
+    }
+    Ok(())
+}
+
+/// A time in a zone, for people.
+fn shown(at: UnixTime, zone: &TimeZone) -> String {
+    jiff::Timestamp::from_second(at.0).map_or_else(
+        |_| "the end of time".to_owned(),
+        |at| at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+    )
 }
 
 fn deny<T>(reason: RejectReason, rule: &SmolStr) -> Result<T, Denial> {
@@ -316,29 +463,44 @@ fn deny<T>(reason: RejectReason, rule: &SmolStr) -> Result<T, Denial> {
 }
 
 /// The least of what ends a session.
-struct Timeout {
+struct Timeout<'a> {
     now: UnixTime,
+    zone: &'a TimeZone,
     first: Option<(u32, SmolStr)>,
-    /// The first date at which something ends.
+    /// When the answer may be another one.
     until: Option<UnixTime>,
 }
 
-impl Timeout {
-    fn seconds(&mut self, seconds: u64, rule: impl Fn() -> SmolStr) {
+impl Timeout<'_> {
+    fn seconds(&mut self, seconds: u64, rule: &SmolStr, witness: &mut impl Witness) {
         let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-        if seconds > 0 && self.first.as_ref().is_none_or(|(least, _)| seconds < *least) {
-            self.first = Some((seconds, rule()));
+        if seconds == 0 {
+            return;
+        }
+        witness.saw(Said::Limits, || (rule.clone(), format!("ends the session after {seconds} seconds")));
+        if self.first.as_ref().is_none_or(|(least, _)| seconds < *least) {
+            self.first = Some((seconds, rule.clone()));
         }
     }
 
     /// It ends then; refused if that is not to come, so that a Session-Timeout is never 0 (RFC 2865
     /// §5.27 gives no meaning to it, and many a NAS takes it for "no limit").
-    fn ends(&mut self, at: UnixTime, rule: &SmolStr) -> Result<(), Denial> {
+    fn ends(
+        &mut self,
+        at: UnixTime,
+        reason: RejectReason,
+        rule: &SmolStr,
+        witness: &mut impl Witness,
+    ) -> Result<(), Denial> {
         if at <= self.now {
-            return deny(RejectReason::AbsExpDateReached, rule);
+            return deny(reason, rule);
         }
         self.until = Some(self.until.map_or(at, |until| until.min(at)));
-        self.seconds(at.since(self.now), || rule.clone());
+        let seconds = u32::try_from(at.since(self.now)).unwrap_or(u32::MAX);
+        witness.saw(Said::Limits, || (rule.clone(), format!("until {}", shown(at, self.zone))));
+        if self.first.as_ref().is_none_or(|(least, _)| seconds < *least) {
+            self.first = Some((seconds, rule.clone()));
+        }
         Ok(())
     }
 }
@@ -399,9 +561,9 @@ impl Decide<'_> {
         };
         let settings = self.facts.settings;
         let policy = subscriber.policy(Attempt::of(self.request, self.facts.source), settings, now);
-        barred(subscriber, &policy.limits)?;
+        barred(subscriber, &policy.limits, &mut Unseen)?;
         let proof = self.prove(&policy)?;
-        let grant = authorize(subscriber, &policy, self.facts.standing, settings, now)?;
+        let grant = entitle(subscriber, &policy, self.facts.standing, settings, now, &mut Unseen)?;
         Ok(self.accept(subscriber, &grant, &proof, now, entropy))
     }
 
@@ -427,7 +589,7 @@ impl Decide<'_> {
             return Ok(deny(RejectReason::MethodNotServable, rule)?);
         }
         if policy.passwords.is_empty() {
-            return refuse(RejectReason::MethodNotServable, "no password is stored");
+            return Ok(deny(RejectReason::MethodNotServable, &NO_PASSWORD)?);
         }
         match self.credentials {
             Credentials::Pap(password) => self.pap(policy, password.octets()),
@@ -441,7 +603,7 @@ impl Decide<'_> {
     /// The first stored password counts, as in FreeRADIUS.
     fn pap(&self, policy: &Policy<'_>, offered: &[u8]) -> Result<Proof, Stop> {
         let Some(stored) = policy.passwords.first() else {
-            return refuse(RejectReason::MethodNotServable, "no password is stored");
+            return Ok(deny(RejectReason::MethodNotServable, &NO_PASSWORD)?);
         };
         match (stored.compare(offered), self.facts.password) {
             (Comparison::Right, _) | (Comparison::Slow(_), Some(true)) => Ok(Proof::Plain),
@@ -520,7 +682,7 @@ impl Decide<'_> {
             reject: None,
             rule: match (&grant.session_timeout, proof) {
                 (Some((_, rule)), _) => rule.clone(),
-                (None, _) => SmolStr::new_static("accepted"),
+                (None, _) => ACCEPTED.clone(),
             },
             method: self.method,
             subscriber: Some(subscriber.id),
@@ -602,7 +764,7 @@ fn unservable<T>(policy: &Policy<'_>, needs: &'static str) -> Result<T, Stop> {
 }
 
 fn wrong_password<T>() -> Result<T, Stop> {
-    refuse(RejectReason::WrongPassword, "the password is wrong")
+    Ok(deny(RejectReason::WrongPassword, &WRONG_PASSWORD)?)
 }
 
 fn refuse<T>(reason: RejectReason, rule: &'static str) -> Result<T, Stop> {
@@ -673,6 +835,12 @@ fn method(credentials: &Credentials<'_>) -> &'static str {
         Credentials::Invalid => "invalid",
     }
 }
+
+/// Rules that are no rows.
+const ACCEPTED: SmolStr = SmolStr::new_static("accepted");
+const NO_PASSWORD: SmolStr = SmolStr::new_static("no password is stored");
+const WRONG_PASSWORD: SmolStr = SmolStr::new_static("the password is wrong");
+const REPLY_SESSION_TIMEOUT: SmolStr = SmolStr::new_static("reply Session-Timeout");
 
 /// Termination-Action RADIUS-Request (RFC 2865 §5.29).
 const RADIUS_REQUEST: u32 = 1;

@@ -6,14 +6,16 @@ pub mod password;
 pub mod policy;
 pub mod quota;
 pub mod token;
+pub mod trace;
 
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
 use self::token::TokenKey;
 
-pub use access::{AccessFacts, Decided, Denial, Grant, Standing, Verdict, access, authorize};
+pub use access::{AccessFacts, Decided, Denial, Grant, Offer, Standing, Verdict, access, authorize, explain};
 pub use policy::{CompiledGroup, Compiler, Subscriber};
+pub use trace::{Said, Seen, Step};
 
 /// How decisions are made.
 #[derive(Clone, Debug)]

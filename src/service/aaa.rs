@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 
 use super::answer::{Acknowledgement, Answer, NoReply, Resolved, Waiter, Wanted, Work};
 use super::directory::{Known, Lookup};
+use super::life::Remembered;
 use super::loader::PATIENCE;
 use super::reconciler::Rows;
 use super::serve::Serve;
@@ -16,7 +17,7 @@ use super::writer::Pending;
 use crate::domain::text::text_from_octets;
 use crate::domain::{
     AccountingRecord, ClassToken, Decision, Nas, NasIdentity, NasReload, NasTable, RecordStatus, SessionKey,
-    UniqueId, Write,
+    UniqueId,
 };
 use crate::engine::accounting;
 use crate::engine::password::SlowCheck;
@@ -128,7 +129,7 @@ impl Aaa {
         let facts = AccessFacts {
             subscriber: known.map(|known| &known.policy),
             source,
-            standing: Standing::default(),
+            standing: Standing { uses: known.map(Known::uses).unwrap_or_default(), ..Standing::default() },
             password,
             pack: self.0.packs.get(nas.pack),
             settings: &settings.engine,
@@ -144,21 +145,26 @@ impl Aaa {
             let standing = Standing {
                 occupancy: sessions.occupancy(&device, now),
                 sessions: Some(sessions),
+                // Under the lock, so that of several first logins one is the first.
+                uses: known.uses(),
                 session: None,
             };
             let facts = AccessFacts { standing, ..facts };
             let verdict = access(request, &facts, now, &mut SystemEntropy);
             if let Verdict::Decided(decided) = &verdict
-                && let Decided { reject: None, token: Some(token), places: Some(_), .. } = *decided
+                && let Decided { reject: None, token: Some(token), places, .. } = *decided
             {
-                sessions.reserve(Reservation {
-                    token,
-                    device,
-                    nas,
-                    until: now.instant + settings.reservation,
-                    interim_interval: decided.interim_interval,
-                    granted: decided.granted.clone(),
-                });
+                self.note_use(known, now);
+                if places.is_some() {
+                    sessions.reserve(Reservation {
+                        token,
+                        device,
+                        nas,
+                        until: now.instant + settings.reservation,
+                        interim_interval: decided.interim_interval,
+                        granted: decided.granted.clone(),
+                    });
+                }
             }
             verdict
         })
@@ -175,17 +181,33 @@ impl Aaa {
     ) -> Answer<AccessReply> {
         if let Some(reason) = decided.reject {
             self.0.meters.reject(reason);
-        } else if let Some(known) = known
-            && known.note_use(now.unix)
-        {
-            let used = Write::Used { subscriber: known.policy.id, at: now.unix };
-            let writes = SmallVec::from_iter([used]);
-            let pending = Pending { writes, gives_way: true, ..Pending::default() };
-            // Not a promise: the next login notes it.
-            let _ = self.0.writer.enqueue(&known.policy.login, pending);
+        } else if let Some(known) = known {
+            self.note_use(known, now);
+        }
+        if let Some(known) = known {
+            known.remember(Remembered {
+                at: now.unix,
+                reject: decided.reject,
+                rule: decided.rule.clone(),
+                method: decided.method,
+                nas: request.nas_ip_address().map_or(source, IpAddr::V4),
+                calling_station_id: request.calling_station_id().map(text_from_octets).unwrap_or_default(),
+            });
         }
         self.0.recorder.record(now, || decided.post_auth(request, source, now.unix));
         Answer::Now(decided.reply)
+    }
+
+    /// Notes that an accepted login uses the subscription. Not a promise: what the writer does not take, or
+    /// what a crash takes from it, is noted by the session's first record or by the next login.
+    fn note_use(&self, known: &Known, now: Now) {
+        let writes = known.note_use(now.unix);
+        if !writes.is_empty() {
+            // The use that starts a clock is not among what can be spared.
+            let pending =
+                Pending { writes, gives_way: !known.policy.counts_first_use(), ..Pending::default() };
+            let _ = self.0.writer.enqueue(&known.policy.login, pending);
+        }
     }
 
     /// Computes a slow hash beside the packet path.
@@ -351,9 +373,16 @@ impl Aaa {
             for guess in change.rows.iter().skip(1).filter_map(|row| row.closed.as_ref()?.guess) {
                 state.meters.guess(guess);
             }
+            // What a record proves of the use of a subscription is durable with it.
+            let used = known
+                .filter(|known| known.policy.counts_first_use() || known.policy.counts_last_use())
+                .map(|known| known.note_session(change.session().map(|session| session.started), now.unix))
+                .unwrap_or_default();
+            let mut decision = accounting::decide(change);
+            decision.before.extend(used);
             // The next Interim-Update says all that this one does; nothing follows a Stop.
             let gives_way = record.status == RecordStatus::InterimUpdate;
-            self.commit(&login, accounting::decide(change), waiter, gives_way)
+            self.commit(&login, decision, waiter, gives_way)
         })
     }
 }

@@ -4,27 +4,27 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use jiff::tz::TimeZone;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
+use super::life::{Life, Remembered};
 use super::plans::Plans;
-use crate::domain::{Day, SubscriberId, SubscriberRows, Usage};
+use crate::domain::{Day, SubscriberId, SubscriberRows, Usage, Uses, Write};
 use crate::engine::policy::{CompiledGroup, Compiler, Subscriber};
 use crate::sessions::{Days, day_of};
-use crate::store::{Store, StoreError};
+use crate::store::{Attempt, Store, StoreError};
 use crate::time::{Now, UnixTime};
 
 /// How long a login that does not exist is remembered as such. The change feed ends it sooner.
 const ABSENT_FOR: Duration = Duration::from_secs(60);
 /// Logins remembered as absent: a stranger with a secret may try any number of names.
 const ABSENT_MAX: usize = 50_000;
-/// Seconds between two notes of a subscriber's last use.
-const USE_NOTED_EVERY: i64 = 60;
 /// Days of usage that are kept in memory.
 const USAGE_DAYS: i32 = 40;
 /// Logins asked for in one query.
@@ -46,8 +46,8 @@ pub(super) enum Lookup {
 pub(super) struct Known {
     /// Everything its rows say.
     pub(super) policy: Subscriber,
-    /// Unix seconds of the last use that was noted in SQL; 0 if none was.
-    used: AtomicI64,
+    /// What its rows do not say yet.
+    life: Arc<Life>,
     /// Buckets to continue counting from, until somebody does.
     usage: Mutex<Vec<(Day, Usage)>>,
     /// The first day whose bucket would be among them.
@@ -56,7 +56,7 @@ pub(super) struct Known {
 
 impl Known {
     fn new(policy: Subscriber, usage: Vec<(Day, Usage)>, usage_since: Day) -> Self {
-        Self { policy, used: AtomicI64::new(0), usage: Mutex::new(usage), usage_since }
+        Self { policy, life: Arc::default(), usage: Mutex::new(usage), usage_since }
     }
 
     /// How its usage is parted into days.
@@ -76,11 +76,45 @@ impl Known {
         std::mem::take(&mut self.usage.lock())
     }
 
-    /// Is this use to be noted in SQL? The first one is, then one a minute.
-    pub(super) fn note_use(&self, at: UnixTime) -> bool {
-        let noted = self.used.load(Ordering::Relaxed);
-        at.0.saturating_sub(noted) >= USE_NOTED_EVERY
-            && self.used.compare_exchange(noted, at.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    /// Takes the place of `before`, what was known until its rows were read anew.
+    fn succeed(&mut self, before: &Self) {
+        if before.policy.id == self.policy.id {
+            self.life = Arc::clone(&before.life);
+            self.life.rows_read(before.policy.uses, self.policy.uses);
+        }
+    }
+
+    /// How it has been used so far.
+    pub(super) fn uses(&self) -> Uses {
+        self.life.uses(self.policy.uses)
+    }
+
+    /// Notes a use; gives what SQL is to know of it.
+    pub(super) fn note_use(&self, at: UnixTime) -> SmallVec<[Write; 2]> {
+        self.life.note(self.policy.id, self.policy.uses, at)
+    }
+
+    /// Notes that a session goes on, which began at `started`; gives what SQL is to know of it. It is the
+    /// first use where no login of the term is known: the note of that was lost, or it began elsewhere.
+    pub(super) fn note_session(&self, started: Option<UnixTime>, at: UnixTime) -> SmallVec<[Write; 2]> {
+        let mut writes = SmallVec::new();
+        if self.uses().first.is_none() {
+            writes.extend(self.note_use(started.unwrap_or(at).min(at)));
+        }
+        if self.policy.counts_last_use() {
+            writes.extend(self.note_use(at));
+        }
+        writes
+    }
+
+    /// Remembers how a login was decided.
+    pub(super) fn remember(&self, attempt: Remembered) {
+        self.life.remember(attempt);
+    }
+
+    /// The last logins, the latest first.
+    pub(super) fn attempts(&self) -> Vec<Attempt> {
+        self.life.attempts(&self.policy.login, self.policy.id)
     }
 }
 
@@ -317,9 +351,12 @@ impl Directory {
 
     fn replace(&self, logins: &[SmolStr], compiled: Vec<Known>, now: Instant) {
         let mut missing: BTreeSet<&SmolStr> = logins.iter().collect();
-        for known in compiled {
+        for mut known in compiled {
             let login = known.policy.login.clone();
             missing.remove(&login);
+            if let Some(Slot::Known(before)) = self.entries.get(&login).as_deref() {
+                known.succeed(before);
+            }
             self.put(login, Slot::Known(Arc::new(known)));
         }
         if self.absent.load(Ordering::Relaxed) + missing.len() > ABSENT_MAX {
@@ -367,6 +404,7 @@ mod tests {
             kind: "user".into(),
             first_use: None,
             expires: None,
+            tenure: crate::domain::Tenure::default(),
             check: Vec::new(),
             reply: Vec::new(),
             groups: Vec::new(),

@@ -1,46 +1,63 @@
-//! What would happen to a login now and why, and what happened to the last ones.
+//! What would happen to a login now and why, rule by rule, and what happened to the last ones.
 //!
-//! The decision is the engine's own, on the rows as the tables have them at this moment; only the
-//! password is taken for right, since nobody knows it here.
+//! One explanation for all who ask: a running server gives it from its memory ([`Explainer`]), the
+//! command line from the tables as they are at this moment. The decision is the engine's own; only the
+//! password is taken for right, since nobody knows it here, unless one is imagined too.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
+use super::answer::{NoReply, Wanted};
+use super::directory::Lookup;
 use super::error::ServiceError;
 use super::management::Management;
 use super::plans::Plans;
-use crate::domain::text::mac_digits;
-use crate::domain::{Day, NasTable, RejectReason};
-use crate::engine::policy::{Attempt, AuthType, Policy, Subscriber};
-use crate::engine::{CompiledGroup, Compiler, Standing, authorize};
-use crate::packs::{Pack, Past};
+use super::state::State;
+use crate::domain::{Day, Nas, NasIdentity, NasTable, RejectReason, Uses};
+use crate::engine::password::{Comparison, SlowCheck};
+use crate::engine::policy::{Attempt, Subscriber};
+use crate::engine::{CompiledGroup, Compiler, Offer, Seen, Settings, Standing, explain};
+use crate::packs::{Pack, Packs, Past};
 use crate::radius::ReplyAttributes;
-use crate::radius::attribute::{CALLING_STATION_ID, NAS_IP_ADDRESS, NAS_IPV6_ADDRESS, USER_NAME};
+use crate::radius::attribute::{
+    CALLING_STATION_ID, FRAMED_IP_ADDRESS, FRAMED_IPV6_ADDRESS, NAS_IDENTIFIER, NAS_IP_ADDRESS,
+    NAS_IPV6_ADDRESS, USER_NAME,
+};
+use crate::radius::dictionary::Dictionary;
 use crate::radius::value;
-use crate::sessions::{Occupancy, SubscriberSessions};
+use crate::sessions::{self, Device, SubscriberSessions};
 use crate::store;
 use crate::time::Now;
 
 /// A login as it is imagined.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Imagined<'a> {
     /// User-Name.
     pub login: &'a str,
     /// Where the request comes from, and its NAS-IP-Address.
     pub nas: Option<IpAddr>,
+    /// NAS-Identifier, where it is not the one that the NAS is configured with.
+    pub identifier: Option<&'a str>,
     /// Calling-Station-Id.
     pub device: Option<&'a str>,
+    /// Framed-IP-Address, which a hotspot knows before the login.
+    pub address: Option<IpAddr>,
+    /// The password by PAP; `None` is the right one, whatever it is.
+    pub password: Option<&'a str>,
 }
 
 /// What would happen, and why.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// Why it would be refused; `None` is Accept.
     pub reject: Option<RejectReason>,
     /// What decides: a row in words, or a sentence.
     pub rule: SmolStr,
+    /// Every rule that was looked at, in order.
+    pub steps: Vec<Seen>,
     /// What the Accept would carry: name and value, secrets masked.
     pub attributes: Vec<(String, String)>,
     /// Rows that have no effect, or not the one they seem to have.
@@ -49,12 +66,64 @@ pub struct Explanation {
     pub groups: Vec<SmolStr>,
     /// Open sessions, and Simultaneous-Use if it is set.
     pub places: (u32, Option<u32>),
+    /// The first and the last use.
+    pub uses: Uses,
     /// The last attempts, the latest first.
     pub last: Vec<store::Attempt>,
 }
 
 /// Attempts that are shown.
 const LAST: u32 = 10;
+/// Open sessions that are read to explain one login.
+const SESSIONS_MAX: u32 = 10_000;
+
+/// Explains from the memory of a running server, in less than a millisecond.
+#[derive(Clone)]
+pub struct Explainer(pub(super) Arc<State>);
+
+impl Explainer {
+    /// Explains a login: from memory alone, but for a login that nobody has asked for yet and for an
+    /// imagined password that is stored as a slow hash.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`] for a login that nobody has; [`ServiceError::Unavailable`] where it has
+    /// to be read and cannot be.
+    pub async fn explain(&self, imagined: Imagined<'_>) -> Result<Explanation, ServiceError> {
+        let state = &*self.0;
+        let login = SmolStr::new(imagined.login);
+        let known = match self.known(&login) {
+            Lookup::NotLoaded => {
+                let loaded = state.loader.load(Some(Wanted::Login(login.clone())), SmallVec::new()).await;
+                loaded.map_err(|_: NoReply| unavailable("the subscriber could not be read"))?;
+                self.known(&login)
+            }
+            found => found,
+        };
+        let Lookup::Known(known) = known else {
+            return Err(ServiceError::not_found("subscriber", imagined.login));
+        };
+        let mut case = Case {
+            imagined,
+            nases: &state.nas.load(),
+            packs: &state.packs,
+            subscriber: &known.policy,
+            uses: known.uses(),
+            settings: &state.settings.engine,
+            dictionary: &state.dictionary,
+            offer: Offer::Right,
+        };
+        case.check_password(state.clock.now()).await?;
+        let now = state.clock.now();
+        let mut explanation =
+            state.with_login(&login, Some(&known), now, |sessions| case.explain(sessions, now));
+        explanation.last = known.attempts();
+        Ok(explanation)
+    }
+
+    fn known(&self, login: &str) -> Lookup {
+        self.0.directory.lookup(login, self.0.clock.now().instant)
+    }
+}
 
 impl Management<'_> {
     /// Explains a login.
@@ -64,134 +133,195 @@ impl Management<'_> {
     pub async fn explain(&self, imagined: Imagined<'_>) -> Result<Explanation, ServiceError> {
         let store = self.read()?;
         let now = self.now();
+        let settings = self.engine();
         let login = SmolStr::new(imagined.login);
+        let zone = &settings.zone;
         let rows = store.subscribers(std::slice::from_ref(&login), Day::LIFETIME, now.unix).await?;
         let Some(mut rows) = rows.into_iter().find(|rows| rows.login == login) else {
             return Err(ServiceError::not_found("subscriber", imagined.login));
         };
         let groups = store.groups(&rows.groups).await?;
-        let devices = store.open_devices(&login).await?;
+        let open = store.open_sessions_of(&login, SESSIONS_MAX).await?;
+        let nases = self.configured_nases().iter().cloned().chain(store.nas_rows().await?.usable);
         let last = store.last_attempts(&login, LAST).await?;
 
-        let settings = self.engine();
-        let compiler = Compiler { dictionary: self.shared_dictionary(), zone: settings.zone.clone() };
+        let rules = sessions::Settings { zone: zone.clone(), ..sessions::Settings::default() };
+        let mut sessions = SubscriberSessions::new(Some(rows.id));
+        sessions.continue_usage(std::mem::take(&mut rows.usage));
+        for session in open {
+            sessions.restore(session, &rules, now);
+        }
+        let compiler = Compiler { dictionary: self.shared_dictionary(), zone: zone.clone() };
         let compiled: Vec<Arc<CompiledGroup>> =
             groups.iter().map(|group| Arc::new(compiler.group(group))).collect();
         let subscriber = compiler
             .subscriber(&rows, &|name| compiled.iter().find(|group| group.name == name).map(Arc::clone))
             .sold(Plans::new(&store.plan_limits().await?).of(&rows));
-        let mut sessions = SubscriberSessions::new(Some(rows.id));
-        sessions.continue_usage(std::mem::take(&mut rows.usage));
-        let request = attributes_of(&imagined);
-        let encoded: Vec<u8> = request.attributes().rest().to_vec();
-        let source = imagined.nas.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
-        let policy =
-            subscriber.policy(Attempt { attributes: &encoded, source, recalled: false }, settings, now);
-        let occupancy = occupancy(&devices, imagined.device);
-        let limit = policy.limits.simultaneous_use.as_ref().map(|(limit, _)| *limit);
-        let mut explanation = Explanation {
-            reject: None,
-            rule: SmolStr::default(),
-            attributes: Vec::new(),
-            warnings: warnings(&subscriber),
-            groups: subscriber.groups().iter().map(|group| group.name.clone()).collect(),
-            places: (u32::try_from(devices.len()).unwrap_or(u32::MAX), limit),
-            last,
+        let mut case = Case {
+            imagined,
+            nases: &NasTable::new(nases),
+            packs: self.packs(),
+            subscriber: &subscriber,
+            uses: subscriber.uses,
+            settings,
+            dictionary: self.dictionary(),
+            offer: Offer::Right,
         };
-        let pack = self.pack_of(imagined.nas).await?;
-        let standing = Standing { occupancy, sessions: Some(&sessions), session: None };
-        match decide(&subscriber, &policy, standing, settings, pack, now) {
-            Ok((attributes, rule, notes)) => {
-                explanation.warnings.extend(notes);
-                explanation.rule = rule;
-                explanation.attributes = shown(&attributes, self);
-            }
-            Err((reason, rule)) => {
-                explanation.reject = Some(reason);
-                explanation.rule = rule;
-            }
-        }
+        case.check_password(now).await?;
+        let mut explanation = case.explain(&sessions, now);
+        explanation.last = last;
         Ok(explanation)
     }
+}
 
-    /// How the NAS at that address is told things.
-    async fn pack_of(&self, nas: Option<IpAddr>) -> Result<&Pack, ServiceError> {
-        let Some(address) = nas else { return Ok(self.packs().other()) };
-        let rows = self.read()?.nas_rows().await?;
-        let table = NasTable::new(self.configured_nases().iter().cloned().chain(rows.usable));
-        let id = table.find(address).and_then(|nas| self.packs().find(&nas.nas_type));
-        Ok(self.packs().get(id.unwrap_or_default()))
+/// A login that is imagined, with everything that decides it but its sessions.
+struct Case<'a> {
+    imagined: Imagined<'a>,
+    nases: &'a NasTable,
+    packs: &'a Packs,
+    subscriber: &'a Subscriber,
+    uses: Uses,
+    settings: &'a Settings,
+    dictionary: &'a Dictionary,
+    offer: Offer,
+}
+
+impl Case<'_> {
+    fn source(&self) -> IpAddr {
+        self.imagined.nas.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
+    }
+
+    fn nas(&self) -> Option<&Nas> {
+        Some(self.nases.find(self.imagined.nas?)?)
+    }
+
+    /// How the NAS is told things.
+    fn pack(&self) -> &Pack {
+        let id = self.nas().and_then(|nas| self.packs.find(&nas.nas_type));
+        self.packs.get(id.unwrap_or_default())
+    }
+
+    /// The Access-Request, but for the password.
+    fn request(&self) -> ReplyAttributes {
+        let mut request = ReplyAttributes::new();
+        request.push(USER_NAME, self.imagined.login.as_bytes());
+        match self.imagined.nas {
+            Some(IpAddr::V4(address)) => request.push(NAS_IP_ADDRESS, &address.octets()),
+            Some(IpAddr::V6(address)) => request.push(NAS_IPV6_ADDRESS, &address.octets()),
+            None => {}
+        }
+        if let Some(identifier) = self.identifier() {
+            request.push(NAS_IDENTIFIER, identifier.as_bytes());
+        }
+        if let Some(device) = self.imagined.device {
+            request.push(CALLING_STATION_ID, device.as_bytes());
+        }
+        match self.imagined.address {
+            Some(IpAddr::V4(address)) => request.push(FRAMED_IP_ADDRESS, &address.octets()),
+            Some(IpAddr::V6(address)) => request.push(FRAMED_IPV6_ADDRESS, &address.octets()),
+            None => {}
+        }
+        request
+    }
+
+    fn identifier(&self) -> Option<&str> {
+        self.imagined.identifier.or_else(|| self.nas()?.identifier.as_deref())
+    }
+
+    /// Compares the imagined password with the stored one, beside the packets where that is slow.
+    async fn check_password(&mut self, now: Now) -> Result<(), ServiceError> {
+        let Some(password) = self.imagined.password else { return Ok(()) };
+        let compared = {
+            let request = self.request();
+            let attempt =
+                Attempt { attributes: request.attributes().rest(), source: self.source(), recalled: false };
+            let policy = self.subscriber.policy(attempt, self.settings, now);
+            policy.passwords.first().map(|stored| stored.compare(password.as_bytes()))
+        };
+        let right = match compared {
+            Some(Comparison::Wrong) => false,
+            Some(Comparison::Slow(check)) => verify(check).await?,
+            // What cannot be compared is said as such.
+            Some(Comparison::Right | Comparison::Unservable(_)) | None => true,
+        };
+        self.offer = if right { Offer::Right } else { Offer::Wrong };
+        Ok(())
+    }
+
+    fn explain(&self, sessions: &SubscriberSessions, now: Now) -> Explanation {
+        let Self { imagined, subscriber, settings, .. } = *self;
+        let request = self.request();
+        let attempt =
+            Attempt { attributes: request.attributes().rest(), source: self.source(), recalled: false };
+        let policy = subscriber.policy(attempt, settings, now);
+        let identity = NasIdentity {
+            source: self.source(),
+            address: imagined.nas,
+            identifier: self.identifier().map(SmolStr::new).unwrap_or_default(),
+        };
+        let device = Device::of(imagined.device.unwrap_or_default(), &identity, "");
+        let standing = Standing {
+            occupancy: sessions.occupancy(&device, now),
+            sessions: Some(sessions),
+            uses: self.uses,
+            session: None,
+        };
+        let (outcome, steps) = explain(subscriber, &policy, self.offer, standing, settings, now);
+        let mut warnings = self.warnings();
+        let (reject, rule, attributes) = match outcome {
+            Ok(grant) => {
+                let decides = steps.iter().find(|seen| seen.decides).map(|seen| seen.rule.clone());
+                warnings.extend(self.pack().notes(&grant.profile(Past::default())));
+                (None, decides.unwrap_or_default(), self.shown(&grant.attributes(self.pack(), true)))
+            }
+            Err(denial) => (Some(denial.reason), denial.rule, Vec::new()),
+        };
+        Explanation {
+            reject,
+            rule,
+            steps,
+            attributes,
+            warnings,
+            groups: subscriber.groups().iter().map(|group| group.name.clone()).collect(),
+            places: (
+                u32::try_from(sessions.open_count()).unwrap_or(u32::MAX),
+                policy.limits.simultaneous_use.as_ref().map(|(limit, _)| *limit),
+            ),
+            uses: self.uses,
+            last: Vec::new(),
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let groups = self.subscriber.groups().iter().flat_map(|group| group.warnings());
+        let rows = self.subscriber.warnings().iter().chain(groups);
+        let mut warnings: Vec<_> = rows.map(|warning| format!("{}: {}", warning.rule, warning.why)).collect();
+        if let (Some(address), None) = (self.imagined.nas, self.nas()) {
+            warnings.push(format!("no NAS is configured for {address}: its requests are dropped"));
+        }
+        warnings
+    }
+
+    fn shown(&self, attributes: &ReplyAttributes) -> Vec<(String, String)> {
+        let dictionary = self.dictionary;
+        let mut shown: Vec<(String, String)> = value::values(attributes.attributes(), dictionary)
+            .iter()
+            .map(|value| (value.name(dictionary), value.print(dictionary)))
+            .collect();
+        for hidden in attributes.hidden() {
+            let def = dictionary.by_path(hidden.vendor, &[u32::from(hidden.number)]);
+            let name = def.map_or_else(|| format!("Attr-{}", hidden.number), |def| def.name.to_string());
+            shown.push((name, super::attributes::MASK.to_owned()));
+        }
+        shown
     }
 }
 
-fn decide(
-    subscriber: &Subscriber,
-    policy: &Policy<'_>,
-    standing: Standing<'_>,
-    settings: &crate::engine::Settings,
-    pack: &Pack,
-    now: Now,
-) -> Result<(ReplyAttributes, SmolStr, Vec<String>), (RejectReason, SmolStr)> {
-    let grant = authorize(subscriber, policy, standing, settings, now)
-        .map_err(|denial| (denial.reason, denial.rule))?;
-    let accepts = matches!(policy.limits.auth_type, Some((AuthType::Accept, _)));
-    if policy.passwords.is_empty() && !accepts {
-        return Err((RejectReason::MethodNotServable, SmolStr::new_static("no password is stored")));
-    }
-    let rule = grant
-        .session_timeout
-        .as_ref()
-        .map_or_else(|| SmolStr::new_static("accepted"), |(_, rule)| rule.clone());
-    let notes = pack.notes(&grant.profile(Past::default()));
-    Ok((grant.attributes(pack, true), rule, notes))
+async fn verify(check: SlowCheck) -> Result<bool, ServiceError> {
+    let verified = tokio::task::spawn_blocking(move || check.verify()).await;
+    verified.map_err(|_| unavailable("the password was not compared"))
 }
 
-/// The places as the device would see them. Reservations are in the memory of the server alone.
-fn occupancy(open: &[SmolStr], device: Option<&str>) -> Occupancy {
-    let own = |other: &&SmolStr| {
-        device.is_some_and(|device| {
-            let digits = mac_digits(device.as_bytes());
-            *other == device || (digits.is_some() && digits == mac_digits(other.as_bytes()))
-        })
-    };
-    let mine = open.iter().filter(own).count();
-    Occupancy { taken: u32::try_from(open.len() - mine).unwrap_or(u32::MAX), own_place: mine > 0 }
-}
-
-fn attributes_of(imagined: &Imagined<'_>) -> ReplyAttributes {
-    let mut request = ReplyAttributes::new();
-    request.push(USER_NAME, imagined.login.as_bytes());
-    match imagined.nas {
-        Some(IpAddr::V4(address)) => request.push(NAS_IP_ADDRESS, &address.octets()),
-        Some(IpAddr::V6(address)) => request.push(NAS_IPV6_ADDRESS, &address.octets()),
-        None => {}
-    }
-    if let Some(device) = imagined.device {
-        request.push(CALLING_STATION_ID, device.as_bytes());
-    }
-    request
-}
-
-fn warnings(subscriber: &Subscriber) -> Vec<String> {
-    let groups = subscriber.groups().iter().flat_map(|group| group.warnings());
-    subscriber
-        .warnings()
-        .iter()
-        .chain(groups)
-        .map(|warning| format!("{}: {}", warning.rule, warning.why))
-        .collect()
-}
-
-fn shown(attributes: &ReplyAttributes, management: &Management<'_>) -> Vec<(String, String)> {
-    let dictionary = management.dictionary();
-    let mut shown: Vec<(String, String)> = value::values(attributes.attributes(), dictionary)
-        .iter()
-        .map(|value| (value.name(dictionary), value.print(dictionary)))
-        .collect();
-    for hidden in attributes.hidden() {
-        let def = dictionary.by_path(hidden.vendor, &[u32::from(hidden.number)]);
-        let name = def.map_or_else(|| format!("Attr-{}", hidden.number), |def| def.name.to_string());
-        shown.push((name, super::attributes::MASK.to_owned()));
-    }
-    shown
+fn unavailable(reason: &str) -> ServiceError {
+    ServiceError::Unavailable { reason: reason.to_owned() }
 }

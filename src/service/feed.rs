@@ -177,6 +177,7 @@ mod tests {
                 change("tk_nas", "3", 6),
                 change("tk_coa", "9", 8),
                 change("tk_plan", "silver", 9),
+                change("tk_admin", "carol", 10),
             ],
             false,
         );

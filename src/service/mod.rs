@@ -15,6 +15,7 @@ mod explain;
 mod feed;
 mod health;
 mod index;
+mod life;
 mod loader;
 mod management;
 mod memo;
@@ -39,7 +40,7 @@ pub use aaa::Aaa;
 pub use answer::{Acknowledgement, Answer, Deliver, NoReply, Resolved, Waiter, Wanted, Work};
 pub use attributes::{MASK, is_secret, shown};
 pub use error::{Denial, ServiceError};
-pub use explain::{Explanation, Imagined};
+pub use explain::{Explainer, Explanation, Imagined};
 pub use health::{ComponentHealth, Health, HealthReport, HealthStatus};
 pub use management::{
     MadeKey, Management, ManagementGate, OperatorCredential, PlanChange, Proof, SubscriberChange,
@@ -185,6 +186,12 @@ impl Service {
     #[must_use]
     pub fn aaa(&self) -> Aaa {
         Aaa(Arc::clone(&self.state))
+    }
+
+    /// What explains decisions from memory.
+    #[must_use]
+    pub fn explainer(&self) -> Explainer {
+        Explainer(Arc::clone(&self.state))
     }
 
     /// The face of dynamic authorization.

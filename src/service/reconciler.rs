@@ -295,8 +295,12 @@ impl State {
         let attempt =
             Attempt { attributes: recalled.attributes().rest(), source: session.nas.source, recalled: true };
         let policy = subscriber.policy(attempt, settings, now);
-        let standing =
-            Standing { sessions: Some(sessions), session: Some(session.unique_id), ..Standing::default() };
+        let standing = Standing {
+            sessions: Some(sessions),
+            uses: known.uses(),
+            session: Some(session.unique_id),
+            ..Standing::default()
+        };
         let grant = match authorize(subscriber, &policy, standing, settings, now) {
             Ok(grant) => grant,
             Err(denial) => return (View::Barred(denial), None),

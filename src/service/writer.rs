@@ -4,7 +4,6 @@
 //! Rows are absolute, so a batch keeps only the last one of each key, and a batch whose fate is
 //! unknown is simply written again.
 
-use std::collections::hash_map;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -383,7 +382,8 @@ impl<S: CommitWrites + Send + Sync + 'static> Committer<S> {
 struct Batch {
     sessions: HashMap<UniqueId, Box<Session>>,
     usage: HashMap<(SubscriberId, Day), Usage>,
-    used: HashMap<SubscriberId, UnixTime>,
+    /// The first and the last use.
+    used: HashMap<SubscriberId, [UnixTime; 2]>,
     reloads: Vec<NasReload>,
     /// With the session whose row each waits for, where it is one.
     waiters: Vec<(Option<UniqueId>, Waiter)>,
@@ -415,15 +415,11 @@ impl Batch {
                     self.usage.insert((subscriber, day), total);
                 }
                 Write::NasReload(reload) => self.reloads.push(reload),
-                Write::Used { subscriber, at } => match self.used.entry(subscriber) {
-                    hash_map::Entry::Occupied(mut held) => {
-                        let latest = (*held.get()).max(at);
-                        held.insert(latest);
-                    }
-                    hash_map::Entry::Vacant(slot) => {
-                        slot.insert(at);
-                    }
-                },
+                Write::Used { subscriber, at } => {
+                    let [first, last] = self.used.entry(subscriber).or_insert([at; 2]);
+                    *first = at.min(*first);
+                    *last = at.max(*last);
+                }
             }
         }
     }
@@ -469,7 +465,12 @@ impl Batch {
         writes.extend(usage.map(|((subscriber, day), total)| Write::Usage { subscriber, day, total }));
         let mut used: Vec<_> = self.used.drain().collect();
         used.sort_unstable();
-        writes.extend(used.into_iter().map(|(subscriber, at)| Write::Used { subscriber, at }));
+        for (subscriber, [first, last]) in used {
+            writes.push(Write::Used { subscriber, at: first });
+            if first != last {
+                writes.push(Write::Used { subscriber, at: last });
+            }
+        }
         writes
     }
 }

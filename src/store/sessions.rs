@@ -103,6 +103,24 @@ impl Store {
         Ok(OpenPage { unreadable: rows - sessions.len(), sessions, next })
     }
 
+    /// The open sessions of a login, the latest first, at most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn open_sessions_of(&self, login: &str, most: u32) -> Result<Vec<Session>, StoreError> {
+        let learned = self.learned()?;
+        let sql = format!(
+            "SELECT {} FROM {} WHERE a.username = ? AND a.acctstoptime IS NULL ORDER BY a.radacctid DESC LIMIT ?",
+            selection(self.db(), &learned.schema),
+            tables(self.db())
+        );
+        let read = reader(self.db());
+        let found = fetch!(self.db(), read, "radacct", &sql, [login, i64::from(most)], read)?;
+        let mut sessions = self.learned_from(found.into_iter())?;
+        sessions.retain(|session| session.user_name == login);
+        Ok(sessions)
+    }
+
     /// Sessions that closed at `since` or later, the latest first: after a restart a record that comes
     /// late still finds them.
     ///

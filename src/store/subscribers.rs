@@ -9,7 +9,9 @@ use smol_str::SmolStr;
 
 use super::db::{execute, fetch, fetch_in};
 use super::{Store, StoreError};
-use crate::domain::{AttributeRow, Day, SubscriberId, SubscriberRows, SubscriberStatus, Usage};
+use crate::domain::{
+    AttributeRow, Day, DeviceRow, ExpiryRow, SubscriberId, SubscriberRows, SubscriberStatus, Tenure, Usage,
+};
 use crate::time::UnixTime;
 
 /// `created_by` of the rows that are made when a login is first seen; no trigger announces them.
@@ -23,9 +25,12 @@ struct Known {
     kind: SmolStr,
     first_use: Option<UnixTime>,
     expires: Option<UnixTime>,
+    tenure: Tenure,
 }
 
-const KNOWN: &str = "SELECT id, username, status, kind, first_use_at, expires_at FROM tk_subscriber";
+const KNOWN: &str = "SELECT s.id, s.username, s.status, s.kind, s.first_use_at, s.expires_at, s.status_reason,
+    s.created_at, s.activation_at, s.renewed_at, s.last_use_at, a.name, a.enabled, p.groupname, p.validity_days
+    FROM tk_subscriber s LEFT JOIN tk_account a ON a.id = s.account_id LEFT JOIN tk_plan p ON p.id = s.plan_id";
 
 impl Known {
     fn read(row: &dyn super::db::Columns) -> Result<Self, sqlx::Error> {
@@ -37,6 +42,19 @@ impl Known {
             kind: row.word(3)?,
             first_use: row.time(4)?,
             expires: row.time(5)?,
+            tenure: Tenure {
+                status_reason: row.word(6)?,
+                created: row.time(7)?.unwrap_or_default(),
+                activation: row.time(8)?,
+                renewed: row.time(9)?,
+                last_use: row.time(10)?,
+                closed_account: row.text(11)?.filter(|_| matches!(row.int(12), Ok(Some(0)))),
+                validity_days: match (row.text(13)?, row.int(14)?.and_then(|days| u32::try_from(days).ok())) {
+                    (Some(plan), Some(days)) => Some((days, plan)),
+                    _ => None,
+                },
+                ..Tenure::default()
+            },
         })
     }
 }
@@ -110,7 +128,7 @@ impl Store {
         most: u32,
         usage_since: Day,
     ) -> Result<Vec<SubscriberRows>, StoreError> {
-        let sql = format!("{KNOWN} WHERE id > ? AND username IS NOT NULL ORDER BY id LIMIT ?");
+        let sql = format!("{KNOWN} WHERE s.id > ? AND s.username IS NOT NULL ORDER BY s.id LIMIT ?");
         let after = after.map_or(i64::MIN, |id| id.0);
         let known = fetch!(self.db(), read, "tk_subscriber", &sql, [after, i64::from(most)], Known::read)?;
         let names: Vec<&str> = known.iter().map(|known| known.login.as_str()).collect();
@@ -154,7 +172,7 @@ impl Store {
 
     async fn known(&self, names: &[&str]) -> Result<Vec<Known>, StoreError> {
         let wanted: HashSet<&str> = names.iter().copied().collect();
-        let sql = format!("{KNOWN} WHERE username IN ({{}})");
+        let sql = format!("{KNOWN} WHERE s.username IN ({{}})");
         let found = fetch_in!(self.db(), "tk_subscriber", &sql, names, [], Known::read)?;
         Ok(found.into_iter().filter(|known| wanted.contains(known.login.as_str())).collect())
     }
@@ -221,6 +239,58 @@ impl Store {
         Ok(by_subscriber)
     }
 
+    /// Expiry rules of these subscribers and of their plans.
+    async fn expiry_of(
+        &self,
+        subscribers: &[i64],
+    ) -> Result<BTreeMap<SubscriberId, Vec<ExpiryRow>>, StoreError> {
+        let own = "SELECT subscriber_id, id, NULL, kind, value, unit FROM tk_expiry_rule
+             WHERE subscriber_id IN ({}) ORDER BY subscriber_id, id";
+        let plans = "SELECT s.id, r.id, p.name, r.kind, r.value, r.unit FROM tk_subscriber s
+             JOIN tk_plan p ON p.id = s.plan_id JOIN tk_expiry_rule r ON r.plan_id = s.plan_id
+             WHERE s.id IN ({}) ORDER BY s.id, r.id";
+        let mut by_subscriber: BTreeMap<SubscriberId, Vec<ExpiryRow>> = BTreeMap::new();
+        for sql in [own, plans] {
+            let found = fetch_in!(self.db(), "tk_expiry_rule", sql, subscribers, [], |row| {
+                let rule = ExpiryRow {
+                    id: row.number(1)?,
+                    plan: row.text(2)?,
+                    kind: row.word(3)?,
+                    value: row.number(4)?,
+                    unit: row.word(5)?,
+                };
+                Ok((SubscriberId(row.number(0)?), rule))
+            })?;
+            for (subscriber, rule) in found {
+                by_subscriber.entry(subscriber).or_default().push(rule);
+            }
+        }
+        Ok(by_subscriber)
+    }
+
+    async fn devices_of(
+        &self,
+        subscribers: &[i64],
+    ) -> Result<BTreeMap<SubscriberId, Vec<DeviceRow>>, StoreError> {
+        let sql = "SELECT subscriber_id, id, mac, ip, source, valid_until FROM tk_device
+             WHERE subscriber_id IN ({}) ORDER BY subscriber_id, id";
+        let found = fetch_in!(self.db(), "tk_device", sql, subscribers, [], |row| {
+            let device = DeviceRow {
+                id: row.number(1)?,
+                mac: row.word(2)?,
+                ip: row.word(3)?,
+                source: row.word(4)?,
+                valid_until: row.time(5)?,
+            };
+            Ok((SubscriberId(row.number(0)?), device))
+        })?;
+        let mut by_subscriber: BTreeMap<SubscriberId, Vec<DeviceRow>> = BTreeMap::new();
+        for (subscriber, device) in found {
+            by_subscriber.entry(subscriber).or_default().push(device);
+        }
+        Ok(by_subscriber)
+    }
+
     async fn assemble(
         &self,
         known: Vec<Known>,
@@ -230,6 +300,8 @@ impl Store {
         let ids: Vec<i64> = known.iter().map(|known| known.id.0).collect();
         let mut usage = self.usage_of(&ids, usage_since).await?;
         let mut terms = self.terms_of(&ids).await?;
+        let mut expiry = self.expiry_of(&ids).await?;
+        let mut devices = self.devices_of(&ids).await?;
         Ok(known
             .into_iter()
             .map(|known| SubscriberRows {
@@ -238,6 +310,11 @@ impl Store {
                 kind: known.kind,
                 first_use: known.first_use,
                 expires: known.expires,
+                tenure: Tenure {
+                    expiry: expiry.remove(&known.id).unwrap_or_default(),
+                    devices: devices.remove(&known.id).unwrap_or_default(),
+                    ..known.tenure
+                },
                 check: rad.check.remove(&known.login).unwrap_or_default(),
                 reply: rad.reply.remove(&known.login).unwrap_or_default(),
                 groups: rad.groups.remove(&known.login).unwrap_or_default(),

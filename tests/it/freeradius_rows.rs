@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tollkeeper::domain::{
-    AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus, SubscriberTerms,
+    AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus, SubscriberTerms, Tenure,
 };
 use tollkeeper::engine::token::TokenKey;
 use tollkeeper::engine::{AccessFacts, Compiler, Settings, Standing, Verdict, access};
@@ -109,6 +109,7 @@ fn ours(case: &Case, compiler: &Compiler) -> Outcome {
         kind: "user".into(),
         first_use: None,
         expires: None,
+        tenure: Tenure::default(),
         check: rows(&case.check),
         reply: rows(&case.reply),
         groups: case.groups.iter().map(|(name, ..)| name.into()).collect(),

@@ -5,6 +5,7 @@
 //! which case is told where; `tests/data/scenarios/README.md` has the language.
 
 mod client;
+mod explained;
 mod script;
 mod stall;
 mod world;
@@ -32,6 +33,7 @@ macro_rules! scenarios {
 
 scenarios! {
     everywhere:
+    bindings,
     counters,
     dynamic_authorization,
     frozen_database,
@@ -47,7 +49,8 @@ scenarios! {
     restart,
     sequence,
     tables,
-    unverifiable;
+    unverifiable,
+    validity;
     on_servers:
     lost_answers
 }

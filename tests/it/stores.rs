@@ -1163,12 +1163,31 @@ async fn every_write_of_others_is_in_the_feed(database: &TestDatabase) {
     raw.run("UPDATE tk_nas SET coa_port = 1701").await;
     raw.run("DELETE FROM nas").await;
     assert_eq!(changed(&store, &mut cursor).await, expect(&[("nas", "3"), ("tk_nas", "3"), ("nas", "3")]));
-    raw.run("INSERT INTO tk_subscriber (username) VALUES ('bob')").await;
+    raw.run("INSERT INTO tk_subscriber (id, username) VALUES (11, 'bob')").await;
     raw.run("UPDATE tk_subscriber SET status = 'blocked'").await;
+    assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_subscriber", "bob")]));
+    for column in ["renewed_at", "first_use_at"] {
+        raw.run(&format!("UPDATE tk_subscriber SET {column} = 5")).await;
+        assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_subscriber", "bob")]), "{column}");
+    }
+    raw.run("INSERT INTO tk_expiry_rule (subscriber_id, kind) VALUES (11, 'fixed')").await;
+    raw.run("UPDATE tk_expiry_rule SET value = 7").await;
+    raw.run("DELETE FROM tk_expiry_rule").await;
+    assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_subscriber", "bob")]));
+    raw.run("INSERT INTO tk_device (subscriber_id, mac) VALUES (11, '02-00-00-00-00-01')").await;
+    raw.run("UPDATE tk_device SET valid_until = 7").await;
+    raw.run("DELETE FROM tk_device").await;
+    assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_subscriber", "bob")]));
+    raw.run("UPDATE tk_account SET enabled = 0").await;
+    raw.run("UPDATE tk_account SET title = 'x', enabled = 0").await;
+    assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_account", "")]));
     raw.run("UPDATE tk_subscriber SET username = NULL").await;
     assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_subscriber", "bob")]));
-    raw.run("INSERT INTO tk_plan (name, groupname) VALUES ('gold', 'gold')").await;
+    raw.run("INSERT INTO tk_plan (id, name, groupname) VALUES (12, 'gold', 'gold')").await;
     raw.run("UPDATE tk_plan SET concurrency = 'reject-new'").await;
+    assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_plan", "gold")]));
+    raw.run("INSERT INTO tk_expiry_rule (plan_id, kind) VALUES (12, 'fixed')").await;
+    raw.run("DELETE FROM tk_expiry_rule").await;
     assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_plan", "gold")]));
     raw.run("INSERT INTO tk_api_key (dialect, key_id, secret_hash) VALUES ('jaze', 'k1', 'h')").await;
     raw.run("DELETE FROM tk_api_key").await;
@@ -1189,11 +1208,14 @@ async fn our_own_writes_are_not_in_the_feed(database: &TestDatabase) {
     raw.run("INSERT INTO radcheck (username, attribute, op, value) VALUES ('bob', 'a', ':=', 'x')").await;
     let mut cursor = store.change_cursor(NOW).await.unwrap();
     let id = store.subscribers(&["bob".into()], Day(0), NOW).await.unwrap()[0].id;
+    // The first use is news to other servers: a clock may have started with it.
+    store.commit(&[Write::Used { subscriber: id, at: NOW }]).await.unwrap();
+    assert_eq!(changed(&store, &mut cursor).await, [("tk_subscriber".to_owned(), "bob".to_owned())]);
     store
         .commit(&[
             Write::Session(Box::new(ran(600))),
             Write::Usage { subscriber: id, day: Day(1), total: Usage { seconds: 1, input: 1, output: 1 } },
-            Write::Used { subscriber: id, at: NOW },
+            Write::Used { subscriber: id, at: NOW.plus(60) },
         ])
         .await
         .unwrap();

@@ -5,7 +5,7 @@ use std::time::Instant;
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::domain::{AttributeRow, GroupRows, SubscriberRows, SubscriberTerms};
+use crate::domain::{AttributeRow, GroupRows, SubscriberRows, SubscriberStatus, SubscriberTerms, Tenure};
 use crate::engine::policy::Compiler;
 use crate::engine::token::TokenKey;
 use crate::entropy::SeededEntropy;
@@ -75,6 +75,7 @@ impl Tables<'_> {
             kind: "user".into(),
             first_use: None,
             expires: self.expires,
+            tenure: Tenure::default(),
             check: rows(self.check),
             reply: rows(self.reply),
             groups: self.groups.iter().map(|(name, ..)| (*name).into()).collect(),
@@ -910,6 +911,7 @@ fn members_without_rows_of_their_own_share_what_their_group_gives() {
             kind: "user".into(),
             first_use: None,
             expires: None,
+            tenure: Tenure::default(),
             check: rows(check),
             reply: Vec::new(),
             groups: vec!["gold".into()],

@@ -39,6 +39,10 @@ pub(crate) enum Control {
     SimultaneousUse(u32, SmolStr),
     /// Expiration.
     Expiration(UnixTime, SmolStr),
+    /// Access-Period: seconds from the first use.
+    AccessPeriod(u64, SmolStr),
+    /// Expire-After: seconds from the first use.
+    ExpireAfter(u64, SmolStr),
     /// Login-Time.
     LoginTime(Arc<Window>, SmolStr),
     /// A limit on time or volume: seconds or octets, or the unit of the item.
@@ -153,7 +157,9 @@ impl Reader<'_> {
             "Auth-Type" => self.auth_type(row, rule, op, &def, id),
             "Expiration" => Some(self.expiration(row, rule, op, id)),
             "Current-Time" if op.compares() => Some(self.current_time(row, rule, op, id)),
-            "Simultaneous-Use" | "Login-Time" if !op.compares() => Some(self.limit(row, rule, op, &def, id)),
+            "Simultaneous-Use" | "Login-Time" | "Access-Period" | "Expire-After" if !op.compares() => {
+                Some(self.limit(row, rule, op, &def, id))
+            }
             "Client-IP-Address" | "Packet-Src-IP-Address" | "Packet-Src-IPv6-Address" if op.compares() => {
                 Some(self.condition(row, rule, op, &def, id))
             }
@@ -262,7 +268,7 @@ impl Reader<'_> {
         Item { id, op, octets: SmallVec::new(), meaning: Check { condition, control: Control::Nothing } }
     }
 
-    /// Simultaneous-Use and Login-Time.
+    /// Simultaneous-Use, Login-Time, and periods from the first use.
     fn limit(
         &mut self,
         row: &AttributeRow,
@@ -279,7 +285,13 @@ impl Reader<'_> {
             }
             Control::LoginTime(Arc::new(window), rule)
         } else if let Ok(number) = <[u8; 4]>::try_from(octets.as_slice()) {
-            Control::SimultaneousUse(u32::from_be_bytes(number), rule)
+            let number = u32::from_be_bytes(number);
+            match def.name.as_str() {
+                // Minutes (mFusion's) and seconds (FreeRADIUS's).
+                "Access-Period" => Control::AccessPeriod(u64::from(number) * 60, rule),
+                "Expire-After" => Control::ExpireAfter(number.into(), rule),
+                _ => Control::SimultaneousUse(number, rule),
+            }
         } else {
             self.warn(row, &rule, "not a number: the subscriber cannot log in");
             Control::Unreadable(rule)
@@ -397,12 +409,7 @@ impl Reader<'_> {
                 None
             }
             None => {
-                let why = if is_validity(&def.name) {
-                    "not enforced yet"
-                } else {
-                    "sets nothing that is used here"
-                };
-                self.warn(row, &rule, why);
+                self.warn(row, &rule, "sets nothing that is used here");
                 None
             }
         }
@@ -550,11 +557,6 @@ fn window(value: &str) -> (Window, bool) {
 pub(super) fn id_of(def: &AttributeDef) -> Id {
     let vendor = def.vendor.as_ref().map_or(0, |vendor| vendor.number);
     std::iter::once(vendor).chain(def.numbers.iter().copied()).collect()
-}
-
-/// Names of limits on a subscriber's life that other products put into check rows (domain model §3).
-fn is_validity(name: &str) -> bool {
-    ["access-period", "expire-after"].contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// Standard attributes that belong in requests, or that the encoder alone adds: User-Password,

@@ -8,10 +8,12 @@
 //! buffer. [`Subscriber::policy`] is the one place that says what a request gets; `access` and `explain`
 //! both go through it.
 
+mod binding;
 mod condition;
 mod items;
 mod merge;
 mod operator;
+mod validity;
 mod window;
 
 use std::borrow::Cow;
@@ -22,13 +24,17 @@ use jiff::tz::TimeZone;
 use smallvec::SmallVec;
 use smol_str::{SmolStr, format_smolstr};
 
+use self::binding::Bindings;
 use self::condition::{Circumstances, Condition};
 use self::items::{Check, Control, FallThrough, Reader, Rows};
 use self::merge::{Item, Merged, merge};
+use self::validity::Validity;
 use super::Settings;
 use super::password::StoredPassword;
 use super::quota::{self, Account, Bucket, CompiledPlan, Holder};
-use crate::domain::{GroupRows, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus, UniqueId};
+use crate::domain::{
+    GroupRows, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus, Tenure, UniqueId, Uses,
+};
 use crate::packs::is_changeable;
 use crate::radius::Hidden;
 use crate::radius::attribute::{ACCT_INTERIM_INTERVAL, Attribute, Attributes, SESSION_TIMEOUT};
@@ -40,6 +46,7 @@ use crate::time::{Now, UnixTime};
 pub use condition::Attempt;
 pub use items::{AuthType, Warning};
 pub use operator::Operator;
+pub use validity::Dates;
 pub use window::{Open, Window};
 
 /// What compiling needs to know besides the rows.
@@ -62,10 +69,14 @@ pub struct Subscriber {
     pub kind: SmolStr,
     /// Administrative status.
     pub status: SubscriberStatus,
-    /// First successful login ever.
-    pub first_use: Option<UnixTime>,
+    /// How it was used when its rows were read.
+    pub uses: Uses,
     /// Expiry set in `tk_subscriber`.
     pub expires: Option<UnixTime>,
+    /// What its status or its account's has against a login.
+    pub(super) barred: Option<SmolStr>,
+    pub(super) validity: Validity,
+    bindings: Bindings,
     groups: Box<[Arc<CompiledGroup>]>,
     plan: Plan,
     /// What was sold to it.
@@ -106,6 +117,8 @@ pub struct Limits {
     pub simultaneous_use: Option<(u32, SmolStr)>,
     /// Expiration with its row.
     pub expiration: Option<(UnixTime, SmolStr)>,
+    /// Seconds after the first use, with the row that ends it first: Access-Period, Expire-After.
+    pub after_first_use: Option<(u64, SmolStr)>,
     /// Login-Time with its row.
     pub login_time: Option<(Arc<Window>, SmolStr)>,
     /// Limits on time and volume.
@@ -155,6 +168,10 @@ pub struct Policy<'a> {
     pub reply: Cow<'a, ReplyPlan>,
     /// The check row of the subscriber's own that the request does not meet, if that refuses the login.
     pub unmet: Option<(RejectReason, SmolStr)>,
+    /// The binding that the device of the request does not meet.
+    pub unbound: Option<(RejectReason, SmolStr)>,
+    /// When a binding ends; then the same request may get another answer.
+    pub bound_until: Option<UnixTime>,
     /// Names of the groups whose rows were used, in order.
     pub groups: SmallVec<[&'a str; 4]>,
     /// It may not be what the login got: it turns on what only the login said ([`Attempt::recalled`]).
@@ -206,6 +223,11 @@ impl Compiler {
                 why: SmolStr::new_static("without a row in radcheck, rows in radreply are not used"),
             });
         }
+        let Tenure { created, activation, renewed, .. } = rows.tenure;
+        let dates = Dates { created, activation, renewed };
+        let days = rows.tenure.validity_days.as_ref().map(|(days, plan)| (*days, plan));
+        let validity = Validity::new(dates, &rows.tenure.expiry, days, &mut warnings);
+        let bindings = Bindings::new(&rows.tenure.devices, &mut warnings);
         let groups: Box<[Arc<CompiledGroup>]> = rows
             .groups
             .iter()
@@ -228,8 +250,11 @@ impl Compiler {
             login: rows.login.clone(),
             kind: rows.kind.clone(),
             status: rows.status,
-            first_use: rows.first_use,
+            uses: Uses { first: rows.first_use, last: rows.tenure.last_use },
             expires: rows.expires,
+            barred: barred(rows),
+            validity,
+            bindings,
             groups,
             plan,
             sold: None,
@@ -241,6 +266,20 @@ impl Compiler {
         subscriber.count(Some(holder));
         subscriber
     }
+}
+
+/// What the status has against a login, in words.
+fn barred(rows: &SubscriberRows) -> Option<SmolStr> {
+    if rows.status != SubscriberStatus::Active {
+        let (status, why) = (rows.status.as_str(), &rows.tenure.status_reason);
+        return Some(if why.is_empty() {
+            format_smolstr!("tk_subscriber.status {status}")
+        } else {
+            format_smolstr!("tk_subscriber.status {status}: {why}")
+        });
+    }
+    let account = rows.tenure.closed_account.as_ref()?;
+    Some(format_smolstr!("tk_account.enabled of {account}"))
 }
 
 /// Merges now what no request changes, sharing what is equal to what others have.
@@ -346,15 +385,32 @@ impl Subscriber {
         }
     }
 
-    /// May an Accept be refused for want of a place, or does it depend on what was used? Then the
-    /// decision is made under the subscriber's lock.
+    /// May an Accept be refused for want of a place, does it depend on what was used, or does it start a
+    /// clock? Then the decision is made under the subscriber's lock.
     #[must_use]
     pub fn may_be_limited(&self) -> bool {
         self.has_quotas
+            || self.counts_first_use()
             || match &self.plan {
                 Plan::Static { limits, .. } => limits.simultaneous_use.is_some(),
                 Plan::Conditional(_) => true,
             }
+    }
+
+    /// Does a login start a clock that ends the subscription?
+    #[must_use]
+    pub fn counts_first_use(&self) -> bool {
+        self.validity.counts_first_use()
+            || match &self.plan {
+                Plan::Static { limits, .. } => limits.after_first_use.is_some(),
+                Plan::Conditional(_) => true,
+            }
+    }
+
+    /// Is it lost by not being used? Then its sessions' records count as uses.
+    #[must_use]
+    pub fn counts_last_use(&self) -> bool {
+        self.validity.counts_last_use()
     }
 
     /// The groups by priority.
@@ -372,6 +428,7 @@ impl Subscriber {
     /// What the rows give `attempt`.
     #[must_use]
     pub fn policy<'a>(&'a self, attempt: Attempt<'_>, settings: &Settings, now: Now) -> Policy<'a> {
+        let (unbound, bound_until) = self.bindings.admit(attempt, now.unix);
         let own = match &self.plan {
             Plan::Static { passwords, limits, reply } => {
                 return Policy {
@@ -379,6 +436,8 @@ impl Subscriber {
                     limits: Cow::Borrowed(limits),
                     reply: Cow::Borrowed(reply),
                     unmet: None,
+                    unbound,
+                    bound_until,
                     groups: SmallVec::new(),
                     doubtful: false,
                 };
@@ -402,6 +461,8 @@ impl Subscriber {
             limits: Cow::Owned(limits),
             reply: Cow::Owned(lists.reply()),
             unmet: unmet.map(|condition| (condition.reason(), condition.rule.clone())),
+            unbound,
+            bound_until,
             groups: lists.groups,
             doubtful: on.doubt.get(),
         }
@@ -410,7 +471,7 @@ impl Subscriber {
     /// Does it give every request the same?
     #[must_use]
     pub const fn is_static(&self) -> bool {
-        matches!(self.plan, Plan::Static { .. })
+        matches!(self.plan, Plan::Static { .. }) && self.bindings.is_empty()
     }
 }
 
@@ -481,6 +542,7 @@ impl<'a> Lists<'a> {
     /// Expiration that was compared (`==`) ends the session as well: FreeRADIUS would let it run on.
     fn limits(&self) -> Limits {
         let mut limits = Limits::default();
+        let (mut period, mut after) = (None, None);
         for item in &self.control {
             match &item.meaning.control {
                 Control::Nothing | Control::Password(_) => {}
@@ -495,6 +557,12 @@ impl<'a> Lists<'a> {
                 Control::Expiration(date, rule) => {
                     limits.expiration.get_or_insert_with(|| (*date, rule.clone()));
                 }
+                Control::AccessPeriod(seconds, rule) => {
+                    period.get_or_insert((*seconds, rule));
+                }
+                Control::ExpireAfter(seconds, rule) => {
+                    after.get_or_insert((*seconds, rule));
+                }
                 Control::LoginTime(window, rule) => {
                     limits.login_time.get_or_insert_with(|| (Arc::clone(window), rule.clone()));
                 }
@@ -505,6 +573,8 @@ impl<'a> Lists<'a> {
             }
         }
         limits.quotas = quotas(self.control.iter().copied());
+        let first = [period, after].into_iter().flatten().min_by_key(|(seconds, _)| *seconds);
+        limits.after_first_use = first.map(|(seconds, rule)| (seconds, rule.clone()));
         if let Some((date, rule)) = self.compared
             && limits.expiration.as_ref().is_none_or(|(first, _)| date < *first)
         {

@@ -276,19 +276,6 @@ impl Store {
         Ok(found)
     }
 
-    /// Calling-Station-Ids of the open sessions of a login, one for each.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn open_devices(&self, login: &str) -> Result<Vec<SmolStr>, StoreError> {
-        let mut tx = Tx::read(self.db()).await?;
-        let sql =
-            "SELECT username, callingstationid FROM radacct WHERE username = ? AND acctstoptime IS NULL";
-        let open =
-            tx.fetch("radacct", sql, &[Bind::Text(login)], |row| Ok((row.word(0)?, row.word(1)?))).await?;
-        Ok(open.into_iter().filter(|(exact, _)| exact == login).map(|(_, device)| device).collect())
-    }
-
     /// Subscribers with a number above `after` whose login contains `search`, by number, at most `limit`.
     ///
     /// # Errors

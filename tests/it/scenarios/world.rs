@@ -1,7 +1,7 @@
 //! The server, its database and its NASes, and what each step of a scenario does to them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -157,6 +157,7 @@ impl World {
             "sql" => self.sql(rest).await?,
             "session" | "row" | "count" | "usage" | "asked" | "told" => self.look(text).await?,
             "soon" => self.look_soon(rest).await?,
+            "explain" => self.explain(rest).await?,
             "let" => {
                 let (name, attributes) = rest.split_once(": ").ok_or("let NAME: attributes")?;
                 self.lists.insert(name.to_owned(), attributes.to_owned());
@@ -352,10 +353,22 @@ impl World {
             _ => (1, text),
         };
         for copy in 1..=copies {
-            let statement = numbered(statement, copy).replace("{newline}", "\n");
+            let statement = self.times_put_in(&numbered(statement, copy).replace("{newline}", "\n"));
             self.raw.try_run(&statement).await.map_err(|error| error.to_string())?;
         }
         Ok(())
+    }
+
+    /// `{start+5m}` as seconds since 1970.
+    fn times_put_in(&self, text: &str) -> String {
+        let mut pieces = text.split("{start");
+        let mut done = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            let (offset, rest) = piece.split_once('}').unwrap_or((piece, ""));
+            let offset = since_start(&format!("start{offset}")).unwrap_or_default();
+            done.push_str(&format!("{}{rest}", self.start.unix.0 + offset));
+        }
+        done
     }
 
     /// `NAS answers [coa | disconnect] ack | nak CAUSE | silence`
@@ -392,6 +405,37 @@ impl World {
         conditions.try_for_each(|condition| {
             holds(condition, values).map_err(|reason| format!("{reason}; it was told {attributes:?}"))
         })
+    }
+
+    /// What a step of another file needs to know.
+    pub(super) const fn server(&self) -> Option<&Server> {
+        self.server.as_ref()
+    }
+
+    pub(super) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
+    pub(super) fn address_of(&self, nas: &str) -> Option<IpAddr> {
+        self.nases.get(nas).map(|nas| IpAddr::V4(nas.address))
+    }
+
+    /// Tries until it is so.
+    pub(super) async fn soon(&self, attempt: impl AsyncFn() -> Result<(), String>) -> Result<(), String> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match attempt().await {
+                Err(_) if waited < SOON => {
+                    sleep(POLL).await;
+                    waited += POLL;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn look_soon(&mut self, text: &str) -> Result<(), String> {
