@@ -16,8 +16,8 @@ use crate::radius::value::{self, Octets};
 /// What a session is given, before it is put into the words of its NAS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile<'a> {
-    /// The rate that a quota or an override sets, in place of whatever the rows say; `None` leaves it to
-    /// the rows.
+    /// The rate that a quota or an override sets, in place of whatever the rows say; `None` leaves it, or
+    /// one direction of it, to the rows.
     pub rate: Option<Rate>,
     /// How much the session may move from its beginning on.
     pub volume: Volume,
@@ -296,10 +296,11 @@ impl Rendering<'_, '_> {
     }
 
     fn rate_source(&self, profile: &Profile<'_>) -> RateSource {
-        if let Some(rate) = profile.rate {
-            return RateSource::Said(rate);
-        }
         let pack = self.pack;
+        if let Some(rate) = profile.rate {
+            let rows = pack.neutral_rate(&profile.rows);
+            return RateSource::Said(Rate { down: rate.down.or(rows.down), up: rate.up.or(rows.up) });
+        }
         let own = Attributes::new(&profile.rows).any(|attribute| pack.has_sign(Kind::Rate, attribute));
         if own {
             return if pack.own_rate { RateSource::OwnRows } else { RateSource::Rows };
