@@ -181,6 +181,7 @@ fn session(number: u32) -> Session {
         input: Counter::default(),
         output: Counter::default(),
         counted: Usage::default(),
+        charge: None,
         flags: SessionFlags::default(),
         framed_ip: Some((0x6440_0000 + number).into()),
         calling_station_id: format!(

@@ -47,6 +47,7 @@ pub(crate) fn session() -> Session {
         input: Default::default(),
         output: Default::default(),
         counted: Default::default(),
+        charge: None,
         flags: SessionFlags::default(),
         framed_ip: Some("100.64.0.9".parse().unwrap()),
         calling_station_id: "AA-BB-CC-00-11-22".into(),

@@ -4,6 +4,7 @@
 //! them alone. Refuses to know how they are stored, sent or shown: no serde, sqlx or tokio here.
 //! Read [`session`] next, then [`decision`].
 
+pub mod charge;
 pub mod decision;
 pub mod dynamic_auth;
 pub mod granted;
@@ -21,6 +22,7 @@ pub mod text;
 pub mod usage;
 pub mod validity;
 
+pub use charge::{Charge, ChargePart, ChargeRule, Credit, LedgerAction};
 pub use decision::{Decision, Effect, NasReload, PostAuth, RejectReason, Write};
 pub use granted::{Difference, Granted};
 pub use money::{Amount, Price};

@@ -64,6 +64,12 @@ impl Amount {
         Self((self.0 - other.0).clamp(Self::MIN.0, Self::MAX.0))
     }
 
+    /// Half of it; what is no half unit of 10⁻¹⁸ is left out.
+    #[must_use]
+    pub const fn half(self) -> Self {
+        Self(self.0 / 2)
+    }
+
     /// The other sign.
     #[must_use]
     pub const fn negated(self) -> Self {

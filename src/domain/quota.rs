@@ -3,6 +3,7 @@
 
 use smol_str::SmolStr;
 
+use super::charge::{ChargeRule, Credit};
 use super::plan::PlanId;
 use super::profile::Rate;
 use super::usage::Usage;
@@ -203,6 +204,8 @@ pub struct SubscriberTerms {
     pub quotas: Vec<Quota>,
     /// What it bought on top, whether used up or not.
     pub top_ups: Vec<TopUp>,
+    /// What it has to spend on sessions, where it ever had anything.
+    pub credit: Option<Credit>,
 }
 
 /// What of a plan bears on the sessions of its subscribers. Limits: seconds or octets; `None` is none.
@@ -232,4 +235,6 @@ pub struct PlanLimits {
     pub reset_day: Option<u8>,
     /// Its rows of `tk_quota`.
     pub quotas: Vec<Quota>,
+    /// Its rows of `tk_charge_rule`: where there are any, sessions cost something.
+    pub charges: Vec<ChargeRule>,
 }

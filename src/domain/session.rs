@@ -6,6 +6,7 @@ use md5::{Digest as _, Md5};
 use sha2::Sha256;
 use smol_str::SmolStr;
 
+use super::charge::Charge;
 use super::nas::NasIdentity;
 use super::subscriber::SubscriberId;
 use super::usage::Usage;
@@ -204,6 +205,8 @@ pub struct Session {
     pub output: Counter,
     /// What of [`Session::total`] has been added to the subscriber's usage.
     pub counted: Usage,
+    /// What it costs, where its plan charges.
+    pub charge: Option<Box<Charge>>,
     /// What was noticed.
     pub flags: SessionFlags,
     /// Framed-IP-Address.

@@ -12,10 +12,10 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 use zeroize::Zeroize as _;
 
-use super::Settings;
 use super::password::{Comparison, SlowCheck, StoredPassword};
 use super::policy::{Attempt, AuthType, Limits, Open, Policy, ReplyPlan, Subscriber};
 use super::trace::{Said, Seen, Step, Trace, Unseen, Witness};
+use super::{Settings, charge};
 use crate::domain::text::text_from_octets;
 use crate::domain::{
     ClassToken, Granted, PostAuth, Rate, RejectReason, SubscriberId, UniqueId, Uses, Volume,
@@ -354,7 +354,7 @@ fn entitle<'a>(
     witness.at(Step::Validity);
     valid(subscriber, &policy.limits, &standing, &mut timeout, witness)?;
     witness.at(Step::Quotas);
-    let allowance = subscriber
+    let mut allowance = subscriber
         .account(&policy.limits, standing.sessions, standing.session, settings)
         .weigh(now)
         .map_err(|spent| Denial {
@@ -367,6 +367,15 @@ fn entitle<'a>(
         })?;
     if let Some((seconds, rule)) = &allowance.time {
         timeout.seconds(*seconds, rule, witness);
+    }
+    witness.at(Step::Credit);
+    let reach = charge::reach(subscriber, policy, &standing, settings, now.unix)?;
+    if let Some((seconds, rule)) = &reach.seconds {
+        timeout.seconds(*seconds, rule, witness);
+    }
+    if let Some((octets, rule)) = &reach.octets {
+        witness.saw(Said::Limits, || (rule.clone(), format!("{octets} octets of the session")));
+        allowance.volume.total = Some(allowance.volume.total.map_or(*octets, |total| total.min(*octets)));
     }
     witness.at(Step::Places);
     let places = policy.limits.simultaneous_use.as_ref();
@@ -404,7 +413,7 @@ fn entitle<'a>(
         rate: (!rate.is_unlimited()).then_some(rate),
         volume: allowance.volume,
         redirect: allowance.redirect,
-        until: [timeout.until, allowance.until].into_iter().flatten().min(),
+        until: [timeout.until, allowance.until, reach.until].into_iter().flatten().min(),
     })
 }
 

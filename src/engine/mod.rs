@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod accounting;
+pub mod charge;
 pub mod password;
 pub mod policy;
 pub mod quota;

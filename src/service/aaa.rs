@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use super::answer::{Acknowledgement, Answer, NoReply, Resolved, Waiter, Wanted, Work};
+use super::credit;
 use super::directory::{Known, Lookup};
 use super::life::Remembered;
 use super::loader::PATIENCE;
@@ -359,8 +360,12 @@ impl Aaa {
         let facts = state.record_facts(&record.nas, known);
         state.with_login(&login, known, now, |sessions| {
             let mut change = sessions.apply(&record, &facts, &state.settings.sessions, now);
+            let subscriber = known.map(|known| &known.policy);
+            credit::rate(sessions, &mut change, subscriber, &state.settings.engine.zone);
             state.note(&login, &change);
-            if matches!(change.what, SessionChange::Opened | SessionChange::Reopened) && known.is_some() {
+            let begins = matches!(change.what, SessionChange::Opened | SessionChange::Reopened);
+            let costs = change.session().is_some_and(|session| session.charge.is_some());
+            if (begins || costs) && known.is_some() {
                 state.look_within(&login, known, sessions, Rows::Settled, now);
                 if let Some(row) = change.rows.first_mut()
                     && let Some(session) = sessions.session(row.unique_id)

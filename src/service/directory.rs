@@ -326,7 +326,12 @@ impl Directory {
                 held.insert(group.name.clone(), Arc::new(compiled));
             }
         }
-        let plans = self.plans(store).await?;
+        let mut plans = self.plans(store).await?;
+        if rows.iter().any(|row| plans.lacks(row)) {
+            // It was made a moment ago, and the feed has not come to it.
+            plans = Arc::new(Plans::new(&store.plan_limits().await?));
+            *self.plans.write() = Some(Arc::clone(&plans));
+        }
         let mut compiled: Vec<Known> = {
             let held = self.groups.read();
             let compile = |mut row: SubscriberRows| {

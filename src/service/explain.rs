@@ -17,6 +17,7 @@ use super::management::Management;
 use super::plans::Plans;
 use super::state::State;
 use crate::domain::{Day, Nas, NasIdentity, NasTable, RejectReason, Uses};
+use crate::engine::charge::Charging;
 use crate::engine::password::{Comparison, SlowCheck};
 use crate::engine::policy::{Attempt, Subscriber};
 use crate::engine::{CompiledGroup, Compiler, Offer, Seen, Settings, Standing, explain};
@@ -296,6 +297,10 @@ impl Case<'_> {
         let groups = self.subscriber.groups().iter().flat_map(|group| group.warnings());
         let rows = self.subscriber.warnings().iter().chain(groups);
         let mut warnings: Vec<_> = rows.map(|warning| format!("{}: {}", warning.rule, warning.why)).collect();
+        let charging = self.subscriber.charging().map(|(charging, _)| charging);
+        for (id, why) in charging.into_iter().flat_map(Charging::unusable) {
+            warnings.push(format!("tk_charge_rule {id} is left out: {why}"));
+        }
         if let (Some(address), None) = (self.imagined.nas, self.nas()) {
             warnings.push(format!("no NAS is configured for {address}: its requests are dropped"));
         }

@@ -132,7 +132,7 @@ impl News {
         for change in changes {
             news.oldest = Some(news.oldest.map_or(change.at, |oldest| oldest.min(change.at)));
             match change.table.as_str() {
-                "radcheck" | "radreply" | "radusergroup" | "tk_subscriber" => {
+                "radcheck" | "radreply" | "radusergroup" | "tk_subscriber" | "tk_wallet" => {
                     if change.key.is_empty() {
                         news.every_login = true;
                     } else {
@@ -146,11 +146,13 @@ impl News {
                         news.groups.insert(change.key.clone());
                     }
                 }
-                "tk_plan" if !change.key.is_empty() => {
+                "tk_plan" | "tk_charge_rule" if !change.key.is_empty() => {
                     news.plans.insert(change.key.clone());
                 }
                 // An account is its subscribers' zone; the others come with a key only as their owner's.
-                "tk_plan" | "tk_account" | "tk_quota" | "tk_term" => news.every_login = true,
+                "tk_plan" | "tk_charge_rule" | "tk_account" | "tk_quota" | "tk_term" => {
+                    news.every_login = true
+                }
                 "nas" | "tk_nas" => news.nases = true,
                 "tk_coa" => news.orders = true,
                 _ => {}

@@ -270,7 +270,7 @@ impl Management<'_> {
         if self.rights.read { Ok(&self.gate.store) } else { Err(ServiceError::Denied(Denial::Read)) }
     }
 
-    fn write(&self) -> Result<(&Store, Author), ServiceError> {
+    pub(super) fn write(&self) -> Result<(&Store, Author), ServiceError> {
         if self.rights.write {
             Ok((&self.gate.store, self.author()))
         } else {
@@ -278,7 +278,7 @@ impl Management<'_> {
         }
     }
 
-    fn author(&self) -> Author {
+    pub(super) fn author(&self) -> Author {
         Author {
             name: self.name.clone(),
             dialect: self.dialect,
@@ -737,7 +737,7 @@ fn found(yes: bool, what: &'static str, name: &str) -> Result<(), ServiceError> 
     if yes { Ok(()) } else { Err(ServiceError::not_found(what, name)) }
 }
 
-fn taken(what: &str, name: &str) -> ServiceError {
+pub(super) fn taken(what: &str, name: &str) -> ServiceError {
     ServiceError::Conflict { reason: format!("{what} {name} exists already") }
 }
 
@@ -758,7 +758,7 @@ fn obstacle_error(obstacle: SubscriberObstacle, names: Names<'_>) -> ServiceErro
 }
 
 /// A name that every table can hold and every person can type.
-fn check_name(field: &'static str, name: &str) -> Result<(), ServiceError> {
+pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), ServiceError> {
     let reason = if name.is_empty() {
         "must not be empty".to_owned()
     } else if name.chars().count() > NAME_CHARACTERS_MAX {

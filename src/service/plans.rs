@@ -24,6 +24,11 @@ impl Plans {
         Self { by_id, by_group }
     }
 
+    /// Does the row of a subscriber name a plan that is not here?
+    pub(super) fn lacks(&self, rows: &SubscriberRows) -> bool {
+        rows.terms.plan.is_some_and(|id| !self.by_id.contains_key(&id))
+    }
+
     /// The plan of a subscriber: the one that its row names; where it names none, since another tool made
     /// it, that of its first group.
     pub(super) fn of(&self, rows: &SubscriberRows) -> Option<Arc<CompiledPlan>> {

@@ -130,6 +130,9 @@ impl State {
                 entry.know_since(known.usage_since());
             }
         }
+        if let Some((_, credit)) = known.and_then(|known| known.policy.charging()) {
+            entry.continue_cost(credit.charged);
+        }
         act(&mut entry)
     }
 

@@ -9,10 +9,11 @@ use smol_str::SmolStr;
 
 use super::counters::{Reading, Readings};
 use super::online::Online;
+use crate::domain::plan::PlanId;
 use crate::domain::session::SessionDetails;
 use crate::domain::{
-    ClassToken, CloseGuess, Closed, Counter, NasIdentity, Session, SessionFlags, SessionKey, SubscriberId,
-    UniqueId, Usage,
+    Amount, Charge, ChargePart, ClassToken, CloseGuess, Closed, Counter, NasIdentity, Price, Session,
+    SessionFlags, SessionKey, SubscriberId, UniqueId, Usage,
 };
 use crate::time::{Now, UnixTime};
 
@@ -176,6 +177,7 @@ impl Packed {
         out.readings(&online.readings);
         out.option(online.reopen_after, |out, at| out.signed(at.0));
         out.option(online.reload_after, |out, at| out.signed(at.0));
+        out.option(session.charge.as_deref(), Writer::charge);
         Self {
             octets: Box::from(out.0.as_slice()),
             deadline: online.deadline,
@@ -211,6 +213,7 @@ impl Packed {
         let readings = from.readings();
         let reopen_after = from.option(|from| UnixTime(from.signed()));
         let reload_after = from.option(|from| UnixTime(from.signed()));
+        let charge = from.option(|from| Box::new(from.charge()));
         let mut session = Session {
             key,
             epoch,
@@ -229,6 +232,7 @@ impl Packed {
             input,
             output,
             counted: Usage::default(),
+            charge,
             flags,
             framed_ip,
             calling_station_id: SmolStr::new(head.calling_station_id),
@@ -349,6 +353,35 @@ impl Writer {
         self.option((!is_token).then_some(&details.class), |out, class| out.text(class));
     }
 
+    fn usage(&mut self, usage: Usage) {
+        for number in [usage.seconds, usage.input, usage.output] {
+            self.number(number);
+        }
+    }
+
+    fn amount(&mut self, amount: Amount) {
+        self.octets(&amount.units().to_le_bytes());
+    }
+
+    fn charge(&mut self, charge: &Charge) {
+        self.signed(charge.plan.0);
+        self.text(&charge.plan_name);
+        self.amount(charge.before);
+        self.usage(charge.rated);
+        self.signed(charge.until.0);
+        self.number(u64::try_from(charge.parts.len()).unwrap_or(u64::MAX));
+        for part in &charge.parts {
+            self.signed(part.rule);
+            self.text(&part.name);
+            self.amount(part.price.per_minute);
+            self.amount(part.price.per_kib);
+            self.signed(part.start.0);
+            self.signed(part.end.0);
+            self.usage(part.before);
+            self.usage(part.used);
+        }
+    }
+
     fn readings(&mut self, readings: &Readings) {
         self.0.push(readings.truncated.into());
         self.number(u64::try_from(readings.kept.len()).unwrap_or(u64::MAX));
@@ -465,6 +498,37 @@ impl<'a> Reader<'a> {
         details
     }
 
+    fn usage(&mut self) -> Usage {
+        Usage { seconds: self.number(), input: self.number(), output: self.number() }
+    }
+
+    fn amount(&mut self) -> Amount {
+        Amount::from_units(i128::from_le_bytes(self.array())).expect("written from an Amount")
+    }
+
+    fn charge(&mut self) -> Charge {
+        Charge {
+            plan: PlanId(self.signed()),
+            plan_name: self.text(),
+            before: self.amount(),
+            rated: self.usage(),
+            until: UnixTime(self.signed()),
+            parts: (0..self.number()).map(|_| self.part()).collect(),
+        }
+    }
+
+    fn part(&mut self) -> ChargePart {
+        ChargePart {
+            rule: self.signed(),
+            name: self.text(),
+            price: Price { per_minute: self.amount(), per_kib: self.amount() },
+            start: UnixTime(self.signed()),
+            end: UnixTime(self.signed()),
+            before: self.usage(),
+            used: self.usage(),
+        }
+    }
+
     fn readings(&mut self) -> Readings {
         let truncated = self.octet() != 0;
         let count = self.number();
@@ -535,6 +599,33 @@ mod tests {
         (any::<u64>(), any::<Option<u64>>()).prop_map(|(base, reported)| Counter { base, reported })
     }
 
+    /// Every other session is charged, in up to three parts.
+    fn charge(seed: u32, text: &mut impl FnMut() -> SmolStr) -> Option<Box<Charge>> {
+        let number = u64::from(seed);
+        let usage = Usage { seconds: number, input: number << 20, output: u64::MAX - number };
+        let amount = |factor: i128| Amount::from_units(i128::from(seed) * factor).unwrap();
+        let name = text();
+        (seed % 2 == 1).then(|| {
+            let part = |rule: i64| ChargePart {
+                rule: -rule,
+                name: name.clone(),
+                price: Price { per_minute: amount(10_i128.pow(20)), per_kib: amount(1) },
+                start: UnixTime(rule),
+                end: UnixTime(i64::MAX - rule),
+                before: usage,
+                used: Usage { input: 0, ..usage },
+            };
+            Box::new(Charge {
+                plan: PlanId(i64::from(seed)),
+                plan_name: name.clone(),
+                before: amount(-7),
+                rated: usage,
+                until: UnixTime(-i64::from(seed)),
+                parts: (0..i64::from(seed % 3)).map(part).collect(),
+            })
+        })
+    }
+
     fn address() -> impl Strategy<Value = IpAddr> {
         prop_oneof![
             any::<[u8; 4]>().prop_map(|octets| IpAddr::V4(octets.into())),
@@ -543,7 +634,7 @@ mod tests {
     }
 
     fn online() -> impl Strategy<Value = Online> {
-        let texts = prop::collection::vec("\\PC{0,40}|.{200,300}", 25);
+        let texts = prop::collection::vec("\\PC{0,40}|.{200,300}", 26);
         let ids =
             (any::<[u8; 16]>(), any::<[u8; 16]>(), any::<Option<[u8; 16]>>(), any::<u32>(), any::<bool>());
         let numbers = (any::<[i64; 5]>(), any::<Option<i64>>(), any::<u32>(), any::<u8>(), any::<[u64; 3]>());
@@ -586,6 +677,7 @@ mod tests {
                     input: counters.1,
                     output: counters.2,
                     counted: Usage { seconds: counted[0], input: counted[1], output: counted[2] },
+                    charge: charge(interval, &mut text),
                     flags: flags_of(bits.into()),
                     framed_ip: addresses.2.map(Into::into),
                     calling_station_id: text(),
@@ -680,6 +772,7 @@ mod tests {
             input: count(1 << 34),
             output: count(1 << 38),
             counted: Usage { seconds: 86_400, input: 1 << 34, output: 1 << 38 },
+            charge: None,
             flags: SessionFlags { gigawords: true, ..SessionFlags::default() },
             framed_ip: Some(Ipv4Addr::new(100, 64, 1, 2)),
             calling_station_id: "AA:BB:CC:00:11:22".into(),

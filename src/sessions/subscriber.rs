@@ -14,8 +14,8 @@ use super::packed::Slot;
 use super::settings::Settings;
 use crate::domain::session::SessionFlags;
 use crate::domain::{
-    AccountingRecord, ClassToken, CloseGuess, Counter, Day, NasIdentity, NasReload, RecordStatus, Session,
-    SubscriberId, UniqueId, Usage, Write,
+    AccountingRecord, Amount, ClassToken, CloseGuess, Counter, Day, NasIdentity, NasReload, RecordStatus,
+    Session, SubscriberId, UniqueId, Usage, Write,
 };
 use crate::time::{Now, UnixTime};
 
@@ -86,6 +86,9 @@ pub struct Change {
     pub usage: SmallVec<[(Day, Usage); 2]>,
     /// What was counted because of it, by the day it belongs to.
     pub used: SmallVec<[(Day, Usage); 1]>,
+    /// When the record's session last showed life before this record, and what it had used until then;
+    /// for one that is new, its beginning.
+    pub before: (UnixTime, Usage),
     /// Closed sessions that are no longer kept here: drop them from the indexes.
     pub forgotten: Vec<Session>,
 }
@@ -124,6 +127,8 @@ struct Taken {
     window: (UnixTime, UnixTime),
     /// [`Change::moved_from`].
     moved_from: Option<NasIdentity>,
+    /// [`Change::before`].
+    before: (UnixTime, Usage),
 }
 
 /// One subscriber's sessions. Whoever holds it, holds the subscriber's lock; there is none inside.
@@ -139,18 +144,20 @@ pub struct SubscriberSessions {
     more: Option<Box<More>>,
 }
 
-/// What quotas over long periods and top-ups need.
+/// What quotas over long periods, top-ups and charges need.
 #[derive(Clone, Debug)]
 struct More {
     /// Usage of earlier days was never read, or is no longer kept.
     known_since: Day,
     /// What was used of top-ups, by their numbers.
     charged: Vec<(i64, u64)>,
+    /// What all sessions have cost.
+    cost: Amount,
 }
 
 impl Default for More {
     fn default() -> Self {
-        Self { known_since: Day(i32::MAX), charged: Vec::new() }
+        Self { known_since: Day(i32::MAX), charged: Vec::new(), cost: Amount::ZERO }
     }
 }
 
@@ -371,6 +378,37 @@ impl SubscriberSessions {
             .map(|slot| (slot.unique_id(), slot.updated()))
     }
 
+    /// What all sessions have cost, the open ones so far.
+    #[must_use]
+    pub fn cost(&self) -> Amount {
+        self.more.as_ref().map_or(Amount::ZERO, |more| more.cost)
+    }
+
+    /// Goes on adding to what SQL holds, where that is more than what is known here.
+    pub fn continue_cost(&mut self, cost: Amount) {
+        if cost > self.cost() {
+            self.more.get_or_insert_default().cost = cost;
+        }
+    }
+
+    /// Rates the session of a change: `rate` gives what is added to its cost, of what all have cost so far.
+    /// Its row gets what comes of it. Sessions of another subscriber, who had the login before, are left
+    /// alone.
+    pub fn rate(&mut self, change: &mut Change, rate: impl FnOnce(&mut Session, Amount) -> Amount) {
+        let Some(row) = change.rows.first_mut() else { return };
+        let cost = self.cost();
+        let Some(slot) = self.position(row.unique_id).and_then(|index| self.sessions.get_mut(index)) else {
+            return;
+        };
+        let session = &mut slot.load().session;
+        if self.subscriber.is_some() && session.subscriber == self.subscriber {
+            let added = rate(session, cost);
+            row.charge.clone_from(&session.charge);
+            self.continue_cost(cost.saturating_plus(added));
+        }
+        self.rest();
+    }
+
     /// Nothing is kept: no session, no reservation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -389,7 +427,7 @@ impl SubscriberSessions {
         if let Some(at) = facts.nas_reloaded {
             self.sweep(|nas| *nas == record.nas, at, settings, now, &mut others);
         }
-        let Taken { index, what, window, moved_from } = match place(record, &self.sessions) {
+        let Taken { index, what, window, moved_from, before } = match place(record, &self.sessions) {
             Place::Known(index) => self.merge(index, record, facts, settings, now),
             Place::Another { reused } => {
                 others.extend(reused.filter(|index| self.close_reused(*index, settings, now)));
@@ -400,7 +438,8 @@ impl SubscriberSessions {
         if record.status == RecordStatus::Start || what == SessionChange::Opened {
             self.replace_same_device(index, settings, now, &mut others);
         }
-        let mut change = Change { what, moved_from, subscriber: self.subscriber, ..Change::default() };
+        let subscriber = self.subscriber;
+        let mut change = Change { what, moved_from, before, subscriber, ..Change::default() };
         change.used = self.add_usage(index, window, facts.days, settings, now);
         let counted = change.used.iter().map(|(day, _)| *day).min();
         if self.subscriber.is_some() {
@@ -549,10 +588,11 @@ impl SubscriberSessions {
         self.confirm(record, None);
         let Some(online) = self.sessions.get_mut(index).map(Slot::load) else {
             let window = (record.event_time, record.event_time);
-            return Taken { index, what: SessionChange::Unchanged, window, moved_from: None };
+            let before = (record.event_time, Usage::default());
+            return Taken { index, what: SessionChange::Unchanged, window, moved_from: None, before };
         };
         let former = Some(&online.session.nas).filter(|known| **known != record.nas).cloned();
-        let before = (online.session.updated, online.session.is_open());
+        let (before, was_open) = ((online.session.updated, online.session.total()), online.session.is_open());
         let known = &online.session.nas;
         if *known != record.nas
             && (known.source, known.ip()) == (record.nas.source, record.nas.ip())
@@ -563,7 +603,7 @@ impl SubscriberSessions {
         }
         let merged = online.merge(record, facts.nas_sends_gigawords, settings, now);
         let session = &online.session;
-        let what = match (before.1, session.is_open()) {
+        let what = match (was_open, session.is_open()) {
             (true, false) => SessionChange::Closed,
             _ if merged.reopened => SessionChange::Reopened,
             _ if merged.changed => SessionChange::Updated,
@@ -573,7 +613,7 @@ impl SubscriberSessions {
         let to = record.event_time.max(session.started);
         let window = if session.updated > before.0 { (before.0, session.updated) } else { (to, to) };
         let moved_from = former.filter(|former| *former != session.nas);
-        Taken { index, what, window, moved_from }
+        Taken { index, what, window, moved_from, before }
     }
 
     /// Opens the session that a record speaks of. `earlier`: what is known with its id began later.
@@ -612,6 +652,7 @@ impl SubscriberSessions {
             input: Counter::default(),
             output: Counter::default(),
             counted: Usage::default(),
+            charge: None,
             flags: SessionFlags { salted, ..SessionFlags::default() },
             framed_ip: record.framed_ip,
             calling_station_id: record.calling_station_id.clone(),
@@ -640,7 +681,8 @@ impl SubscriberSessions {
         let window = (online.session.started, online.session.updated);
         let what = if online.session.is_open() { SessionChange::Opened } else { SessionChange::Closed };
         self.push(online);
-        Taken { index: self.sessions.len() - 1, what, window, moved_from: None }
+        let before = (window.0, Usage::default());
+        Taken { index: self.sessions.len() - 1, what, window, moved_from: None, before }
     }
 
     /// A unique id that no other session of the subscriber has, and whether it had to be salted.

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use smallvec::SmallVec;
 use smol_str::{SmolStr, ToSmolStr as _, format_smolstr};
 
+use super::charges;
 use super::db::{Columns, Db, unreadable};
 use super::schema::{self, Schema, fitted};
 use crate::domain::session::SessionDetails;
@@ -764,7 +765,7 @@ impl Columns for Joined<'_> {
     }
 }
 
-/// What is selected to read a session: `a` is `radacct`, `t` is `tk_session`.
+/// What is selected to read a session: `a` is `radacct`, `t` is `tk_session`, `c` is `tk_cdr`.
 pub(super) fn selection(db: &Db, schema: &Schema) -> String {
     let mut columns = vec![
         "a.radacctid".to_owned(),
@@ -820,6 +821,7 @@ pub(super) fn selection(db: &Db, schema: &Schema) -> String {
             Some(_) => format!("a.{}", field.name),
         });
     }
+    columns.push("c.charges".to_owned());
     match db {
         // Each column of each row is an allocation and its release in the driver; of one text they are
         // two in all. With fifty columns that is most of the time of a restart.
@@ -839,10 +841,13 @@ const fn is_inet(column: schema::Column) -> bool {
 /// The tables of [`selection`], joined.
 pub(super) fn tables(db: &Db) -> &'static str {
     db.pick(
-        "radacct a LEFT JOIN tk_session t ON t.unique_id = a.acctuniqueid",
-        "radacct a LEFT JOIN tk_session t ON t.unique_id = a.acctuniqueid",
+        "radacct a LEFT JOIN tk_session t ON t.unique_id = a.acctuniqueid
+            LEFT JOIN tk_cdr c ON c.unique_id = t.unique_id",
+        "radacct a LEFT JOIN tk_session t ON t.unique_id = a.acctuniqueid
+            LEFT JOIN tk_cdr c ON c.unique_id = t.unique_id",
         "radacct a LEFT JOIN tk_session t
-            ON t.unique_id = CAST(a.acctuniqueid AS CHAR CHARACTER SET ascii) COLLATE ascii_bin",
+            ON t.unique_id = CAST(a.acctuniqueid AS CHAR CHARACTER SET ascii) COLLATE ascii_bin
+            LEFT JOIN tk_cdr c ON c.unique_id = t.unique_id",
     )
 }
 
@@ -904,6 +909,7 @@ fn read(row: &dyn Columns) -> Result<Read, sqlx::Error> {
         input: counter(9, 22, 2)?,
         output: counter(10, 23, 4)?,
         counted: Usage::default(),
+        charge: None,
         flags: SessionFlags::parse(&row.word(28)?),
         framed_ip: None,
         calling_station_id: SmolStr::default(),
@@ -928,6 +934,8 @@ fn read(row: &dyn Columns) -> Result<Read, sqlx::Error> {
             (field.set)(&mut session, text);
         }
     }
+    let charges = row.text(30 + FIELDS.len())?;
+    session.charge = charges.and_then(|charges| charges::from_json(&charges)).map(Box::new);
     if let Some(extra) = row.text(29)?
         && let Ok(serde_json::Value::Object(extra)) = serde_json::from_str(&extra)
     {

@@ -11,6 +11,7 @@ use sqlx::{Pool, Row as _, TypeInfo as _, ValueRef as _};
 
 use super::StoreError;
 use super::ready::Ready;
+use crate::domain::Amount;
 use crate::time::UnixTime;
 
 /// A database and its pools.
@@ -238,6 +239,11 @@ pub(super) trait Columns {
 /// The error of a column that holds what it should not.
 pub(super) fn unreadable(column: usize, what: &str) -> sqlx::Error {
     sqlx::Error::ColumnDecode { index: column.to_string(), source: what.into() }
+}
+
+/// Money that was selected as text.
+pub(super) fn amount(row: &dyn Columns, column: usize) -> Result<Amount, sqlx::Error> {
+    Amount::parse(&row.word(column)?).ok_or_else(|| unreadable(column, "not an amount"))
 }
 
 impl Columns for SqliteRow {

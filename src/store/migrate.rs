@@ -28,13 +28,14 @@ macro_rules! migration {
 }
 
 /// All steps; a step's version is its place, counted from one.
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     migration!("0001_freeradius"),
     migration!("0002_tollkeeper"),
     migration!("0003_changes"),
     migration!("0004_settings"),
     migration!("0005_charges"),
     migration!("0006_quotas"),
+    migration!("0007_credit"),
     migration!("0009_validity"),
 ];
 

@@ -7,6 +7,7 @@
 mod admin;
 mod attempts;
 mod changes;
+mod charges;
 mod columns;
 mod commit;
 mod db;
@@ -37,8 +38,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Executor as _, MySql, Postgres, Sqlite};
 
 pub use admin::{
-    Adopted, AttributeEdit, Author, KeySecret, NasEntry, NewAttribute, NewKey, NewNas, NewOperator,
-    NewSubscriber, OperatorSecret, PlanDraft, SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey,
+    Adopted, AttributeEdit, Author, ChargeUsage, CreditChange, CreditObstacle, CreditRecord, KeySecret,
+    LedgerEntry, NasEntry, NewAttribute, NewKey, NewNas, NewOperator, NewSubscriber, OperatorSecret,
+    PlanDraft, RuleObstacle, SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey,
 };
 pub use attempts::Attempt;
 pub use changes::{Change, ChangeCursor, Changes};

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::db::{Columns, fetch, fetch_in};
+use super::admin::{charge_rule, rule_columns};
+use super::db::{Columns, amount, fetch, fetch_in};
 use super::{Store, StoreError};
 use crate::domain::plan::PlanId;
 use crate::domain::{
-    Exhaustion, Metric, Period, PlanLimits, Quota, Rate, SubscriberId, SubscriberTerms, TopUp, Usage,
+    Credit, Exhaustion, Metric, Period, PlanLimits, Quota, Rate, SubscriberId, SubscriberTerms, TopUp, Usage,
 };
 
 /// `tk_quota.origin` of what was bought on top.
@@ -57,6 +58,23 @@ impl Store {
                 Row::Unknown => {}
             }
         }
+        let text = self.db().pick("TEXT", "text", "CHAR");
+        let sql = format!(
+            "SELECT subscriber_id, CAST(balance AS {text}), CAST(spent AS {text}), CAST(charged AS {text}),
+                 CAST(credit_limit AS {text})
+             FROM tk_wallet WHERE kind = 'credit' AND subscriber_id IN ({{}})"
+        );
+        let wallets = fetch_in!(self.db(), "tk_wallet", &sql, subscribers, [], |row| {
+            let credit = Credit {
+                granted: amount(row, 1)?.saturating_plus(amount(row, 2)?),
+                charged: amount(row, 3)?,
+                limit: amount(row, 4)?,
+            };
+            Ok((SubscriberId(row.number(0)?), credit))
+        })?;
+        for (subscriber, credit) in wallets {
+            terms.entry(subscriber).or_default().credit = Some(credit);
+        }
         Ok(terms)
     }
 
@@ -82,6 +100,7 @@ impl Store {
                 monthly_volume: row.int(10)?,
                 reset_day: day(row.int(11)?),
                 quotas: Vec::new(),
+                charges: Vec::new(),
             })
         })?;
         let sql = format!("SELECT plan_id, {QUOTA} FROM tk_quota WHERE plan_id IS NOT NULL ORDER BY id");
@@ -91,6 +110,19 @@ impl Store {
                 && let Some(plan) = plans.get_mut(place)
             {
                 plan.quotas.push(quota);
+            }
+        }
+        let columns = rule_columns(self.db().pick("TEXT", "text", "CHAR"));
+        let sql = format!("SELECT c.plan_id, {columns} FROM tk_charge_rule c ORDER BY c.id");
+        let rules = fetch!(self.db(), read, "tk_charge_rule", &sql, [], |row| Ok((
+            row.number(0)?,
+            charge_rule(row, 1)?
+        )))?;
+        for (plan, rule) in rules {
+            if let Ok(place) = plans.binary_search_by_key(&plan, |plan| plan.id.0)
+                && let Some(plan) = plans.get_mut(place)
+            {
+                plan.charges.push(rule);
             }
         }
         Ok(plans)

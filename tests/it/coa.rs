@@ -58,6 +58,7 @@ fn session(number: u16, nas: IpAddr) -> Session {
         input: Counter::default(),
         output: Counter::default(),
         counted: Usage::default(),
+        charge: None,
         flags: SessionFlags::default(),
         framed_ip: Some(Ipv4Addr::new(100, 64, 0, 9)),
         calling_station_id: "AA-BB-CC-00-11-22".into(),

@@ -7,6 +7,7 @@
 mod architecture;
 mod cli;
 mod coa;
+mod credit;
 mod dictionaries;
 mod documents;
 mod end_to_end;

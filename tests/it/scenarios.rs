@@ -35,6 +35,7 @@ scenarios! {
     everywhere:
     bindings,
     counters,
+    credit,
     dynamic_authorization,
     frozen_database,
     ghosts,

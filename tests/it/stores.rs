@@ -222,6 +222,7 @@ fn session(number: u8) -> Session {
         input: Counter { base: 1 << 32, reported: Some(5_000) },
         output: Counter { base: 0, reported: None },
         counted: Usage { seconds: 600, input: 4_294_972_296, output: 0 },
+        charge: None,
         flags: SessionFlags { wrapped: true, ..SessionFlags::default() },
         framed_ip: Some("100.64.0.9".parse().unwrap()),
         calling_station_id: "AA-BB-CC-00-11-22".into(),
@@ -341,6 +342,7 @@ fn any_session() -> impl Strategy<Value = Session> {
             input,
             output,
             counted: Usage { seconds: 1, input: 2, output: 3 },
+            charge: None,
             flags: SessionFlags {
                 start_inferred: flags[0],
                 gigawords: flags[1],

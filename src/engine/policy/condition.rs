@@ -7,11 +7,14 @@ use smol_str::SmolStr;
 
 use super::operator::Operator;
 use super::window::Window;
-use crate::domain::RejectReason;
-use crate::domain::text::mac_digits;
+use crate::domain::text::{mac_digits, text_from_octets};
+use crate::domain::{NasIdentity, RejectReason};
 use crate::engine::Settings;
 use crate::radius::AccessRequest;
-use crate::radius::attribute::{Attributes, SubAttributes, VENDOR_SPECIFIC, VendorFormat, vendor_specific};
+use crate::radius::attribute::{
+    Attributes, NAS_IDENTIFIER, NAS_IP_ADDRESS, NAS_IPV6_ADDRESS, SubAttributes, VENDOR_SPECIFIC,
+    VendorFormat, vendor_specific,
+};
 use crate::time::{Now, UnixTime};
 
 /// What conditions look at: the attributes of an Access-Request, or of one that `explain` imagines.
@@ -31,6 +34,24 @@ impl<'a> Attempt<'a> {
     #[must_use]
     pub fn of(request: &AccessRequest<'a>, source: IpAddr) -> Self {
         Self { attributes: request.packet().attributes().rest(), source, recalled: false }
+    }
+
+    /// Which NAS it is that asks.
+    pub(super) fn nas(&self) -> NasIdentity {
+        let mut nas = NasIdentity { source: self.source, address: None, identifier: SmolStr::default() };
+        for attribute in Attributes::new(self.attributes) {
+            match attribute.number {
+                NAS_IP_ADDRESS => {
+                    nas.address = <[u8; 4]>::try_from(attribute.value).ok().map(IpAddr::from).or(nas.address);
+                }
+                NAS_IPV6_ADDRESS if nas.address.is_none() => {
+                    nas.address = <[u8; 16]>::try_from(attribute.value).ok().map(IpAddr::from);
+                }
+                NAS_IDENTIFIER => nas.identifier = text_from_octets(attribute.value),
+                _ => {}
+            }
+        }
+        nas
     }
 }
 

@@ -30,10 +30,12 @@ use self::items::{Check, Control, FallThrough, Reader, Rows};
 use self::merge::{Item, Merged, merge};
 use self::validity::Validity;
 use super::Settings;
+use super::charge::Charging;
 use super::password::StoredPassword;
 use super::quota::{self, Account, Bucket, CompiledPlan, Holder};
 use crate::domain::{
-    GroupRows, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus, Tenure, UniqueId, Uses,
+    Credit, GroupRows, NasIdentity, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus, Tenure,
+    UniqueId, Uses,
 };
 use crate::packs::is_changeable;
 use crate::radius::Hidden;
@@ -81,6 +83,8 @@ pub struct Subscriber {
     plan: Plan,
     /// What was sold to it.
     sold: Option<Arc<CompiledPlan>>,
+    /// What it has to spend.
+    credit: Option<Box<Credit>>,
     /// What bears on its quotas besides; most have nothing that does.
     holder: Option<Box<Holder>>,
     /// Days of usage that its quotas need, and whether there are any.
@@ -176,6 +180,8 @@ pub struct Policy<'a> {
     pub groups: SmallVec<[&'a str; 4]>,
     /// It may not be what the login got: it turns on what only the login said ([`Attempt::recalled`]).
     pub doubtful: bool,
+    /// Which NAS asks, where that decides what is charged.
+    pub nas: Option<Box<NasIdentity>>,
 }
 
 impl Compiler {
@@ -258,6 +264,7 @@ impl Compiler {
             groups,
             plan,
             sold: None,
+            credit: rows.terms.credit.map(Box::new),
             holder: None,
             usage_days: 0,
             has_quotas: false,
@@ -330,6 +337,13 @@ impl Subscriber {
         self.sold.as_ref()
     }
 
+    /// What its plan charges, and what it has to spend; `None` where nothing is charged.
+    #[must_use]
+    pub fn charging(&self) -> Option<(&Charging, Credit)> {
+        let charging = self.sold.as_ref()?.charging.as_ref()?;
+        Some((charging, self.credit.as_deref().copied().unwrap_or_default()))
+    }
+
     /// Finds out what its quotas need, and keeps the holder where anything needs it.
     fn count(&mut self, holder: Option<Holder>) {
         let holder = holder.unwrap_or_default();
@@ -391,6 +405,7 @@ impl Subscriber {
     pub fn may_be_limited(&self) -> bool {
         self.has_quotas
             || self.counts_first_use()
+            || self.charging().is_some()
             || match &self.plan {
                 Plan::Static { limits, .. } => limits.simultaneous_use.is_some(),
                 Plan::Conditional(_) => true,
@@ -429,6 +444,8 @@ impl Subscriber {
     #[must_use]
     pub fn policy<'a>(&'a self, attempt: Attempt<'_>, settings: &Settings, now: Now) -> Policy<'a> {
         let (unbound, bound_until) = self.bindings.admit(attempt, now.unix);
+        let minds_nas = self.charging().is_some_and(|(charging, _)| charging.minds_nas());
+        let nas = minds_nas.then(|| Box::new(attempt.nas()));
         let own = match &self.plan {
             Plan::Static { passwords, limits, reply } => {
                 return Policy {
@@ -440,6 +457,7 @@ impl Subscriber {
                     bound_until,
                     groups: SmallVec::new(),
                     doubtful: false,
+                    nas,
                 };
             }
             Plan::Conditional(own) => own,
@@ -465,6 +483,7 @@ impl Subscriber {
             bound_until,
             groups: lists.groups,
             doubtful: on.doubt.get(),
+            nas,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -45,20 +46,28 @@ impl Window {
         if let [(0, WEEK)] = *self.spans {
             return Some(Open::Always);
         }
-        let civil = zone.to_datetime(Timestamp::from_second(now.0).ok()?);
-        let day = u16::try_from(civil.weekday().to_sunday_zero_offset()).unwrap_or(0);
-        let [hour, minute] = [civil.hour(), civil.minute()].map(|part| u16::try_from(part).unwrap_or(0));
-        let minute = day * DAY + hour * 60 + minute;
+        let (start, minute) = minute_of(now, zone)?;
         let mut left = self.end_of(minute)? - minute;
         // What reaches Saturday midnight may go on on Sunday.
         if minute + left == WEEK {
             left += self.end_of(0).unwrap_or(0);
         }
         // The wall clock decides when it closes, also across a change to summer time.
-        let start = civil.with().second(0).subsec_nanosecond(0).build().ok()?;
         let close = start.checked_add(SignedDuration::from_mins(left.into())).ok()?;
         let close = zone.to_timestamp(close).ok()?.as_second();
         Some(Open::Until(UnixTime(close.max(now.0.saturating_add(1)))))
+    }
+
+    /// When it opens next after `now`; `None` where it never does.
+    #[must_use]
+    pub fn opens(&self, now: UnixTime, zone: &TimeZone) -> Option<UnixTime> {
+        let (start, minute) = minute_of(now, zone)?;
+        let later = self.spans.iter().map(|(first, _)| *first).find(|first| *first > minute);
+        let next = later.or_else(|| self.spans.first().map(|(first, _)| first + WEEK))?;
+        let open = start.checked_add(SignedDuration::from_mins((next - minute).into())).ok()?;
+        let open = zone.to_timestamp(open).ok()?.as_second();
+        // Where the clocks were set back, the wall clock may say that it has passed already.
+        Some(UnixTime(open.max(now.0.saturating_sub(now.0.rem_euclid(60)).saturating_add(60))))
     }
 
     fn end_of(&self, minute: u16) -> Option<u16> {
@@ -69,6 +78,15 @@ impl Window {
         });
         self.spans.get(at.ok()?).map(|(_, end)| *end)
     }
+}
+
+/// The beginning of the minute on the wall clock, and which minute of the week it is.
+fn minute_of(now: UnixTime, zone: &TimeZone) -> Option<(DateTime, u16)> {
+    let civil = zone.to_datetime(Timestamp::from_second(now.0).ok()?);
+    let day = u16::try_from(civil.weekday().to_sunday_zero_offset()).unwrap_or(0);
+    let [hour, minute] = [civil.hour(), civil.minute()].map(|part| u16::try_from(part).unwrap_or(0));
+    let start = civil.with().second(0).subsec_nanosecond(0).build().ok()?;
+    Some((start, day * DAY + hour * 60 + minute))
 }
 
 /// How long a window stays open.

@@ -9,6 +9,7 @@ use smol_str::{SmolStr, format_smolstr};
 use super::calendar;
 use crate::domain::plan::PlanId;
 use crate::domain::{Exhaustion, Metric, Period, PlanLimits, Quota, Rate, SubscriberTerms, TopUp, Usage};
+use crate::engine::charge::Charging;
 use crate::time::UnixTime;
 
 /// A limit on one metric over one period.
@@ -94,6 +95,8 @@ pub struct CompiledPlan {
     pub reset_day: Option<u8>,
     /// Its quotas.
     pub buckets: Box<[Bucket]>,
+    /// What its sessions cost; `None` is nothing.
+    pub charging: Option<Charging>,
 }
 
 impl CompiledPlan {
@@ -130,6 +133,7 @@ impl CompiledPlan {
             rate: plan.rate,
             reset_day: plan.reset_day.filter(|day| (1..=31).contains(day)),
             buckets: figures.chain(rows).collect(),
+            charging: (!plan.charges.is_empty()).then(|| Charging::new(plan.id, &plan.name, &plan.charges)),
         }
     }
 }

@@ -224,6 +224,7 @@ impl World {
             input: counter(usage.input),
             output: counter(usage.output),
             counted: usage,
+            charge: None,
             flags: SessionFlags::default(),
             framed_ip: None,
             calling_station_id: "".into(),
@@ -553,6 +554,7 @@ fn a_plan_has_its_figures_and_its_rows() {
         monthly_volume: Some(80),
         reset_day: Some(31),
         quotas: vec![quota],
+        charges: Vec::new(),
     });
     let rules: Vec<_> = plan.buckets.iter().map(|bucket| bucket.rule.as_str()).collect();
     let expected = [

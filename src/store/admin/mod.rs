@@ -4,6 +4,7 @@
 //! octet here, since a database may take `Bob` for `bob`. One file per noun; `tx` runs their texts.
 
 mod adopt;
+mod credit;
 mod nas;
 mod operators;
 mod orders;
@@ -12,10 +13,13 @@ mod subscribers;
 mod tx;
 
 pub use adopt::{Adopted, Survey};
+pub use credit::{ChargeUsage, CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle};
 pub use nas::{NasEntry, NewNas};
 pub use operators::{KeySecret, NewKey, NewOperator, OperatorSecret};
 pub use plans::PlanDraft;
 pub use subscribers::{AttributeEdit, NewSubscriber, SubscriberEdit, SubscriberObstacle, SubscriberRecord};
+
+pub(super) use credit::{charge_rule, rule_columns};
 
 use tx::{Bind, Tx};
 

@@ -179,27 +179,24 @@ async fn write_group(tx: &mut Tx<'_>, name: &str, draft: &PlanDraft) -> Result<(
     Ok(())
 }
 
-/// The one charge rule that the plan's own figures make; others are the dialects'.
+/// The one charge rule that the plan's own figures make. It keeps its number, by which sessions know it.
 async fn write_charge(tx: &mut Tx<'_>, plan: i64, terms: &PlanTerms) -> Result<(), StoreError> {
-    tx.run(
-        "tk_charge_rule",
-        "DELETE FROM tk_charge_rule WHERE plan_id = ? AND name = ''",
-        &[Bind::Int(plan)],
-    )
-    .await?;
     if terms.charge_per_minute.is_none() && terms.charge_per_kib.is_none() {
-        return Ok(());
+        let sql = "DELETE FROM tk_charge_rule WHERE plan_id = ? AND name = ''";
+        return tx.run("tk_charge_rule", sql, &[Bind::Int(plan)]).await.map(drop);
     }
     let decimal = tx.decimal();
-    tx.run(
-        "tk_charge_rule",
-        &format!(
-            "INSERT INTO tk_charge_rule (plan_id, name, per_minute, per_kib) VALUES (?, '', {decimal}, {decimal})"
-        ),
-        &[Bind::Int(plan), Bind::Amount(terms.charge_per_minute.unwrap_or_default()), Bind::Amount(terms.charge_per_kib.unwrap_or_default())],
-    )
-    .await
-    .map(drop)
+    let conflict = tx.pick(
+        "ON CONFLICT (plan_id, name) DO UPDATE SET per_minute = excluded.per_minute, per_kib = excluded.per_kib",
+        "ON CONFLICT (plan_id, name) DO UPDATE SET per_minute = excluded.per_minute, per_kib = excluded.per_kib",
+        "ON DUPLICATE KEY UPDATE per_minute = VALUES(per_minute), per_kib = VALUES(per_kib)",
+    );
+    let sql = format!(
+        "INSERT INTO tk_charge_rule (plan_id, name, per_minute, per_kib) VALUES (?, '', {decimal}, {decimal}) {conflict}"
+    );
+    let per_minute = Bind::Amount(terms.charge_per_minute.unwrap_or_default());
+    let per_kib = Bind::Amount(terms.charge_per_kib.unwrap_or_default());
+    tx.run("tk_charge_rule", &sql, &[Bind::Int(plan), per_minute, per_kib]).await.map(drop)
 }
 
 async fn read_plans(tx: &mut Tx<'_>, which: &str, binds: &[Bind<'_>]) -> Result<Vec<Plan>, StoreError> {

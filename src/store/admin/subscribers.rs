@@ -4,7 +4,7 @@
 use smol_str::SmolStr;
 
 use super::tx::{Bind, Tx};
-use super::{Author, Event, NewAttribute, RADCHECK, RADGROUPCHECK, RADREPLY, account, audit, plans};
+use super::{Author, Event, NewAttribute, RADCHECK, RADGROUPCHECK, RADREPLY, account, audit, credit, plans};
 use crate::domain::plan::Concurrency;
 use crate::domain::{AttributeRow, SubscriberId, SubscriberStatus};
 use crate::store::db::Columns;
@@ -170,6 +170,7 @@ impl Store {
         if let Some(plan) = &new.plan {
             join(&mut tx, &new.login, plan, PLAN_PRIORITY).await?;
         }
+        credit::grant_new(&mut tx, id, "", author).await?;
         let text = Some(format!("{} {}", new.login, new.summary));
         let event = Event { object: "subscriber", id: Some(id), verb: "add", old: None, new: text };
         audit(&mut tx, author, event).await?;
@@ -325,7 +326,7 @@ async fn is_known(tx: &mut Tx<'_>, login: &str) -> Result<bool, StoreError> {
 }
 
 /// The number of a subscriber, made now where only FreeRADIUS's tables know it.
-async fn seen(tx: &mut Tx<'_>, login: &str, author: &Author) -> Result<Option<i64>, StoreError> {
+pub(super) async fn seen(tx: &mut Tx<'_>, login: &str, author: &Author) -> Result<Option<i64>, StoreError> {
     if let Some(id) = number(tx, login).await? {
         return Ok(Some(id));
     }
@@ -337,7 +338,7 @@ async fn seen(tx: &mut Tx<'_>, login: &str, author: &Author) -> Result<Option<i6
     tx.insert("tk_subscriber", sql, &[Bind::Text(login), at, Bind::Text(FIRST_SIGHT), at]).await.map(Some)
 }
 
-async fn column(tx: &mut Tx<'_>, name: &str, id: i64, value: Bind<'_>) -> Result<(), StoreError> {
+pub(super) async fn column(tx: &mut Tx<'_>, name: &str, id: i64, value: Bind<'_>) -> Result<(), StoreError> {
     let sql = format!("UPDATE tk_subscriber SET {name} = ? WHERE id = ?");
     tx.run("tk_subscriber", &sql, &[value, Bind::Int(id)]).await.map(drop)
 }

@@ -8,10 +8,11 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{Connection as _, PgConnection, Postgres};
 
+use super::postings::{self, Within};
 use super::{Rows, Statements, Texts, brief_assignments, held, proposed, usage_cells, write_reloads};
 use crate::domain::Session;
 use crate::store::columns::{Cell, Dialect, Layout, address_text};
-use crate::store::db::Pools;
+use crate::store::db::{Db, Pools};
 
 /// The texts: each statement holds those parts that have rows.
 pub(super) struct Arrays {
@@ -231,6 +232,7 @@ fn usage_queries(unnest: &str) -> [String; 3] {
 }
 
 pub(super) async fn postgres(
+    db: &Db,
     pools: &Pools<Postgres>,
     statements: &Statements,
     rows: &Rows<'_>,
@@ -238,11 +240,12 @@ pub(super) async fn postgres(
     let mut held = pools.commit.take().await?;
     let connection = held.connection();
     let outcome = async {
-        if rows.reloads.is_empty() {
+        if !rows.need_transaction() {
             return write(connection, statements, rows).await;
         }
         let mut transaction = connection.begin().await?;
         write(&mut transaction, statements, rows).await?;
+        postings::post(db, &mut Within::Postgres(&mut transaction), &rows.charged).await?;
         write_reloads!(transaction, statements, rows);
         transaction.commit().await
     };
@@ -265,7 +268,7 @@ async fn write(
     };
     let changed: Vec<&Session> = rows.full.iter().map(|(session, _)| *session).collect();
     // In a longer transaction a statement that fails would undo what came before it.
-    let outcome = if as_expected.fresh && !rows.reloads.is_empty() {
+    let outcome = if as_expected.fresh && rows.need_transaction() {
         None
     } else {
         match write_parts(connection, statements, as_expected, &changed, rows).await {

@@ -2,9 +2,10 @@
 
 use sqlx::{Connection as _, MySqlConnection, SqliteConnection};
 
+use super::postings::{self, Within};
 use super::{Rows, Statements, Texts, brief_assignments, held, proposed, usage_cells, write_reloads};
 use crate::store::columns::{Cell, Dialect, Layout, address_text};
-use crate::store::db::Pools;
+use crate::store::db::{Db, Pools};
 
 /// The texts of both.
 pub(super) struct Lists {
@@ -184,6 +185,7 @@ macro_rules! write_rest {
 }
 
 pub(super) async fn sqlite(
+    db: &Db,
     pools: &Pools<sqlx::Sqlite>,
     statements: &Statements,
     rows: &Rows<'_>,
@@ -192,6 +194,7 @@ pub(super) async fn sqlite(
     // process writes.
     let mut transaction = pools.commit.pool().begin_with("BEGIN IMMEDIATE").await?;
     write_sqlite(&mut transaction, statements, rows).await?;
+    postings::post(db, &mut Within::Sqlite(&mut transaction), &rows.charged).await?;
     transaction.commit().await
 }
 
@@ -218,6 +221,7 @@ async fn write_sqlite(
 }
 
 pub(super) async fn mysql(
+    db: &Db,
     pools: &Pools<sqlx::MySql>,
     statements: &Statements,
     rows: &Rows<'_>,
@@ -227,6 +231,7 @@ pub(super) async fn mysql(
     let outcome = async {
         let mut transaction = connection.begin().await?;
         write_mysql(&mut transaction, statements, rows).await?;
+        postings::post(db, &mut Within::MySql(&mut transaction), &rows.charged).await?;
         transaction.commit().await
     };
     let outcome = outcome.await;

@@ -7,6 +7,7 @@
 
 mod arrays;
 mod lists;
+mod postings;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -80,9 +81,9 @@ impl Store {
         let mut attempt = 1;
         loop {
             let outcome = match self.db() {
-                Db::Sqlite(pools) => lists::sqlite(pools, &learned.statements, &rows).await,
-                Db::Postgres(pools) => arrays::postgres(pools, &learned.statements, &rows).await,
-                Db::MySql(pools) => lists::mysql(pools, &learned.statements, &rows).await,
+                Db::Sqlite(pools) => lists::sqlite(self.db(), pools, &learned.statements, &rows).await,
+                Db::Postgres(pools) => arrays::postgres(self.db(), pools, &learned.statements, &rows).await,
+                Db::MySql(pools) => lists::mysql(self.db(), pools, &learned.statements, &rows).await,
             };
             match outcome {
                 Ok(()) => {
@@ -107,6 +108,7 @@ impl Store {
             brief: Vec::new(),
             closing: Vec::new(),
             fresh: Vec::new(),
+            charged: batch.sessions.values().copied().filter(|session| session.charge.is_some()).collect(),
             usage: batch.usage,
             used: batch.used,
             reloads: batch.reloads.into_values().collect(),
@@ -171,6 +173,8 @@ struct Rows<'a> {
     closing: Vec<&'a Session>,
     /// Probably without a row, since nothing is known of one. Only PostgreSQL makes use of it.
     fresh: Vec<(&'a Session, u64)>,
+    /// Those of all of them that cost something.
+    charged: Vec<&'a Session>,
     usage: BTreeMap<(i64, i32), [i64; 3]>,
     used: BTreeMap<i64, [i64; 2]>,
     reloads: Vec<&'a NasReload>,
@@ -327,6 +331,11 @@ fn usage_cells((subscriber, day): (i64, i32), [seconds, input, output]: [i64; 3]
 }
 
 impl<'a> Rows<'a> {
+    /// Is there more than one statement can write?
+    const fn need_transaction(&self) -> bool {
+        !self.reloads.is_empty() || !self.charged.is_empty()
+    }
+
     /// The sessions that are written whole: those that changed or are new, and, where a small update did
     /// not find all its rows (somebody deleted them), those as well. In the order of their keys.
     fn written_whole(&self, touched: usize, closed: usize) -> Vec<&'a Session> {

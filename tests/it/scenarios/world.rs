@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tollkeeper::coa::{Kind as CoaKind, Verdict};
 use tollkeeper::config::Settings;
+use tollkeeper::domain::Amount;
 use tollkeeper::radius::{Code, Dictionary, Secret};
 use tollkeeper::server::Server;
 use tollkeeper::time::{Clock, Now, SystemClock};
@@ -131,7 +132,8 @@ impl World {
             }
         }
         let last = scenario.steps.last().map_or(0, |step| step.line);
-        self.usage_adds_up().await.map_err(|reason| (last, reason))
+        self.usage_adds_up().await.map_err(|reason| (last, reason))?;
+        self.ledger_adds_up().await.map_err(|reason| (last, reason))
     }
 
     pub(super) async fn end(mut self) {
@@ -495,7 +497,11 @@ impl World {
     fn is(&self, expected: &str, found: &str) -> bool {
         let Some(offset) = since_start(expected) else {
             // Where one database has no text another may have none that is set.
-            return plain(expected) == found || expected == "\"\"" && found == "-";
+            // Decimals come with as many places as their column has.
+            let amounts = (Amount::parse(expected), Amount::parse(found));
+            return plain(expected) == found
+                || expected == "\"\"" && found == "-"
+                || amounts.0.is_some() && amounts.0 == amounts.1;
         };
         let moved = self.clock.ahead.load(Ordering::SeqCst) - self.ahead_at_start;
         let passed = self.clock.now().unix.minus(moved).since(self.start.unix);
@@ -521,6 +527,38 @@ impl World {
             (Kind::MySql, false) => format!("CAST({column} AS CHAR)"),
             (Kind::MySql, true) => format!("CAST(CAST(UNIX_TIMESTAMP({column}) AS SIGNED) AS CHAR)"),
         }
+    }
+
+    /// For every wallet the ledger adds up to its balance, row by row, and sessions took what it says.
+    async fn ledger_adds_up(&mut self) -> Result<(), String> {
+        let [before, delta, after, balance, spent] =
+            ["before_balance", "delta", "after_balance", "balance", "spent"].map(|name| self.text_of(name));
+        let owner = self.text_of("subscriber_id");
+        let entries =
+            format!("SELECT {owner}, {before}, {delta}, {after}, action FROM tk_ledger ORDER BY id");
+        let wallets = format!("SELECT {owner}, {balance}, {spent} FROM tk_wallet");
+        let amount = |text: &str| Amount::parse(text).ok_or_else(|| format!("{text:?} is no amount"));
+        let mut sums: BTreeMap<String, (Amount, Amount)> = BTreeMap::new();
+        // The wallets first: what is posted between the two questions is in the ledger alone.
+        let wallets = self.raw.rows(&wallets).await;
+        for row in self.raw.rows(&entries).await {
+            let (sum, used) = sums.entry(row[0].clone()).or_default();
+            let (before, delta) = (amount(&row[1])?, amount(&row[2])?);
+            if before.plus(delta) != Some(amount(&row[3])?) {
+                return Err(format!("a row of the ledger does not add up: {row:?}"));
+            }
+            *sum = sum.plus(delta).ok_or("beyond the bounds")?;
+            if row[4] == "USAGE" {
+                *used = used.minus(delta).ok_or("beyond the bounds")?;
+            }
+        }
+        for row in wallets {
+            let sum = sums.get(&row[0]).copied().unwrap_or_default();
+            if (amount(&row[1])?, amount(&row[2])?) != sum {
+                return Err(format!("wallet {row:?} is not what its ledger adds up to: {sum:?}"));
+            }
+        }
+        Ok(())
     }
 
     /// For every subscriber the sessions, the days and the bucket of everything have one sum.

@@ -1,0 +1,615 @@
+//! Credit: wallets and the ledger, renewals, and the charge rules of plans.
+//!
+//! Whoever changes a wallet holds its row, and before it that of its subscriber: the group commit takes
+//! them in the same order. What a wallet holds is what its ledger adds up to.
+
+use smol_str::SmolStr;
+
+use super::subscribers::{column, seen};
+use super::tx::{Bind, Tx};
+use super::{Author, Event, audit, plans};
+use crate::domain::{Amount, ChargeRule, LedgerAction, Price, SubscriberId};
+use crate::store::db::{Columns, amount};
+use crate::store::{Store, StoreError};
+use crate::time::UnixTime;
+
+/// The credit of a subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreditRecord {
+    /// Whose it is.
+    pub subscriber: SubscriberId,
+    /// What the ledger adds up to.
+    pub balance: Amount,
+    /// What open sessions have cost so far.
+    pub running: Amount,
+    /// How far below nothing it may go.
+    pub limit: Amount,
+    /// What was used under each rule since the last renewal.
+    pub usage: Vec<ChargeUsage>,
+}
+
+/// What a subscriber used and paid under a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChargeUsage {
+    /// `tk_charge_rule.id`.
+    pub rule: i64,
+    /// Its name; empty also where the rule is gone.
+    pub name: SmolStr,
+    /// What was paid.
+    pub credit: Amount,
+    /// Seconds online.
+    pub seconds: i64,
+    /// Octets of both directions.
+    pub bytes: i64,
+}
+
+/// How an operator changes a credit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreditChange {
+    /// By so much; what is negative takes away.
+    Add(Amount),
+    /// To so much.
+    Set(Amount),
+    /// Times so much.
+    Multiply(Amount),
+}
+
+/// A row of `tk_ledger`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// Its number.
+    pub id: i64,
+    /// What it was: `CHANGE_CREDIT`, `USAGE` …
+    pub action: SmolStr,
+    /// The balance before.
+    pub before: Amount,
+    /// What was added.
+    pub delta: Amount,
+    /// The balance after.
+    pub after: Amount,
+    /// Why, for people.
+    pub comment: SmolStr,
+    /// Who did it; `system` for sessions.
+    pub actor: SmolStr,
+    /// By which language.
+    pub dialect: SmolStr,
+    /// When; of a session, when it ended.
+    pub at: UnixTime,
+    /// The `acctuniqueid` of the session that cost it.
+    pub session: Option<SmolStr>,
+}
+
+/// Why a credit was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreditObstacle {
+    /// There is no such subscriber.
+    NoSubscriber,
+    /// It has no plan that would say how much.
+    NoPlan,
+    /// It would be less than the limit allows.
+    BelowLimit {
+        /// What it would be.
+        after: Amount,
+        /// How far below nothing it may go.
+        limit: Amount,
+    },
+    /// It would have more digits than the tables hold.
+    TooLarge,
+}
+
+/// Why a rule was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleObstacle {
+    /// There is no such plan.
+    NoPlan,
+    /// The plan has a rule of that name.
+    Taken,
+}
+
+impl Store {
+    /// The credit of a subscriber; `None` where nobody has the login.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn credit(&self, login: &str, author: &Author) -> Result<Option<CreditRecord>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let Some(id) = seen(&mut tx, login, author).await? else { return Ok(None) };
+        let wallet = wallet(&mut tx, id, "").await?.unwrap_or_default();
+        let text = tx.pick("TEXT", "text", "CHAR");
+        let sql = format!(
+            "SELECT u.rule_id, COALESCE(r.name, ''), CAST(u.credit AS {text}), u.seconds, u.bytes
+             FROM tk_charge_usage u LEFT JOIN tk_charge_rule r ON r.id = u.rule_id
+             WHERE u.subscriber_id = ? ORDER BY u.rule_id"
+        );
+        let binds = [Bind::Int(id)];
+        let usage = tx.fetch("tk_charge_usage", &sql, &binds, |row| {
+            Ok(ChargeUsage {
+                rule: row.number(0)?,
+                name: row.word(1)?,
+                credit: amount(row, 2)?,
+                seconds: row.number(3)?,
+                bytes: row.number(4)?,
+            })
+        });
+        let usage = usage.await?;
+        tx.commit().await?;
+        let Wallet { balance, spent, charged, limit } = wallet;
+        let running = charged.saturating_minus(spent);
+        Ok(Some(CreditRecord { subscriber: SubscriberId(id), balance, running, limit, usage }))
+    }
+
+    /// Changes a credit; gives the row of the ledger. A change that lowers it below its limit is refused.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn change_credit(
+        &self,
+        login: &str,
+        change: CreditChange,
+        comment: &str,
+        author: &Author,
+    ) -> Result<Result<LedgerEntry, CreditObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let Some((id, wallet)) = hold(&mut tx, login, author).await? else {
+            return Ok(Err(CreditObstacle::NoSubscriber));
+        };
+        let (after, asked) = match change {
+            CreditChange::Add(amount) => (wallet.balance.plus(amount), format!("add {amount}")),
+            CreditChange::Set(amount) => (Some(amount), format!("set {amount}")),
+            CreditChange::Multiply(factor) => (wallet.balance.times(factor), format!("multiply {factor}")),
+        };
+        let Some(after) = after else { return Ok(Err(CreditObstacle::TooLarge)) };
+        if after < wallet.balance && after < wallet.limit.negated() {
+            return Ok(Err(CreditObstacle::BelowLimit { after, limit: wallet.limit }));
+        }
+        let Some(delta) = after.minus(wallet.balance) else { return Ok(Err(CreditObstacle::TooLarge)) };
+        let movement = Movement { comment, ..Movement::of(LedgerAction::ChangeCredit) };
+        let entry = book(&mut tx, id, wallet.balance, delta, movement, author).await?;
+        if delta.is_positive() {
+            column(&mut tx, "service_state", id, Bind::Text(RECHARGED)).await?;
+        }
+        note(&mut tx, id, login, "credit", Some(entry.before), &asked, entry.after, comment, author).await?;
+        tx.commit().await?;
+        Ok(Ok(entry))
+    }
+
+    /// Says how far below nothing a credit may go. `Ok(false)`: nobody has the login.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn set_credit_limit(
+        &self,
+        login: &str,
+        limit: Amount,
+        author: &Author,
+    ) -> Result<bool, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let Some((id, wallet)) = hold(&mut tx, login, author).await? else { return Ok(false) };
+        let sql = format!(
+            "UPDATE tk_wallet SET credit_limit = {}, updated_at = ? WHERE subscriber_id = ? AND kind = '{WALLET}'",
+            tx.decimal()
+        );
+        tx.run("tk_wallet", &sql, &[Bind::Amount(limit), Bind::Int(author.at.0), Bind::Int(id)]).await?;
+        note(&mut tx, id, login, "credit_limit", Some(wallet.limit), "set", limit, "", author).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Begins the plan anew: what is left of the credit is trashed, the plan's comes in its place, the
+    /// first login and what was used under each rule are forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn renew(
+        &self,
+        login: &str,
+        comment: &str,
+        author: &Author,
+    ) -> Result<Result<Amount, CreditObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let Some((id, wallet)) = hold(&mut tx, login, author).await? else {
+            return Ok(Err(CreditObstacle::NoSubscriber));
+        };
+        let Some(plan) = plan_of(&mut tx, id).await? else { return Ok(Err(CreditObstacle::NoPlan)) };
+        if !wallet.balance.is_zero() {
+            let trash = Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::RenewTrash) };
+            book(&mut tx, id, wallet.balance, wallet.balance.negated(), trash, author).await?;
+        }
+        if !plan.credit.is_zero() {
+            let grant =
+                Movement { comment, plan: Some(&plan), priced: true, ..Movement::of(LedgerAction::Renew) };
+            book(&mut tx, id, Amount::ZERO, plan.credit, grant, author).await?;
+        }
+        tx.run("tk_charge_usage", "DELETE FROM tk_charge_usage WHERE subscriber_id = ?", &[Bind::Int(id)])
+            .await?;
+        begin_term(&mut tx, id, author).await?;
+        column(&mut tx, "renewed_at", id, Bind::Int(author.at.0)).await?;
+        column(&mut tx, "first_use_at", id, Bind::MaybeInt(None)).await?;
+        column(&mut tx, "service_state", id, Bind::Text(PACKAGE)).await?;
+        note(&mut tx, id, login, "renew", Some(wallet.balance), &plan.name, plan.credit, comment, author)
+            .await?;
+        tx.commit().await?;
+        Ok(Ok(plan.credit))
+    }
+
+    /// Adds what the plan gives with a recharge; gives the credit after it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn recharge(
+        &self,
+        login: &str,
+        comment: &str,
+        author: &Author,
+    ) -> Result<Result<Amount, CreditObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let Some((id, wallet)) = hold(&mut tx, login, author).await? else {
+            return Ok(Err(CreditObstacle::NoSubscriber));
+        };
+        let Some(plan) = plan_of(&mut tx, id).await? else { return Ok(Err(CreditObstacle::NoPlan)) };
+        let Some(after) = wallet.balance.plus(plan.recharge) else {
+            return Ok(Err(CreditObstacle::TooLarge));
+        };
+        if !plan.recharge.is_zero() {
+            let grant = Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::Recharge) };
+            book(&mut tx, id, wallet.balance, plan.recharge, grant, author).await?;
+        }
+        column(&mut tx, "service_state", id, Bind::Text(RECHARGED)).await?;
+        note(&mut tx, id, login, "recharge", Some(wallet.balance), &plan.name, after, comment, author)
+            .await?;
+        tx.commit().await?;
+        Ok(Ok(after))
+    }
+
+    /// The ledger of a subscriber, the latest first: rows before number `before`, at most `limit`. `None`:
+    /// nobody has the login.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn ledger(
+        &self,
+        login: &str,
+        before: Option<i64>,
+        limit: u32,
+        author: &Author,
+    ) -> Result<Option<Vec<LedgerEntry>>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let Some(id) = seen(&mut tx, login, author).await? else { return Ok(None) };
+        let text = tx.pick("TEXT", "text", "CHAR");
+        let sql = format!(
+            "SELECT id, action, CAST(before_balance AS {text}), CAST(delta AS {text}), CAST(after_balance AS {text}),
+                 comment, actor, dialect, at, session
+             FROM tk_ledger WHERE subscriber_id = ? AND wallet = '{WALLET}' AND id < ? ORDER BY id DESC LIMIT ?"
+        );
+        let binds = [Bind::Int(id), Bind::Int(before.unwrap_or(i64::MAX)), Bind::Int(i64::from(limit))];
+        let entries = tx.fetch("tk_ledger", &sql, &binds, |row| {
+            Ok(LedgerEntry {
+                id: row.number(0)?,
+                action: row.word(1)?,
+                before: amount(row, 2)?,
+                delta: amount(row, 3)?,
+                after: amount(row, 4)?,
+                comment: row.word(5)?,
+                actor: row.word(6)?,
+                dialect: row.word(7)?,
+                at: row.time(8)?.unwrap_or_default(),
+                session: row.text(9)?,
+            })
+        });
+        let entries = entries.await?;
+        tx.commit().await?;
+        Ok(Some(entries))
+    }
+
+    /// The charge rules of a plan in order of their numbers; `None`: there is no such plan.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn charge_rules(&self, plan: &str) -> Result<Option<Vec<ChargeRule>>, StoreError> {
+        let mut tx = Tx::read(self.db()).await?;
+        let Some(id) = plans::find(&mut tx, plan).await? else { return Ok(None) };
+        let text = tx.pick("TEXT", "text", "CHAR");
+        let sql =
+            format!("SELECT {} FROM tk_charge_rule c WHERE c.plan_id = ? ORDER BY c.id", rule_columns(text));
+        tx.fetch("tk_charge_rule", &sql, &[Bind::Int(id)], |row| charge_rule(row, 0)).await.map(Some)
+    }
+
+    /// Adds a charge rule to a plan; gives its number.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn add_charge_rule(
+        &self,
+        plan: &str,
+        rule: &ChargeRule,
+        author: &Author,
+    ) -> Result<Result<i64, RuleObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let Some(plan_id) = plans::find(&mut tx, plan).await? else { return Ok(Err(RuleObstacle::NoPlan)) };
+        let sql = "SELECT id FROM tk_charge_rule WHERE plan_id = ? AND name = ?";
+        let binds = [Bind::Int(plan_id), Bind::Text(&rule.name)];
+        if !tx.fetch("tk_charge_rule", sql, &binds, |row| row.number(0)).await?.is_empty() {
+            return Ok(Err(RuleObstacle::Taken));
+        }
+        let decimal = tx.decimal();
+        let sql = format!(
+            "INSERT INTO tk_charge_rule (plan_id, name, per_minute, per_kib, time_window, nas)
+             VALUES (?, ?, {decimal}, {decimal}, ?, ?)"
+        );
+        let binds = [
+            Bind::Int(plan_id),
+            Bind::Text(&rule.name),
+            Bind::Amount(rule.price.per_minute),
+            Bind::Amount(rule.price.per_kib),
+            Bind::Text(&rule.window),
+            Bind::Text(&rule.nas),
+        ];
+        let id = tx.insert("tk_charge_rule", &sql, &binds).await?;
+        let new = Some(format!(
+            "{plan} {}: per_minute={} per_kib={} window={} nas={}",
+            rule.name, rule.price.per_minute, rule.price.per_kib, rule.window, rule.nas
+        ));
+        audit(
+            &mut tx,
+            author,
+            Event { object: "plan", id: Some(plan_id), verb: "charge add", old: None, new },
+        )
+        .await?;
+        tx.commit().await?;
+        Ok(Ok(id))
+    }
+
+    /// Removes a charge rule of a plan by its name. `Ok(None)`: there is no such plan; `Ok(Some(false))`:
+    /// it has no such rule.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn delete_charge_rule(
+        &self,
+        plan: &str,
+        name: &str,
+        author: &Author,
+    ) -> Result<Option<bool>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let Some(plan_id) = plans::find(&mut tx, plan).await? else { return Ok(None) };
+        let sql = "DELETE FROM tk_charge_rule WHERE plan_id = ? AND name = ?";
+        let gone = tx.run("tk_charge_rule", sql, &[Bind::Int(plan_id), Bind::Text(name)]).await? > 0;
+        if gone {
+            let old = Some(format!("{plan} {name}"));
+            let event = Event { object: "plan", id: Some(plan_id), verb: "charge delete", old, new: None };
+            audit(&mut tx, author, event).await?;
+            tx.commit().await?;
+        }
+        Ok(Some(gone))
+    }
+}
+
+/// The wallet that sessions are paid from.
+const WALLET: &str = "credit";
+/// Words of `tk_subscriber.service_state`.
+const PACKAGE: &str = "package";
+const RECHARGED: &str = "recharged";
+
+/// Columns of a charge rule called `c`, as [`charge_rule`] reads them.
+pub(in crate::store) fn rule_columns(text: &str) -> String {
+    format!("c.id, c.name, CAST(c.per_minute AS {text}), CAST(c.per_kib AS {text}), c.time_window, c.nas")
+}
+
+/// Reads [`rule_columns`], which begin at column `first`.
+pub(in crate::store) fn charge_rule(row: &dyn Columns, first: usize) -> Result<ChargeRule, sqlx::Error> {
+    Ok(ChargeRule {
+        id: row.number(first)?,
+        name: row.word(first + 1)?,
+        price: Price { per_minute: amount(row, first + 2)?, per_kib: amount(row, first + 3)? },
+        window: row.word(first + 4)?,
+        nas: row.word(first + 5)?,
+    })
+}
+
+/// What a new subscriber's plan brings with it.
+pub(super) async fn grant_new(
+    tx: &mut Tx<'_>,
+    id: i64,
+    comment: &str,
+    author: &Author,
+) -> Result<(), StoreError> {
+    let Some(plan) = plan_of(tx, id).await? else { return Ok(()) };
+    if plan.credit.is_zero() {
+        return Ok(());
+    }
+    add_wallet(tx, id).await?;
+    let grant = Movement { comment, plan: Some(&plan), priced: true, ..Movement::of(LedgerAction::AddUser) };
+    book(tx, id, Amount::ZERO, plan.credit, grant, author).await.map(drop)
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Wallet {
+    balance: Amount,
+    spent: Amount,
+    charged: Amount,
+    limit: Amount,
+}
+
+/// What a plan gives.
+struct Gift {
+    id: i64,
+    name: SmolStr,
+    credit: Amount,
+    recharge: Amount,
+    price: Option<Amount>,
+    currency: SmolStr,
+}
+
+/// Why a wallet moves.
+#[derive(Clone, Copy)]
+struct Movement<'a> {
+    action: LedgerAction,
+    comment: &'a str,
+    plan: Option<&'a Gift>,
+    /// The plan's price is what it was sold for.
+    priced: bool,
+}
+
+impl Movement<'_> {
+    const fn of(action: LedgerAction) -> Self {
+        Self { action, comment: "", plan: None, priced: false }
+    }
+}
+
+/// From now on the quotas of a plan that are not periodic count anew.
+async fn begin_term(tx: &mut Tx<'_>, id: i64, author: &Author) -> Result<(), StoreError> {
+    tx.run("tk_term", "DELETE FROM tk_term WHERE subscriber_id = ?", &[Bind::Int(id)]).await?;
+    let sum = |name: &str| {
+        format!("COALESCE((SELECT {name} FROM tk_usage WHERE subscriber_id = ? AND day = -1), 0)")
+    };
+    let sql = format!(
+        "INSERT INTO tk_term (subscriber_id, began_at, seconds, input, output) VALUES (?, ?, {}, {}, {})",
+        sum("seconds"),
+        sum("input"),
+        sum("output")
+    );
+    let (id, at) = (Bind::Int(id), Bind::Int(author.at.0));
+    tx.run("tk_term", &sql, &[id, at, id, id, id]).await.map(drop)
+}
+
+/// Locks a subscriber and its wallet, which is made where there is none.
+async fn hold(tx: &mut Tx<'_>, login: &str, author: &Author) -> Result<Option<(i64, Wallet)>, StoreError> {
+    let Some(id) = seen(tx, login, author).await? else { return Ok(None) };
+    column(tx, "updated_at", id, Bind::Int(author.at.0)).await?;
+    column(tx, "updated_by", id, Bind::Text(&author.name)).await?;
+    let locked = tx.pick("", " FOR UPDATE", " FOR UPDATE");
+    if let Some(wallet) = wallet(tx, id, locked).await? {
+        return Ok(Some((id, wallet)));
+    }
+    add_wallet(tx, id).await?;
+    Ok(wallet(tx, id, locked).await?.map(|wallet| (id, wallet)))
+}
+
+async fn add_wallet(tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError> {
+    let (insert, conflict) =
+        tx.pick(("INSERT OR IGNORE", ""), ("INSERT", " ON CONFLICT DO NOTHING"), ("INSERT IGNORE", ""));
+    let sql = format!("{insert} INTO tk_wallet (subscriber_id, kind) VALUES (?, '{WALLET}'){conflict}");
+    tx.run("tk_wallet", &sql, &[Bind::Int(id)]).await.map(drop)
+}
+
+async fn wallet(tx: &mut Tx<'_>, id: i64, locked: &str) -> Result<Option<Wallet>, StoreError> {
+    let text = tx.pick("TEXT", "text", "CHAR");
+    let sql = format!(
+        "SELECT CAST(balance AS {text}), CAST(spent AS {text}), CAST(charged AS {text}), CAST(credit_limit AS {text})
+         FROM tk_wallet WHERE subscriber_id = ? AND kind = '{WALLET}'{locked}"
+    );
+    let binds = [Bind::Int(id)];
+    let found = tx.fetch("tk_wallet", &sql, &binds, |row| {
+        Ok(Wallet {
+            balance: amount(row, 0)?,
+            spent: amount(row, 1)?,
+            charged: amount(row, 2)?,
+            limit: amount(row, 3)?,
+        })
+    });
+    Ok(found.await?.into_iter().next())
+}
+
+/// The plan of a subscriber: its own, else the one of its first group.
+async fn plan_of(tx: &mut Tx<'_>, id: i64) -> Result<Option<Gift>, StoreError> {
+    let text = tx.pick("TEXT", "text", "CHAR");
+    let columns = format!(
+        "SELECT p.id, p.name, CAST(p.credit_on_renew AS {text}), CAST(p.credit_on_recharge AS {text}),
+             CAST(p.price AS {text}), p.currency"
+    );
+    let own = format!("{columns} FROM tk_subscriber s JOIN tk_plan p ON p.id = s.plan_id WHERE s.id = ?");
+    let read = |row: &dyn Columns| {
+        let sum = |column| Ok::<_, sqlx::Error>(row.text(column)?.and_then(|text| Amount::parse(&text)));
+        Ok(Gift {
+            id: row.number(0)?,
+            name: row.word(1)?,
+            credit: sum(2)?.unwrap_or_default(),
+            recharge: sum(3)?.unwrap_or_default(),
+            price: sum(4)?,
+            currency: row.word(5)?,
+        })
+    };
+    if let Some(plan) = tx.fetch("tk_plan", &own, &[Bind::Int(id)], read).await?.into_iter().next() {
+        return Ok(Some(plan));
+    }
+    let first = format!(
+        "{columns} FROM tk_subscriber s JOIN radusergroup g ON g.username = s.username
+             JOIN tk_plan p ON p.groupname = g.groupname
+         WHERE s.id = ? AND s.plan_id IS NULL ORDER BY g.priority"
+    );
+    Ok(tx.fetch("tk_plan", &first, &[Bind::Int(id)], read).await?.into_iter().next())
+}
+
+/// Moves a wallet that is held and writes why.
+async fn book(
+    tx: &mut Tx<'_>,
+    id: i64,
+    before: Amount,
+    delta: Amount,
+    movement: Movement<'_>,
+    author: &Author,
+) -> Result<LedgerEntry, StoreError> {
+    let after = before.saturating_plus(delta);
+    let decimal = tx.decimal();
+    let sql = format!(
+        "UPDATE tk_wallet SET balance = {decimal}, updated_at = ? WHERE subscriber_id = ? AND kind = '{WALLET}'"
+    );
+    tx.run("tk_wallet", &sql, &[Bind::Amount(after), Bind::Int(author.at.0), Bind::Int(id)]).await?;
+    let sql = format!(
+        "INSERT INTO tk_ledger (subscriber_id, wallet, action, before_balance, delta, after_balance, price, currency,
+             plan_id, comment, actor, dialect, remote_addr, at)
+         VALUES (?, '{WALLET}', ?, {decimal}, {decimal}, {decimal}, {decimal}, ?, ?, ?, ?, ?, ?, ?)"
+    );
+    let sold = movement.plan.filter(|_| movement.priced);
+    let entry = tx
+        .insert(
+            "tk_ledger",
+            &sql,
+            &[
+                Bind::Int(id),
+                Bind::Text(movement.action.as_str()),
+                Bind::Amount(before),
+                Bind::Amount(delta),
+                Bind::Amount(after),
+                Bind::MaybeAmount(sold.and_then(|plan| plan.price)),
+                Bind::Text(sold.map_or("", |plan| &plan.currency)),
+                Bind::MaybeInt(movement.plan.map(|plan| plan.id)),
+                Bind::Text(movement.comment),
+                Bind::Text(&author.name),
+                Bind::Text(author.dialect.as_str()),
+                Bind::Text(&author.remote),
+                Bind::Int(author.at.0),
+            ],
+        )
+        .await?;
+    Ok(LedgerEntry {
+        id: entry,
+        action: SmolStr::new_static(movement.action.as_str()),
+        before,
+        delta,
+        after,
+        comment: movement.comment.into(),
+        actor: author.name.as_str().into(),
+        dialect: SmolStr::new_static(author.dialect.as_str()),
+        at: author.at,
+        session: None,
+    })
+}
+
+/// The row of `tk_audit`.
+#[expect(clippy::too_many_arguments, reason = "they are the columns of one row")]
+async fn note(
+    tx: &mut Tx<'_>,
+    id: i64,
+    login: &str,
+    verb: &str,
+    before: Option<Amount>,
+    asked: &str,
+    after: Amount,
+    comment: &str,
+    author: &Author,
+) -> Result<(), StoreError> {
+    let old = before.map(|before| before.to_string());
+    let new = Some(format!("{login} {asked}: {after} {comment}").trim_end().to_owned());
+    audit(tx, author, Event { object: "subscriber", id: Some(id), verb, old, new }).await
+}
