@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::context::{Context, user};
 use super::output::table;
 use super::{Exit, Failure};
-use crate::domain::Amount;
 use crate::domain::plan::{Concurrency, Plan};
-use crate::service::{PlanChange, shown};
+use crate::domain::{Amount, ChargeRule, Price};
+use crate::service::{ChargeRuleOrder, Management, PlanChange, shown};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum PlanCommand {
@@ -22,11 +22,53 @@ pub(super) enum PlanCommand {
     },
     /// Change what is named; `none` takes a limit away.
     Set(Box<PlanArguments>),
+    /// What its sessions cost, beside the figures of the plan itself.
+    #[command(subcommand)]
+    Charge(ChargeCommand),
     /// Remove a plan that nobody has.
     Delete {
         /// Its name.
         name: String,
     },
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum ChargeCommand {
+    /// Add a rule; of those that apply the one with the lowest number counts.
+    Add {
+        /// Name of the plan.
+        plan: String,
+        /// Name of the rule.
+        name: String,
+        /// Charge per minute online.
+        #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+        per_minute: Option<Amount>,
+        /// Charge per 1,024 octets.
+        #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+        per_kib: Option<Amount>,
+        /// When it applies, as in Login-Time (`Wk0800-1800,Sa`); without it always.
+        #[arg(long, value_name = "TIMES", default_value = "", hide_default_value = true)]
+        window: String,
+        /// Where it applies: addresses, networks and NAS-Identifiers, joined by commas; without it everywhere.
+        #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
+        nas: String,
+    },
+    /// Show the rules of a plan.
+    List {
+        /// Name of the plan.
+        plan: String,
+    },
+    /// Remove a rule.
+    Delete {
+        /// Name of the plan.
+        plan: String,
+        /// Name of the rule.
+        name: String,
+    },
+}
+
+fn amount(text: &str) -> Result<Amount, String> {
+    Amount::parse(text).ok_or_else(|| format!("expects {}", Amount::EXPECTED))
 }
 
 #[derive(Debug, clap::Args)]
@@ -180,12 +222,67 @@ pub(super) async fn plan(command: &PlanCommand, context: &Context) -> Result<Exi
             let value: Vec<Value> = plans.iter().map(terms_json).map(Value::Object).collect();
             context.output.answer(&value.into(), || list(&plans));
         }
+        PlanCommand::Charge(command) => charge(command, &management, context).await?,
         PlanCommand::Delete { name } => {
             management.delete_plan(name).await?;
             context.output.answer(&json!({ "deleted": name }), || format!("plan {name} is gone"));
         }
     }
     Ok(Exit::Done)
+}
+
+async fn charge(
+    command: &ChargeCommand,
+    management: &Management<'_>,
+    context: &Context,
+) -> Result<(), Failure> {
+    match command {
+        ChargeCommand::Add { plan, name, per_minute, per_kib, window, nas } => {
+            let price =
+                Price { per_minute: per_minute.unwrap_or_default(), per_kib: per_kib.unwrap_or_default() };
+            let order =
+                ChargeRuleOrder { name: name.clone(), price, window: window.clone(), nas: nas.clone() };
+            let id = management.add_charge_rule(plan, &order).await?;
+            let value = json!({ "id": id, "name": name });
+            context.output.answer(&value, || format!("charge rule {name} of plan {plan} has number {id}"));
+        }
+        ChargeCommand::List { plan } => {
+            let rules = management.charge_rules(plan).await?;
+            let value: Vec<Value> = rules
+                .iter()
+                .map(|rule| {
+                    json!({
+                        "id": rule.id,
+                        "name": rule.name.as_str(),
+                        "per_minute": rule.price.per_minute.to_string(),
+                        "per_kib": rule.price.per_kib.to_string(),
+                        "window": rule.window.as_str(),
+                        "nas": rule.nas.as_str(),
+                    })
+                })
+                .collect();
+            context.output.answer(&value.into(), || {
+                let row = |rule: &ChargeRule| {
+                    vec![
+                        rule.id.to_string(),
+                        rule.name.to_string(),
+                        rule.price.per_minute.to_string(),
+                        rule.price.per_kib.to_string(),
+                        rule.window.to_string(),
+                        rule.nas.to_string(),
+                    ]
+                };
+                let rows: Vec<_> = rules.iter().map(row).collect();
+                table(&["ID", "NAME", "PER MINUTE", "PER KIB", "WINDOW", "NAS"], &rows)
+            });
+        }
+        ChargeCommand::Delete { plan, name } => {
+            management.delete_charge_rule(plan, name).await?;
+            let value = json!({ "deleted": name });
+            context.output.answer(&value, || format!("charge rule {name} of plan {plan} is gone"));
+        }
+    }
+    Ok(())
 }
 
 fn terms_json(plan: &Plan) -> serde_json::Map<String, Value> {

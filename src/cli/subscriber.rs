@@ -6,9 +6,9 @@ use super::context::{Context, password_from_stdin, user};
 use super::output::{table, utc};
 use super::{Exit, Failure};
 use crate::domain::plan::Concurrency;
-use crate::domain::{SubscriberId, SubscriberStatus};
+use crate::domain::{Amount, SubscriberId, SubscriberStatus};
 use crate::service::{Proof, SubscriberChange, SubscriberOrder, shown};
-use crate::store::SubscriberRecord;
+use crate::store::{ChargeUsage, CreditChange, CreditRecord, LedgerEntry, SubscriberRecord};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum SubscriberCommand {
@@ -84,11 +84,71 @@ pub(super) enum SubscriberCommand {
         #[arg(long = "remove-attribute", value_name = "NAME", num_args = 1..)]
         remove: Vec<String>,
     },
+    /// Show or change the credit that sessions are paid from.
+    Credit {
+        /// User-Name.
+        login: String,
+        /// What to do with it.
+        #[arg(requires = "amount")]
+        change: Option<Change>,
+        /// By, to or times how much; how far below nothing it may go.
+        #[arg(value_parser = amount, allow_negative_numbers = true)]
+        amount: Option<Amount>,
+        /// Why, for people.
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        comment: String,
+    },
+    /// Begin the plan anew: its credit takes the place of what is left.
+    Renew {
+        /// User-Name.
+        login: String,
+        /// Why, for people.
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        comment: String,
+    },
+    /// Add the credit that the plan gives with a recharge.
+    Recharge {
+        /// User-Name.
+        login: String,
+        /// Why, for people.
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        comment: String,
+    },
+    /// Show what moved the credit, the latest first.
+    Ledger {
+        /// User-Name.
+        login: String,
+        /// Only what came before this number.
+        #[arg(long, value_name = "ID")]
+        before: Option<i64>,
+        /// At most so many.
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+    },
     /// Remove a subscriber; its open sessions are ended, its login is free again.
     Delete {
         /// User-Name.
         login: String,
     },
+}
+
+/// What is done with a credit.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum Change {
+    /// Add the amount; a negative one takes away.
+    Add,
+    /// Make it the amount.
+    Set,
+    /// Multiply by the amount.
+    Multiply,
+    /// Let it go so far below nothing.
+    Limit,
+}
+
+fn amount(text: &str) -> Result<Amount, String> {
+    Amount::parse(text).ok_or_else(|| {
+        "expects a decimal number with at most 12 digits before the point and 18 after it".to_owned()
+    })
 }
 
 /// A value, or `none`.
@@ -173,6 +233,34 @@ pub(super) async fn subscriber(command: &SubscriberCommand, context: &Context) -
             management.set_subscriber(login, &change).await?;
             show(&management.subscriber(login, false).await?, context);
         }
+        SubscriberCommand::Credit { login, change, amount, comment } => {
+            if let (Some(change), Some(amount)) = (change, *amount) {
+                let change = match change {
+                    Change::Add => Some(CreditChange::Add(amount)),
+                    Change::Set => Some(CreditChange::Set(amount)),
+                    Change::Multiply => Some(CreditChange::Multiply(amount)),
+                    Change::Limit => None,
+                };
+                match change {
+                    Some(change) => drop(management.change_credit(login, change, comment).await?),
+                    None => management.set_credit_limit(login, amount).await?,
+                }
+            }
+            show_credit(login, &management.credit(login).await?, context);
+        }
+        SubscriberCommand::Renew { login, comment } => {
+            management.renew(login, comment).await?;
+            show_credit(login, &management.credit(login).await?, context);
+        }
+        SubscriberCommand::Recharge { login, comment } => {
+            management.recharge(login, comment).await?;
+            show_credit(login, &management.credit(login).await?, context);
+        }
+        SubscriberCommand::Ledger { login, before, limit } => {
+            let entries = management.ledger(login, *before, *limit).await?;
+            let value: Vec<Value> = entries.iter().map(entry_json).collect();
+            context.output.answer(&value.into(), || ledger(&entries));
+        }
         SubscriberCommand::Delete { login } => {
             management.delete_subscriber(login).await?;
             context.output.answer(&json!({ "deleted": login }), || format!("subscriber {login} is gone"));
@@ -228,6 +316,75 @@ fn show(record: &SubscriberRecord, context: &Context) {
         object.insert(key.to_owned(), lines.into());
     }
     context.output.answer(&Value::Object(object), || table(&["WHAT", "VALUE"], &rows));
+}
+
+fn show_credit(login: &str, credit: &CreditRecord, context: &Context) {
+    let available = credit.balance.saturating_minus(credit.running);
+    let usage = |usage: &ChargeUsage| {
+        json!({
+            "rule": usage.rule,
+            "name": usage.name.as_str(),
+            "credit": usage.credit.to_string(),
+            "seconds": usage.seconds,
+            "bytes": usage.bytes,
+        })
+    };
+    let value = json!({
+        "id": credit.subscriber.0,
+        "login": login,
+        "credit": credit.balance.to_string(),
+        "running": credit.running.to_string(),
+        "available": available.to_string(),
+        "limit": credit.limit.to_string(),
+        "usage": credit.usage.iter().map(usage).collect::<Vec<_>>(),
+    });
+    context.output.answer(&value, || {
+        let mut rows: Vec<Vec<String>> = [
+            ("credit", credit.balance),
+            ("running", credit.running),
+            ("available", available),
+            ("limit", credit.limit),
+        ]
+        .map(|(name, amount)| vec![name.to_owned(), amount.to_string()])
+        .into();
+        rows.extend(credit.usage.iter().map(|usage| {
+            let ChargeUsage { rule, name, credit, seconds, bytes } = usage;
+            let what = format!("rule {rule} {name}");
+            vec![what.trim_end().to_owned(), format!("{credit} for {seconds} s and {bytes} bytes")]
+        }));
+        table(&["WHAT", "VALUE"], &rows)
+    });
+}
+
+fn entry_json(entry: &LedgerEntry) -> Value {
+    json!({
+        "id": entry.id,
+        "at": utc(entry.at),
+        "action": entry.action.as_str(),
+        "before": entry.before.to_string(),
+        "delta": entry.delta.to_string(),
+        "after": entry.after.to_string(),
+        "comment": entry.comment.as_str(),
+        "actor": entry.actor.as_str(),
+        "dialect": entry.dialect.as_str(),
+        "session": entry.session.as_deref(),
+    })
+}
+
+fn ledger(entries: &[LedgerEntry]) -> String {
+    let row = |entry: &LedgerEntry| {
+        vec![
+            entry.id.to_string(),
+            utc(entry.at),
+            entry.action.to_string(),
+            entry.delta.to_string(),
+            entry.after.to_string(),
+            entry.actor.to_string(),
+            entry.session.as_deref().unwrap_or(&entry.comment).to_owned(),
+        ]
+    };
+    let rows: Vec<_> = entries.iter().map(row).collect();
+    table(&["ID", "AT", "ACTION", "DELTA", "AFTER", "ACTOR", "SESSION OR COMMENT"], &rows)
 }
 
 fn list(records: &[SubscriberRecord]) -> String {

@@ -697,3 +697,48 @@ fn a_playground_is_alive_and_leaves_nothing_behind() {
     assert_eq!(rest, "", "the ready line is all there is on standard output");
     assert!(!folder.exists());
 }
+
+#[test]
+fn credit_is_granted_changed_renewed_and_told() {
+    let place = Place::new("");
+    place.json(&["plan", "add", "metered", "--credit", "10", "--recharge-credit", "2.5"]);
+    let night =
+        ["plan", "charge", "add", "metered", "night", "--per-minute", "0.1", "--window", "Al0000-0559"];
+    let rule = place.json(&night);
+    assert_eq!(rule["name"], "night");
+    place.refused(&night, "exists already");
+    place.refused(&["plan", "charge", "add", "metered", "x", "--window", "soon"], "no time of the week");
+    let rules = place.json(&["plan", "charge", "list", "metered"]);
+    assert_eq!(rules[0]["per_minute"], "0.1");
+    place.json(&["subscriber", "add", "bob", "--pin", "--plan", "metered"]);
+    let credit = place.json(&["subscriber", "credit", "bob"]);
+    assert_eq!(
+        (&credit["credit"], &credit["available"], &credit["limit"]),
+        (&json!("10"), &json!("10"), &json!("0"))
+    );
+    let added = place.json(&["subscriber", "credit", "bob", "add", "-2.5", "--comment", "a gift taken back"]);
+    assert_eq!(added["credit"], "7.5");
+    place.refused(&["subscriber", "credit", "bob", "add", "-8"], "may not be less than 0");
+    place.json(&["subscriber", "credit", "bob", "limit", "1"]);
+    assert_eq!(place.json(&["subscriber", "credit", "bob", "add", "-8"])["credit"], "-0.5");
+    assert_eq!(place.json(&["subscriber", "credit", "bob", "set", "3"])["credit"], "3");
+    assert_eq!(place.json(&["subscriber", "credit", "bob", "multiply", "0.5"])["credit"], "1.5");
+    assert_eq!(place.json(&["subscriber", "recharge", "bob"])["credit"], "4");
+    assert_eq!(place.json(&["subscriber", "renew", "bob", "--comment", "May"])["credit"], "10");
+    let ledger = place.json(&["subscriber", "ledger", "bob", "--limit", "2"]);
+    let rows: Vec<_> = ledger
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["action"].as_str().unwrap(), &row["delta"]))
+        .collect();
+    assert_eq!(rows, [("RENEW", &json!("10")), ("RENEW_TRASH", &json!("-4"))]);
+    assert_eq!((&ledger[0]["comment"], &ledger[0]["actor"]), (&json!("May"), &json!("tester")));
+    let people = place.run(&["subscriber", "ledger", "bob"]);
+    assert!(people.out.contains("ADD_USER"), "{people:?}");
+    place.refused(&["subscriber", "credit", "nobody"], "nobody");
+    let said = place.run(&["subscriber", "credit", "bob", "add"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    place.json(&["plan", "charge", "delete", "metered", "night"]);
+    place.refused(&["plan", "charge", "delete", "metered", "night"], "night");
+}
