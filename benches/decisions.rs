@@ -111,6 +111,7 @@ fn tables() -> (Compiler, Arc<CompiledGroup>) {
 
 fn subscriber(compiler: &Compiler, group: &Arc<CompiledGroup>, check: &[&str]) -> Subscriber {
     let rows = SubscriberRows {
+        concurrency: None,
         id: SubscriberId(1),
         login: "bob".into(),
         status: SubscriberStatus::Active,

@@ -4,7 +4,7 @@
 use smol_str::SmolStr;
 
 use super::charge::{ChargeRule, Credit};
-use super::plan::PlanId;
+use super::plan::{Concurrency, PlanId};
 use super::profile::Rate;
 use super::usage::Usage;
 use crate::time::UnixTime;
@@ -233,6 +233,8 @@ pub struct PlanLimits {
     pub monthly_volume: Option<i64>,
     /// Day of the month on which monthly quotas begin anew, 1 to 31.
     pub reset_day: Option<u8>,
+    /// Who gives way when all places of a subscriber are taken.
+    pub concurrency: Option<Concurrency>,
     /// Its rows of `tk_quota`.
     pub quotas: Vec<Quota>,
     /// Its rows of `tk_charge_rule`: where there are any, sessions cost something.

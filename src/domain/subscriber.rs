@@ -2,6 +2,7 @@
 
 use smol_str::SmolStr;
 
+use super::plan::Concurrency;
 use super::validity::{DeviceRow, ExpiryRow};
 use crate::time::UnixTime;
 
@@ -97,6 +98,8 @@ pub struct SubscriberRows {
     pub reply: Vec<AttributeRow>,
     /// radusergroup: group names by priority, then id.
     pub groups: Vec<SmolStr>,
+    /// Who gives way when all its places are taken, if it is not what its plan says.
+    pub concurrency: Option<Concurrency>,
     /// Usage buckets to continue counting from: [`super::Day::LIFETIME`] and the most recent days.
     pub usage: Vec<(super::Day, super::Usage)>,
     /// What bears on its quotas.

@@ -16,6 +16,7 @@ use super::password::{Comparison, SlowCheck, StoredPassword};
 use super::policy::{Attempt, AuthType, Limits, Open, Policy, ReplyPlan, Subscriber};
 use super::trace::{Said, Seen, Step, Trace, Unseen, Witness};
 use super::{Settings, charge};
+use crate::domain::plan::Concurrency;
 use crate::domain::text::text_from_octets;
 use crate::domain::{
     ClassToken, Granted, PostAuth, Rate, RejectReason, SubscriberId, UniqueId, Uses, Volume,
@@ -79,6 +80,9 @@ pub enum Verdict {
     Decided(Decided),
     /// A slow hash must be verified first; then ask again with the result in [`AccessFacts::password`].
     SlowPassword(SlowCheck),
+    /// The login is right and every place is taken: the oldest session has to give way first; then ask
+    /// again.
+    GiveWay,
 }
 
 /// A decided Access-Request.
@@ -138,6 +142,7 @@ pub fn access(
     match decide.run(now, entropy) {
         Ok(decided) => Verdict::Decided(decided),
         Err(Stop::Slow(check)) => Verdict::SlowPassword(check),
+        Err(Stop::GiveWay) => Verdict::GiveWay,
         Err(Stop::Reject(denial)) => Verdict::Decided(decide.reject(denial, entropy)),
     }
 }
@@ -162,6 +167,8 @@ pub struct Grant<'a> {
     pub interim_interval: u32,
     /// Simultaneous-Use.
     pub places: Option<u32>,
+    /// All of them are taken, and the oldest session has to give way first.
+    pub gives_way: bool,
     /// How fast the session may be, where an exhausted quota or an override says so: whatever the rows say.
     /// `None` leaves it to them.
     pub rate: Option<Rate>,
@@ -379,13 +386,18 @@ fn entitle<'a>(
     }
     witness.at(Step::Places);
     let places = policy.limits.simultaneous_use.as_ref();
-    let Occupancy { taken, own_place } = standing.occupancy;
+    let Occupancy { taken, own_place, may_give_way } = standing.occupancy;
+    let mut gives_way = false;
     if let Some((limit, rule)) = places {
         let full = standing.session.is_none() && !own_place && taken >= *limit;
-        if *limit == 0 || full {
+        gives_way = full && may_give_way && subscriber.concurrency() == Concurrency::ReplaceOldest;
+        if *limit == 0 || (full && !gives_way) {
             return deny(RejectReason::MaxConcurrent, rule);
         }
-        witness.saw(Said::Passed, || (rule.clone(), format!("{taken} other places of {limit} are taken")));
+        witness.saw(Said::Passed, || {
+            let way = if gives_way { ": the oldest session gives way first" } else { "" };
+            (rule.clone(), format!("{taken} other places of {limit} are taken{way}"))
+        });
     }
     witness.at(Step::Reply);
     let ran = standing.began().map_or(0, |began| now.unix.since(began));
@@ -410,6 +422,7 @@ fn entitle<'a>(
             }
         },
         places: places.map(|(limit, _)| *limit),
+        gives_way,
         rate: (!rate.is_unlimited()).then_some(rate),
         volume: allowance.volume,
         redirect: allowance.redirect,
@@ -525,6 +538,7 @@ struct Decide<'a> {
 enum Stop {
     Reject(Denial),
     Slow(SlowCheck),
+    GiveWay,
 }
 
 impl From<Denial> for Stop {
@@ -573,6 +587,9 @@ impl Decide<'_> {
         barred(subscriber, &policy.limits, &mut Unseen)?;
         let proof = self.prove(&policy)?;
         let grant = entitle(subscriber, &policy, self.facts.standing, settings, now, &mut Unseen)?;
+        if grant.gives_way {
+            return Err(Stop::GiveWay);
+        }
         Ok(self.accept(subscriber, &grant, &proof, now, entropy))
     }
 

@@ -11,14 +11,15 @@ use super::credit;
 use super::directory::{Known, Lookup};
 use super::life::Remembered;
 use super::loader::PATIENCE;
-use super::reconciler::Rows;
+use super::reconciler::{Rows, SAME_DEVICE, WAY_MAX};
 use super::serve::Serve;
 use super::state::State;
 use super::writer::Pending;
+use crate::domain::plan::Concurrency;
 use crate::domain::text::text_from_octets;
 use crate::domain::{
-    AccountingRecord, ClassToken, Decision, Nas, NasIdentity, NasReload, NasTable, RecordStatus, SessionKey,
-    UniqueId,
+    AccountingRecord, ClassToken, CloseGuess, Decision, Nas, NasIdentity, NasReload, NasTable, RecordStatus,
+    SessionKey, UniqueId,
 };
 use crate::engine::accounting;
 use crate::engine::password::SlowCheck;
@@ -56,12 +57,14 @@ impl Serve for Aaa {
         };
         let decide = |password| self.decide(known.as_deref(), nas, source, request, password, now);
         let verdict = match decide(resolved.password) {
-            Verdict::SlowPassword(check) if self.0.memo.knows(&check, now.instant) => decide(Some(true)),
+            (Verdict::SlowPassword(check), _) if self.0.memo.knows(&check, now.instant) => decide(Some(true)),
             verdict => verdict,
         };
         match verdict {
-            Verdict::Decided(decided) => self.answer(known.as_deref(), source, request, decided, now),
-            Verdict::SlowPassword(check) => Answer::Later(Work::SlowPassword(check)),
+            (Verdict::Decided(decided), _) => self.answer(known.as_deref(), source, request, decided, now),
+            (Verdict::SlowPassword(check), _) => Answer::Later(Work::SlowPassword(check)),
+            (Verdict::GiveWay, Some(session)) => Answer::Later(Work::GiveWay(session)),
+            (Verdict::GiveWay, None) => Answer::Silence(NoReply::Overloaded),
         }
     }
 
@@ -95,6 +98,10 @@ impl Serve for Aaa {
                 let matches = self.verify(check).await?;
                 Ok(Resolved { looked_up: true, password: Some(matches) })
             }
+            Work::GiveWay(session) => {
+                self.0.give_way(session).await;
+                Ok(Resolved { looked_up: true, password: None })
+            }
         }
     }
 }
@@ -125,7 +132,7 @@ impl Aaa {
         request: &AccessRequest<'_>,
         password: Option<bool>,
         now: Now,
-    ) -> Verdict {
+    ) -> (Verdict, Option<UniqueId>) {
         let settings = &self.0.settings;
         let facts = AccessFacts {
             subscriber: known.map(|known| &known.policy),
@@ -136,7 +143,7 @@ impl Aaa {
             settings: &settings.engine,
         };
         let Some(known) = known.filter(|known| known.policy.may_be_limited()) else {
-            return access(request, &facts, now, &mut SystemEntropy);
+            return (access(request, &facts, now, &mut SystemEntropy), None);
         };
         let nas = identity(source, request);
         let text = |octets: Option<&[u8]>| octets.map(text_from_octets).unwrap_or_default();
@@ -152,6 +159,9 @@ impl Aaa {
             };
             let facts = AccessFacts { standing, ..facts };
             let verdict = access(request, &facts, now, &mut SystemEntropy);
+            if matches!(verdict, Verdict::GiveWay) {
+                return (verdict, sessions.ask_to_give_way(&device, now.instant + WAY_MAX, now));
+            }
             if let Verdict::Decided(decided) = &verdict
                 && let Decided { reject: None, token: Some(token), places, .. } = *decided
             {
@@ -167,7 +177,7 @@ impl Aaa {
                     });
                 }
             }
-            verdict
+            (verdict, None)
         })
     }
 
@@ -352,6 +362,7 @@ impl Aaa {
         if missing.is_some() || !sessions.is_empty() {
             return Acknowledgement::Later(Work::Load { who: missing, sessions }, waiter);
         }
+        state.hears_of(record.nas.source);
         if record.input.gigawords.is_some() || record.output.gigawords.is_some() {
             state.remember_wide_counters(&record.nas);
         }
@@ -365,7 +376,8 @@ impl Aaa {
             state.note(&login, &change);
             let begins = matches!(change.what, SessionChange::Opened | SessionChange::Reopened);
             let costs = change.session().is_some_and(|session| session.charge.is_some());
-            if (begins || costs) && known.is_some() {
+            if known.is_some_and(|known| begins || costs || known.policy.has_quotas()) {
+                // What was used now may be the last that there was, for every session that shares it.
                 state.look_within(&login, known, sessions, Rows::Settled, now);
                 if let Some(row) = change.rows.first_mut()
                     && let Some(session) = sessions.session(row.unique_id)
@@ -374,6 +386,14 @@ impl Aaa {
                 }
             }
             state.meters.session(change.what);
+            let same_device =
+                known.is_some_and(|known| known.policy.concurrency() == Concurrency::SameDevice);
+            for row in change.rows.iter().skip(1).filter(|_| same_device) {
+                // The new session of the device is there: the NAS of the old one may not know that it is over.
+                if row.closed.as_ref().is_some_and(|closed| closed.guess == Some(CloseGuess::Replaced)) {
+                    state.reconciler.end(row.unique_id, SAME_DEVICE, None);
+                }
+            }
             // The first row is the record's own; the others were closed because of it.
             for guess in change.rows.iter().skip(1).filter_map(|row| row.closed.as_ref()?.guess) {
                 state.meters.guess(guess);

@@ -63,6 +63,8 @@ pub enum Work {
     },
     /// The stored password is a slow hash: verify on a bounded pool.
     SlowPassword(SlowCheck),
+    /// Every place is taken, and this session has to end for the login.
+    GiveWay(UniqueId),
 }
 
 /// What [`Work`] gave; passed back with the request when it is asked again.

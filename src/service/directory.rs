@@ -403,6 +403,7 @@ mod tests {
 
     fn known(directory: &Directory, id: i64, login: &str) -> Known {
         let rows = SubscriberRows {
+            concurrency: None,
             id: SubscriberId(id),
             login: login.into(),
             status: SubscriberStatus::Active,

@@ -25,6 +25,7 @@ mod plans;
 mod reconciler;
 mod recorder;
 mod serve;
+mod silent;
 mod state;
 pub mod writer;
 
@@ -60,6 +61,7 @@ use self::memo::Memo;
 use self::meters::Meters;
 use self::reconciler::Reconciler;
 use self::recorder::Recorder;
+use self::silent::Silent;
 use self::state::State;
 use self::writer::Writer;
 use crate::domain::{Effect, Nas, NasTable};
@@ -153,6 +155,7 @@ impl Service {
             loader,
             memo: Memo::new(&mut SystemEntropy),
             reconciler: Reconciler::new(enforcement),
+            silent: Silent::default(),
             health: parts.health,
             meters: Meters::new(),
             nas: ArcSwap::from_pointee(NasTable::default()),

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use smol_str::{SmolStr, format_smolstr};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::coa::Coa;
 use super::directory::{Known, Lookup};
@@ -31,7 +31,7 @@ use crate::packs::{CannotChange, Kind, Kinds, Past, Profile};
 use crate::radius::ReplyAttributes;
 use crate::radius::attribute;
 use crate::radius::value::{self, Encoded};
-use crate::sessions::SubscriberSessions;
+use crate::sessions::{Device, SubscriberSessions};
 use crate::store::StoreError;
 use crate::telemetry::names;
 use crate::time::{Now, UnixTime};
@@ -53,6 +53,16 @@ const CONDITIONS_EVERY: u64 = 60;
 /// Seconds by which the last record of a session may be later than the Disconnect-ACK and still be no
 /// sign of life.
 const LAST_WORDS: u64 = 5;
+/// How long a login waits for the session that gives way to it: less than a NAS waits for its answer.
+const WAY_PATIENCE: Duration = Duration::from_secs(2);
+/// How long nobody else asks that session, while a login waits for it.
+pub(super) const WAY_MAX: Duration = Duration::from_secs(5);
+/// How long a session is left in peace whose NAS would not end it.
+const WAY_REFUSED: Duration = Duration::from_mins(1);
+const _: () = assert!(WAY_PATIENCE.as_secs() < WAY_MAX.as_secs());
+/// What `tk_coa.queued_by` says of a session that ends for another one.
+const REPLACE_OLDEST: SmolStr = SmolStr::new_static("concurrency: replace-oldest");
+pub(super) const SAME_DEVICE: SmolStr = SmolStr::new_static("concurrency: same-device");
 /// NASes that `/health` names.
 const NAMED_MAX: usize = 3;
 
@@ -68,6 +78,15 @@ struct Desk {
     agenda: Agenda,
     due: Logins,
     settling: VecDeque<(Instant, SmolStr)>,
+    /// Sessions that are to end for another one, beside the pace: a login waits, or a device has moved on.
+    ends: Vec<End>,
+}
+
+/// A session that is to end for another one.
+struct End {
+    session: UniqueId,
+    by: SmolStr,
+    told: Option<oneshot::Sender<Outcome>>,
 }
 
 /// Logins in order, each once.
@@ -124,7 +143,12 @@ impl Logins {
 
 impl Reconciler {
     pub(super) fn new(settings: Settings) -> Self {
-        let desk = Desk { agenda: Agenda::new(settings), due: Logins::default(), settling: VecDeque::new() };
+        let desk = Desk {
+            agenda: Agenda::new(settings),
+            due: Logins::default(),
+            settling: VecDeque::new(),
+            ends: Vec::new(),
+        };
         Self { desk: Mutex::new(desk), changed: Notify::new(), cases: AtomicUsize::new(0) }
     }
 
@@ -140,6 +164,13 @@ impl Reconciler {
             return false;
         }
         self.at_agenda(|agenda| agenda.settled(session))
+    }
+
+    /// Has a session ended for another one; somebody may wait for what comes of it. The logins that wait
+    /// are bounded, and so are the records that close an older session.
+    pub(super) fn end(&self, session: UniqueId, by: SmolStr, told: Option<oneshot::Sender<Outcome>>) {
+        self.desk.lock().ends.push(End { session, by, told });
+        self.changed.notify_one();
     }
 
     fn want(&self, session: &Session, want: Want) {
@@ -253,6 +284,10 @@ impl State {
             match view {
                 View::Unknown => {}
                 View::Held(granted) => {
+                    if sessions.has_given_way(session.unique_id).is_some() {
+                        // The login for which it gave way did not come about, or has ended.
+                        sessions.takes_back(session.unique_id);
+                    }
                     if session.details.granted.is_empty() {
                         sessions.grant(session.unique_id, granted.to_text());
                     }
@@ -311,6 +346,18 @@ impl State {
             let next = now.unix.plus(CONDITIONS_EVERY);
             Some(grant.until.map_or(next, |until| until.min(next)))
         };
+        if let Some(gone_by) = sessions.has_given_way(session.unique_id) {
+            let left = gone_by.saturating_duration_since(now.instant);
+            if !left.is_zero() {
+                return (View::Unknown, Some(now.unix.plus(left.as_secs() + 1)));
+            }
+            if let Some((limit, rule)) = &policy.limits.simultaneous_use
+                && sessions.occupancy(&Device::Unknown, now).taken >= *limit
+            {
+                let denial = Denial { reason: RejectReason::MaxConcurrent, rule: rule.clone() };
+                return (View::Barred(denial), until);
+            }
+        }
         if policy.doubtful {
             return (View::Unknown, until);
         }
@@ -332,6 +379,33 @@ impl State {
             View::Differs(wanted, difference, grant.interim_interval)
         };
         (view, until)
+    }
+
+    /// Asks the oldest session to give its place to a login that waits, no longer than [`WAY_PATIENCE`].
+    /// Where its NAS says no, it keeps it. Where nobody says anything, nobody is there to have the place:
+    /// the login gets it, and the session is asked to end until it does.
+    pub(super) async fn give_way(&self, session: UniqueId) {
+        let (told, outcome) = oneshot::channel();
+        self.reconciler.end(session, REPLACE_OLDEST, Some(told));
+        let outcome = match tokio::time::timeout(WAY_PATIENCE, outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) | Err(_) => Outcome::TimedOut,
+        };
+        let now = self.clock.now();
+        let passed = match outcome {
+            _ if outcome.is_success() => true,
+            Outcome::TimedOut | Outcome::NotSent(NotSent::NoSession) => true,
+            Outcome::Nak { .. } | Outcome::Ack | Outcome::NotSent(_) => false,
+        };
+        self.with_session(session, |login, sessions| {
+            let patience = match passed {
+                true if outcome.is_success() => self.settings.enforcement.stop_patience,
+                true => WAY_MAX,
+                false => WAY_REFUSED,
+            };
+            sessions.gives_way(session, passed, now.instant + patience);
+            self.reconciler.look_at(login);
+        });
     }
 
     /// What accounting has told of the attributes of a session's login.
@@ -374,6 +448,17 @@ impl State {
 
     /// Gives the orders that the pace allows, and says how long there will be nothing to do.
     fn give_turns(&self, weak: &Weak<Self>, coa: &Coa) -> Duration {
+        let ends = std::mem::take(&mut self.reconciler.desk.lock().ends);
+        for End { session, by, told } in ends {
+            let coa = coa.clone();
+            tokio::spawn(async move {
+                let outcome = coa.enforce(session, Order::Disconnect, by).await;
+                if let Some(told) = told {
+                    // Whoever waited may have gone on.
+                    let _ = told.send(outcome);
+                }
+            });
+        }
         for _ in 0..TURNS {
             let now = self.clock.now();
             let Some(turn) = self.reconciler.at_agenda(|agenda| agenda.next_turn(now)) else {

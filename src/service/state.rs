@@ -22,6 +22,7 @@ use super::memo::Memo;
 use super::meters::Meters;
 use super::reconciler::Reconciler;
 use super::recorder::Recorder;
+use super::silent::Silent;
 use super::writer::{self, Pending, Writer};
 use crate::coa::agenda;
 use crate::domain::{
@@ -90,6 +91,7 @@ pub(super) struct State {
     pub(super) loader: Loader,
     pub(super) memo: Memo,
     pub(super) reconciler: Reconciler,
+    pub(super) silent: Silent,
     pub(super) slow_passwords: Arc<Semaphore>,
     pub(super) health: Arc<Health>,
     pub(super) meters: Meters,
@@ -229,6 +231,9 @@ impl State {
             let login = entry.key().clone();
             let sessions = entry.value_mut();
             if sessions.poll_timeout().is_some_and(|due| due <= now.instant) && self.writer.has_room() {
+                for nas in sessions.lapsing(now) {
+                    self.hears_nothing_of(nas.source);
+                }
                 let change = sessions.handle_timeout(&self.settings.sessions, now);
                 let _ = self.keep(&login, change);
             }

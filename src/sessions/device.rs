@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::packed::Slot;
 use crate::domain::text::mac_digits;
-use crate::domain::{ClassToken, NasIdentity, Session};
+use crate::domain::{ClassToken, NasIdentity, Session, UniqueId};
 
 /// Which device a login or a session belongs to. NAS-Port is never an identity: it is the place on
 /// the NAS, and many NASes give it out anew.
@@ -107,4 +107,25 @@ pub struct Occupancy {
     pub taken: u32,
     /// The device has a session or a reservation already: logging in again takes no other place.
     pub own_place: bool,
+    /// One of the sessions that take a place could be asked to give way: see
+    /// [`super::SubscriberSessions::ask_to_give_way`].
+    pub may_give_way: bool,
+}
+
+/// A session that is asked to give its place to a newer login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct GivesWay {
+    pub(super) session: UniqueId,
+    pub(super) answer: Answer,
+}
+
+/// What its NAS has said to that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Nothing yet: it keeps its place until then.
+    Awaited(Instant),
+    /// It ends, or nobody is there who could say no: the place is another's. It has until then to end.
+    Passed(Instant),
+    /// No. It is not asked again before then.
+    Refused(Instant),
 }

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use super::belonging::{Place, is_called, is_row_of, place};
-use super::device::{Device, Occupancy, Reservation};
+use super::device::{Answer, Device, GivesWay, Occupancy, Reservation};
 use super::ledger::{Ledger, day_of};
 use super::online::Online;
 use super::packed::Slot;
@@ -144,7 +144,7 @@ pub struct SubscriberSessions {
     more: Option<Box<More>>,
 }
 
-/// What quotas over long periods, top-ups and charges need.
+/// What quotas over long periods, top-ups, charges and sessions that give way need.
 #[derive(Clone, Debug)]
 struct More {
     /// Usage of earlier days was never read, or is no longer kept.
@@ -153,11 +153,13 @@ struct More {
     charged: Vec<(i64, u64)>,
     /// What all sessions have cost.
     cost: Amount,
+    /// Sessions that are asked to give their place to a newer login.
+    giving_way: Vec<GivesWay>,
 }
 
 impl Default for More {
     fn default() -> Self {
-        Self { known_since: Day(i32::MAX), charged: Vec::new(), cost: Amount::ZERO }
+        Self { known_since: Day(i32::MAX), charged: Vec::new(), cost: Amount::ZERO, giving_way: Vec::new() }
     }
 }
 
@@ -512,8 +514,9 @@ impl SubscriberSessions {
         for slot in self.sessions.iter().filter(|slot| slot.takes_place(now)) {
             if device.serves_slot(slot) {
                 occupancy.own_place = true;
-            } else {
+            } else if self.has_given_way(slot.unique_id()).is_none() {
                 occupancy.taken += 1;
+                occupancy.may_give_way |= self.may_be_asked(slot.unique_id(), now);
             }
         }
         for reservation in self.reservations.iter().filter(|held| held.until > now.instant) {
@@ -525,6 +528,72 @@ impl SubscriberSessions {
             }
         }
         occupancy
+    }
+
+    /// The session that has run the longest of those of other devices that may be asked to end for a
+    /// login of `device`; from now on it is being asked, until `until` at most. It keeps its place
+    /// until [`Self::gives_way`] says what became of that, so that no more places are taken than there are.
+    pub fn ask_to_give_way(&mut self, device: &Device, until: Instant, now: Now) -> Option<UniqueId> {
+        let oldest = self
+            .sessions
+            .iter()
+            .filter(|slot| slot.takes_place(now) && !device.serves_slot(slot))
+            .filter(|slot| self.may_be_asked(slot.unique_id(), now))
+            .map(Slot::session)
+            .min_by_key(|session| (session.started, session.unique_id))?;
+        self.note_way(oldest.unique_id, Some(Answer::Awaited(until)));
+        Some(oldest.unique_id)
+    }
+
+    /// What became of asking a session to give way. `passed`: its place is another's now, though it may
+    /// be open still, until `until` at most; otherwise it keeps it, and is not asked again before.
+    pub fn gives_way(&mut self, session: UniqueId, passed: bool, until: Instant) {
+        if self.position(session).is_some() {
+            self.note_way(session, Some(if passed { Answer::Passed(until) } else { Answer::Refused(until) }));
+        }
+    }
+
+    /// Until when this session has to have ended, if its place has been given to a newer login.
+    #[must_use]
+    pub fn has_given_way(&self, session: UniqueId) -> Option<Instant> {
+        match self.way_of(session) {
+            Some(Answer::Passed(until)) => Some(until),
+            Some(Answer::Awaited(_) | Answer::Refused(_)) | None => None,
+        }
+    }
+
+    /// The session has its place again: it was given to a login that did not come about.
+    pub fn takes_back(&mut self, session: UniqueId) {
+        self.note_way(session, None);
+    }
+
+    fn may_be_asked(&self, session: UniqueId, now: Now) -> bool {
+        match self.way_of(session) {
+            None => true,
+            Some(Answer::Passed(_)) => false,
+            Some(Answer::Awaited(until) | Answer::Refused(until)) => until <= now.instant,
+        }
+    }
+
+    fn way_of(&self, session: UniqueId) -> Option<Answer> {
+        let giving_way = self.more.iter().flat_map(|more| &more.giving_way);
+        giving_way.filter(|known| known.session == session).map(|known| known.answer).next()
+    }
+
+    /// Notes an answer, and forgets those of sessions that are over.
+    fn note_way(&mut self, session: UniqueId, answer: Option<Answer>) {
+        let open = |id: UniqueId| self.sessions.iter().any(|slot| slot.unique_id() == id && slot.is_open());
+        let known = self.more.iter().flat_map(|more| &more.giving_way).copied();
+        let others = known.filter(|known| known.session != session && open(known.session));
+        let noted: Vec<GivesWay> = others.chain(answer.map(|answer| GivesWay { session, answer })).collect();
+        if !noted.is_empty() || self.more.is_some() {
+            self.more.get_or_insert_default().giving_way = noted;
+        }
+    }
+
+    /// The NASes of logins whose Start has not come by now: for each place that lapses.
+    pub fn lapsing(&self, now: Now) -> impl Iterator<Item = &NasIdentity> {
+        self.reservations.iter().filter(move |held| held.until <= now.instant).map(|held| &held.nas)
     }
 
     /// Holds a place for an Access-Accept until its Start comes. The device's own reservation is

@@ -1039,8 +1039,14 @@ fn a_device_that_logs_in_again_takes_its_own_place() {
     let mut world = World::new();
     world.receive(&start(0).device("AA-BB-CC-DD-EE-FF"));
     let (own, other) = (mac("aabb.ccdd.eeff"), mac("11:22:33:44:55:66"));
-    assert_eq!(world.sessions.occupancy(&own, world.now), Occupancy { taken: 0, own_place: true });
-    assert_eq!(world.sessions.occupancy(&other, world.now), Occupancy { taken: 1, own_place: false });
+    assert_eq!(
+        world.sessions.occupancy(&own, world.now),
+        Occupancy { taken: 0, own_place: true, may_give_way: false }
+    );
+    assert_eq!(
+        world.sessions.occupancy(&other, world.now),
+        Occupancy { taken: 1, own_place: false, may_give_way: true }
+    );
     let held = reservation(&world, 1, own.clone());
     world.sessions.reserve(held.clone());
     world.sessions.reserve(Reservation { token: ClassToken([2; 16]), ..held });

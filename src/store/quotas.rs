@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::admin::{charge_rule, rule_columns};
 use super::db::{Columns, amount, fetch, fetch_in};
 use super::{Store, StoreError};
-use crate::domain::plan::PlanId;
+use crate::domain::plan::{Concurrency, PlanId};
 use crate::domain::{
     Credit, Exhaustion, Metric, Period, PlanLimits, Quota, Rate, SubscriberId, SubscriberTerms, TopUp, Usage,
 };
@@ -84,7 +84,7 @@ impl Store {
     /// [`StoreError`] of the database.
     pub async fn plan_limits(&self) -> Result<Vec<PlanLimits>, StoreError> {
         let sql = "SELECT id, name, groupname, rate_down, rate_up, time_seconds, quota_octets, daily_seconds,
-                 daily_octets, monthly_seconds, monthly_octets, reset_day
+                 daily_octets, monthly_seconds, monthly_octets, reset_day, concurrency
              FROM tk_plan ORDER BY id";
         let mut plans = fetch!(self.db(), read, "tk_plan", sql, [], |row| {
             Ok(PlanLimits {
@@ -99,6 +99,7 @@ impl Store {
                 monthly_time: row.int(9)?,
                 monthly_volume: row.int(10)?,
                 reset_day: day(row.int(11)?),
+                concurrency: Concurrency::parse(&row.word(12)?),
                 quotas: Vec::new(),
                 charges: Vec::new(),
             })

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use super::db::{execute, fetch, fetch_in};
 use super::{Store, StoreError};
+use crate::domain::plan::Concurrency;
 use crate::domain::{
     AttributeRow, Day, DeviceRow, ExpiryRow, SubscriberId, SubscriberRows, SubscriberStatus, Tenure, Usage,
 };
@@ -25,11 +26,13 @@ struct Known {
     kind: SmolStr,
     first_use: Option<UnixTime>,
     expires: Option<UnixTime>,
+    concurrency: Option<Concurrency>,
     tenure: Tenure,
 }
 
 const KNOWN: &str = "SELECT s.id, s.username, s.status, s.kind, s.first_use_at, s.expires_at, s.status_reason,
-    s.created_at, s.activation_at, s.renewed_at, s.last_use_at, a.name, a.enabled, p.groupname, p.validity_days
+    s.created_at, s.activation_at, s.renewed_at, s.last_use_at, a.name, a.enabled, p.groupname, p.validity_days,
+    s.concurrency
     FROM tk_subscriber s LEFT JOIN tk_account a ON a.id = s.account_id LEFT JOIN tk_plan p ON p.id = s.plan_id";
 
 impl Known {
@@ -55,6 +58,7 @@ impl Known {
                 },
                 ..Tenure::default()
             },
+            concurrency: Concurrency::parse(&row.word(15)?),
         })
     }
 }
@@ -318,6 +322,7 @@ impl Store {
                 check: rad.check.remove(&known.login).unwrap_or_default(),
                 reply: rad.reply.remove(&known.login).unwrap_or_default(),
                 groups: rad.groups.remove(&known.login).unwrap_or_default(),
+                concurrency: known.concurrency,
                 usage: usage.remove(&known.id).unwrap_or_default(),
                 terms: terms.remove(&known.id).unwrap_or_default(),
                 login: known.login,

@@ -35,6 +35,8 @@ pub const SESSIONS_CLOSED: &str = "tollkeeper_sessions_closed_total";
 pub const SESSIONS_REOPENED: &str = "tollkeeper_sessions_reopened_total";
 /// Places taken by an Accept whose Start has not come yet.
 pub const RESERVATIONS: &str = "tollkeeper_reservations";
+/// Accepts of logins with a limit for which a place was kept and whose Start did not come, by `nas`.
+pub const ACCEPTS_WITHOUT_START: &str = "tollkeeper_accepts_without_start_total";
 /// Subscribers in memory.
 pub const SUBSCRIBERS: &str = "tollkeeper_subscribers";
 /// Rows of one commit of the writer.
@@ -118,6 +120,11 @@ pub(super) const ALL: &[(&str, Kind, &str)] = &[
     (SESSIONS_CLOSED, Kind::Counter, "Sessions that were closed, by cause."),
     (SESSIONS_REOPENED, Kind::Counter, "Sessions closed on a guess that showed life again."),
     (RESERVATIONS, Kind::Gauge, "Places taken by an Accept whose Start has not come yet."),
+    (
+        ACCEPTS_WITHOUT_START,
+        Kind::Counter,
+        "Accepts of logins with a limit whose Start did not come in time, by NAS.",
+    ),
     (SUBSCRIBERS, Kind::Gauge, "Subscribers in memory."),
     (WRITER_BATCH, Kind::Histogram(BATCHES), "Rows of one commit of the writer."),
     (COMMIT_DURATION, Kind::Histogram(LATENCIES), "How long a commit took."),

@@ -166,6 +166,7 @@ fn the_example_says_the_defaults() {
     assert_eq!(format!("{:?}", example.database), format!("{:?}", defaults.database));
     assert_eq!(format!("{:?}", example.radius), format!("{:?}", defaults.radius));
     assert_eq!(format!("{:?}", example.sessions), format!("{:?}", defaults.sessions));
+    assert_eq!(example.enforcement, defaults.enforcement);
     assert_eq!(format!("{:?}", example.http), format!("{:?}", defaults.http));
     assert_eq!(format!("{:?}", example.dialects), format!("{:?}", defaults.dialects));
     assert_eq!(format!("{:?}", example.log), format!("{:?}", defaults.log));

@@ -34,6 +34,7 @@ macro_rules! scenarios {
 scenarios! {
     everywhere:
     bindings,
+    concurrency,
     counters,
     credit,
     dynamic_authorization,
@@ -48,6 +49,7 @@ scenarios! {
     reconciler,
     reject_delay,
     restart,
+    running_quotas,
     sequence,
     tables,
     unverifiable,

@@ -69,6 +69,7 @@ impl Tables<'_> {
             })
             .collect();
         let rows = SubscriberRows {
+            concurrency: None,
             id: SubscriberId(7),
             login: "bob".into(),
             status: self.status,
@@ -182,10 +183,11 @@ impl Login {
     fn decide(&self, subscriber: &Subscriber) -> Decided {
         match self.ask(Some(subscriber), Occupancy::default(), None) {
             Verdict::Decided(decided) => decided,
+            Verdict::GiveWay => panic!("nobody gives way"),
             Verdict::SlowPassword(check) => {
                 match self.ask(Some(subscriber), Occupancy::default(), Some(check.verify())) {
                     Verdict::Decided(decided) => decided,
-                    Verdict::SlowPassword(_) => panic!("asked twice"),
+                    Verdict::SlowPassword(_) | Verdict::GiveWay => panic!("asked twice"),
                 }
             }
         }
@@ -558,9 +560,9 @@ fn a_limit_of_n_admits_n() {
     let login = Login::pap(b"hello");
     let ask = |limit: u32, taken: u32, own_place: bool| {
         let bob = subscriber(&[HELLO, &format!("Simultaneous-Use := {limit}")]);
-        match login.ask(Some(&bob), Occupancy { taken, own_place }, None) {
+        match login.ask(Some(&bob), Occupancy { taken, own_place, ..Occupancy::default() }, None) {
             Verdict::Decided(decided) => decided,
-            Verdict::SlowPassword(_) => panic!("not slow"),
+            Verdict::SlowPassword(_) | Verdict::GiveWay => panic!("not slow"),
         }
     };
     assert_eq!(ask(2, 0, false).reject, None);
@@ -905,6 +907,7 @@ fn members_without_rows_of_their_own_share_what_their_group_gives() {
     }));
     let subscriber = |check: &[&str]| {
         let rows = SubscriberRows {
+            concurrency: None,
             id: SubscriberId(1),
             login: "bob".into(),
             status: SubscriberStatus::Active,

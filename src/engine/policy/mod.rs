@@ -33,6 +33,7 @@ use super::Settings;
 use super::charge::Charging;
 use super::password::StoredPassword;
 use super::quota::{self, Account, Bucket, CompiledPlan, Holder};
+use crate::domain::plan::Concurrency;
 use crate::domain::{
     Credit, GroupRows, NasIdentity, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus, Tenure,
     UniqueId, Uses,
@@ -79,6 +80,7 @@ pub struct Subscriber {
     pub(super) barred: Option<SmolStr>,
     pub(super) validity: Validity,
     bindings: Bindings,
+    concurrency: Option<Concurrency>,
     groups: Box<[Arc<CompiledGroup>]>,
     plan: Plan,
     /// What was sold to it.
@@ -261,6 +263,7 @@ impl Compiler {
             barred: barred(rows),
             validity,
             bindings,
+            concurrency: rows.concurrency,
             groups,
             plan,
             sold: None,
@@ -372,6 +375,12 @@ impl Subscriber {
         (self.holder.as_ref().and_then(|holder| holder.zone.as_ref()), self.usage_days)
     }
 
+    /// Does what it may do depend on what it has used?
+    #[must_use]
+    pub const fn has_quotas(&self) -> bool {
+        self.has_quotas
+    }
+
     /// Does a top-up pay for what it uses beyond its quotas?
     #[must_use]
     pub fn has_top_ups(&self) -> bool {
@@ -426,6 +435,13 @@ impl Subscriber {
     #[must_use]
     pub fn counts_last_use(&self) -> bool {
         self.validity.counts_last_use()
+    }
+
+    /// Who gives way when all places are taken.
+    #[must_use]
+    pub fn concurrency(&self) -> Concurrency {
+        let plan = || self.sold.as_ref().and_then(|plan| plan.concurrency);
+        self.concurrency.or_else(plan).unwrap_or(Concurrency::RejectNew)
     }
 
     /// The groups by priority.

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use smol_str::{SmolStr, format_smolstr};
 
 use super::calendar;
-use crate::domain::plan::PlanId;
+use crate::domain::plan::{Concurrency, PlanId};
 use crate::domain::{Exhaustion, Metric, Period, PlanLimits, Quota, Rate, SubscriberTerms, TopUp, Usage};
 use crate::engine::charge::Charging;
 use crate::time::UnixTime;
@@ -93,6 +93,8 @@ pub struct CompiledPlan {
     pub rate: Rate,
     /// Day of the month on which monthly quotas begin anew.
     pub reset_day: Option<u8>,
+    /// Who gives way when all places of a subscriber are taken.
+    pub concurrency: Option<Concurrency>,
     /// Its quotas.
     pub buckets: Box<[Bucket]>,
     /// What its sessions cost; `None` is nothing.
@@ -131,6 +133,7 @@ impl CompiledPlan {
             id: plan.id,
             group: plan.group.clone(),
             rate: plan.rate,
+            concurrency: plan.concurrency,
             reset_day: plan.reset_day.filter(|day| (1..=31).contains(day)),
             buckets: figures.chain(rows).collect(),
             charging: (!plan.charges.is_empty()).then(|| Charging::new(plan.id, &plan.name, &plan.charges)),

@@ -553,6 +553,7 @@ fn a_plan_has_its_figures_and_its_rows() {
         monthly_time: None,
         monthly_volume: Some(80),
         reset_day: Some(31),
+        concurrency: None,
         quotas: vec![quota],
         charges: Vec::new(),
     });
