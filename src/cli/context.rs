@@ -40,9 +40,13 @@ impl Context {
         for warning in &settings.warnings {
             output.complain(&format!("warning: {warning}"));
         }
-        let dictionary = dictionary(&settings)?;
-        let store = Store::connect(&settings.store()).await?;
-        let gate = gate_with(&settings, &store, dictionary)?;
+        let opened = async {
+            let dictionary = dictionary(&settings)?;
+            let store = Store::connect(&settings.store()).await?;
+            let gate = gate_with(&settings, &store, dictionary)?;
+            Ok::<_, Failure>((store, gate))
+        };
+        let (store, gate) = opened.await.map_err(|failure| failure.placed(&settings))?;
         Ok(Self { settings, store, gate, output })
     }
 }

@@ -26,7 +26,7 @@ use clap::{Parser, Subcommand};
 
 use self::context::Context;
 use self::output::Output;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Settings};
 use crate::packs::PackError;
 use crate::radius::dictionary::DictionaryError;
 use crate::server::StartError;
@@ -143,6 +143,23 @@ enum Failure {
 }
 
 impl Failure {
+    /// With the file and line of the key, where something is wrong with what a key says.
+    fn placed(self, settings: &Settings) -> Self {
+        let (key, reason) = match &self {
+            Self::Dictionary(error) | Self::Start(StartError::Dictionary(error)) => {
+                ("radius.dictionaries", error.to_string())
+            }
+            Self::Packs(error) | Self::Start(StartError::Packs(error)) => ("radius.packs", error.to_string()),
+            Self::Store(error) | Self::Start(StartError::Store(error)) => match error {
+                StoreError::Address { .. } => ("database.url", error.to_string()),
+                StoreError::Unsafe { .. } => ("database.unsafe_durability", error.to_string()),
+                _ => return self,
+            },
+            _ => return self,
+        };
+        ConfigError(vec![settings.remark(key, reason)]).into()
+    }
+
     const fn exit(&self) -> Exit {
         match self {
             Self::Configuration(_)

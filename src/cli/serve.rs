@@ -56,7 +56,7 @@ async fn run(
         tokio::pin!(start);
         loop {
             tokio::select! {
-                server = &mut start => break server?,
+                server = &mut start => break server.map_err(|error| Failure::from(error).placed(&settings))?,
                 told = signals.next() => if told == Told::Stop { return Ok(Exit::Done) },
             }
         }

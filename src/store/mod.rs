@@ -220,7 +220,7 @@ fn unreachable(error: sqlx::Error) -> StoreError {
     match error {
         sqlx::Error::Configuration(error) => StoreError::Address { reason: error.to_string() },
         error => match StoreError::from_sql(&error, "") {
-            error @ StoreError::Address { .. } => error,
+            error @ (StoreError::Address { .. } | StoreError::Unavailable { .. }) => error,
             other => StoreError::Unavailable { reason: other.to_string() },
         },
     }

@@ -144,6 +144,12 @@ fn check_looks_at_the_dictionaries_and_the_database_and_changes_nothing() {
     let said = place.run(&["check"]);
     assert_eq!(said.code, 78, "{said:?}");
     assert!(said.err.contains("tollkeeper.toml:2: radius.dictionaries: "), "{said:?}");
+    for command in [&["serve"][..], &["subscriber", "list"]] {
+        let refused = place.run(command);
+        assert_eq!(refused.code, 78, "{command:?}: {refused:?}");
+        assert!(refused.err.contains("tollkeeper.toml:2: radius.dictionaries: "), "{command:?}: {refused:?}");
+    }
+    std::fs::remove_dir_all(place.folder.path().join("data")).unwrap();
     std::fs::write(place.folder.path().join("site.dictionary"), "ATTRIBUTE Site-Thing 3999 string\n")
         .unwrap();
     let fresh = place.json(&["check"]);
@@ -192,6 +198,7 @@ fn a_database_that_cannot_be_one_is_a_mistake_of_the_configuration() {
     let said = place.run(&["check"]);
     assert_eq!(said.code, 78, "{said:?}");
     assert!(said.err.starts_with("tollkeeper.toml:2: database.url: "), "{said:?}");
+    assert_eq!(said.err.matches("cannot be used now").count(), 1, "{said:?}");
     assert_eq!(place.run(&["nas", "list"]).code, 69, "it may be there later");
 }
 
