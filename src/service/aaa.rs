@@ -319,8 +319,12 @@ impl Aaa {
         let Ok(mut record) = accounting::record(request, nas, identity, token, &state.dictionary, now) else {
             return Acknowledgement::Silence(NoReply::NothingToRecord);
         };
-        // What our token shows to be new is in no row.
-        let begins = record.status == RecordStatus::Start && token.is_some();
+        // What our token shows to be new is in no row; what began longer ago may have ended, and been
+        // forgotten.
+        let remembered = state.settings.sessions.tombstone.as_secs();
+        let begins = record.status == RecordStatus::Start
+            && token.is_some()
+            && record.event_time.plus(remembered) > now.unix;
         if let Some(login) = bound {
             record.belongs_to(&login);
         } else if let Some(Wanted::Subscriber(_)) = missing {
