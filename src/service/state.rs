@@ -343,7 +343,7 @@ impl State {
             || self.subscribers.get(user_name.as_str()).is_some_and(|entry| entry.find(record).is_some());
         for login in logins.iter().rev().filter(|login| *login != user_name) {
             let Some(mut entry) = self.subscribers.get_mut(login.as_str()) else { continue };
-            if !own && entry.find(record).is_some() {
+            if !own && entry.find_renamed(record).is_some() {
                 return Some(login.clone());
             }
             if let Some(reused) = entry.reused_by(record) {

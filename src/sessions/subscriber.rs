@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use super::belonging::{Place, is_called, is_row_of, place};
+use super::belonging::{Place, RETRANSMISSION, is_called, is_row_of, place};
 use super::device::{Answer, Device, GivesWay, Occupancy, Reservation};
 use super::ledger::{Ledger, day_of};
 use super::online::Online;
@@ -325,6 +325,17 @@ impl SubscriberSessions {
             Place::Known(index) => self.sessions.get(index).map(Slot::session),
             Place::Another { .. } | Place::Earlier => None,
         }
+    }
+
+    /// The same for a record that names another subscriber: a NAS may rewrite a name in mid-session, but
+    /// neither the device nor when it began.
+    #[must_use]
+    pub fn find_renamed(&self, record: &AccountingRecord) -> Option<Session> {
+        self.find(record).filter(|session| {
+            let is_other_device = Device::of_station(&record.calling_station_id)
+                .is_some_and(|device| !session.calling_station_id.is_empty() && !device.serves(session));
+            !is_other_device && record.event_time.plus(RETRANSMISSION) >= session.started
+        })
     }
 
     /// The session whose Acct-Session-Id the record's session has taken over, if there is evidence.

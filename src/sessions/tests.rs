@@ -1222,6 +1222,18 @@ fn the_id_of_a_session_may_be_taken_over_by_another_subscriber() {
 }
 
 #[test]
+fn a_name_may_be_rewritten_but_not_the_device_nor_the_time() {
+    let mut world = World::new();
+    world.receive(&start(600).device("02-00-00-00-00-01"));
+    let named = |record: AccountingRecord| AccountingRecord { user_name: "bob@home".into(), ..record };
+    let is_it = |record| world.sessions.find_renamed(&named(record)).is_some();
+    assert!(is_it(interim(660, 60, 9).device("0200.0000.0001")));
+    assert!(is_it(interim(660, 60, 9)), "it names no device");
+    assert!(!is_it(interim(660, 60, 9).device("02-00-00-00-00-02")));
+    assert!(!is_it(interim(500, 300, 9).device("02-00-00-00-00-01")), "it was sent before this one began");
+}
+
+#[test]
 fn a_new_session_without_its_start_ends_the_ghost_of_its_device_too() {
     let device = |r: AccountingRecord| r.device("aa:bb:cc:dd:ee:ff");
     let mut world = World::new();
