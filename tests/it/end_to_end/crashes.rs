@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tollkeeper::domain::{Amount, Price};
 use tollkeeper::entropy::{Entropy as _, SystemEntropy};
 use tollkeeper::radius::verify_response;
 
@@ -28,6 +29,9 @@ fn mysql_keeps_what_was_acknowledged_before_a_kill() {
     survive_kills(Kind::MySql);
 }
 
+/// What the sessions cost.
+const PER_MINUTE: &str = "0.5";
+const PER_KIB: &str = "0.0009765625";
 const ROUNDS: u64 = 3;
 const SENDERS: usize = 6;
 /// Sessions that a sender has open at a time: so many of its records are on the way together.
@@ -42,7 +46,18 @@ fn survive_kills(kind: Kind) {
     let setup = Setup::on(database.url());
     let mut server = setup.start();
     let mut senders: Vec<Sender> = (0..SENDERS).map(Sender::new).collect();
+    database.run("INSERT INTO tk_plan (name, groupname) VALUES ('metered', 'metered')");
+    database.run(&format!(
+        "INSERT INTO tk_charge_rule (plan_id, per_minute, per_kib) SELECT id, '{PER_MINUTE}', '{PER_KIB}' FROM tk_plan"
+    ));
     for sender in &senders {
+        let user = &sender.user;
+        database
+            .run(&format!("INSERT INTO tk_subscriber (username, plan_id) SELECT '{user}', id FROM tk_plan"));
+        database.run(&format!(
+            "INSERT INTO tk_wallet (subscriber_id, credit_limit) SELECT id, '100000' FROM tk_subscriber
+             WHERE username = '{user}'"
+        ));
         database.subscriber(&sender.user, &[("Cleartext-Password", "hello")]);
     }
     for round in 0..ROUNDS {
@@ -212,8 +227,11 @@ fn check(database: &mut Database, senders: &[Sender], context: &str) {
         let counters: Vec<u32> = counters.iter().map(|counter| counter.parse().unwrap()).collect();
         rows.entry(session.clone()).or_default().push(counters.try_into().unwrap());
     }
+    let price =
+        Price { per_minute: Amount::parse(PER_MINUTE).unwrap(), per_kib: Amount::parse(PER_KIB).unwrap() };
     for sender in senders {
         let mut sums = [0_u64; 3];
+        let (mut charged, mut posted) = (Amount::ZERO, Vec::new());
         for (number, life) in sender.lives.iter().enumerate() {
             let session = format!("{}-{number:05}", sender.user);
             let found = rows.remove(&session).unwrap_or_default();
@@ -233,10 +251,15 @@ fn check(database: &mut Database, senders: &[Sender], context: &str) {
                     for (sum, counter) in sums.iter_mut().zip(counters) {
                         *sum += u64::from(*counter);
                     }
+                    let [seconds, input, output] = counters.map(u64::from);
+                    let cost = price.of(seconds, input + output);
+                    charged = charged.plus(cost).unwrap();
+                    posted.extend(closed[&session].then_some(cost));
                 }
                 (rows, record) => panic!("{context}: {session}: {record:?} is in {} rows", rows.len()),
             }
         }
+        paid(database, &sender.user, charged, posted, context);
         let sums = sums.map(|sum| sum.to_string());
         // The daily buckets, and the lifetime's.
         for days in [">= 0", "= -1"] {
@@ -257,4 +280,21 @@ fn check(database: &mut Database, senders: &[Sender], context: &str) {
         }
     }
     assert_eq!(rows, HashMap::new(), "{context}: rows of nobody");
+}
+
+/// Every session that is closed was posted, once; what the others have cost so far is known.
+fn paid(database: &mut Database, user: &str, charged: Amount, mut posted: Vec<Amount>, context: &str) {
+    let amount = |text: &String| Amount::parse(text).unwrap_or_else(|| panic!("{context}: {text}"));
+    let whose = format!("subscriber_id = (SELECT id FROM tk_subscriber WHERE username = '{user}')");
+    let deltas = format!("SELECT {} FROM tk_ledger WHERE {whose}", text("delta"));
+    let mut deltas: Vec<Amount> =
+        database.rows(&deltas).iter().map(|row| amount(&row[0]).negated()).collect();
+    deltas.sort();
+    posted.sort();
+    assert_eq!(deltas, posted, "{context}: the ledger of {user}");
+    let spent = posted.into_iter().fold(Amount::ZERO, |sum, cost| sum.plus(cost).unwrap());
+    let [balance, taken, cost] = ["balance", "spent", "charged"].map(text);
+    let wallet = database.rows(&format!("SELECT {balance}, {taken}, {cost} FROM tk_wallet WHERE {whose}"));
+    let wallet: Vec<Amount> = wallet[0].iter().map(amount).collect();
+    assert_eq!(wallet, [spent.negated(), spent, charged], "{context}: the wallet of {user}");
 }
