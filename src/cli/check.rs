@@ -1,6 +1,7 @@
 //! `tollkeeper check`: what would run, or file, key and reason of every mistake.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,11 @@ use crate::config::{ConfigError, Remark, Settings};
 use crate::domain::Nas;
 use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
+use crate::service::row_warnings;
 use crate::store::{NasRows, Store, StoreError};
+
+/// Rows without effect that are told one by one.
+const ROW_WARNINGS: usize = 100;
 
 /// What was found beside the configuration.
 #[derive(Default)]
@@ -78,9 +83,9 @@ fn refuse(mistakes: Vec<Remark>, warnings: &[Remark], output: &Output) -> Failur
     ConfigError(mistakes).into()
 }
 
-fn dictionary(settings: &Settings, findings: &mut Findings) -> Option<Dictionary> {
+fn dictionary(settings: &Settings, findings: &mut Findings) -> Option<Arc<Dictionary>> {
     match Dictionary::with_files(&settings.radius.dictionaries) {
-        Ok(dictionary) => Some(dictionary),
+        Ok(dictionary) => Some(Arc::new(dictionary)),
         Err(error) => {
             findings.mistakes.push(settings.remark("radius.dictionaries", error.to_string()));
             None
@@ -118,7 +123,7 @@ fn nas_types(settings: &Settings, packs: &Packs, findings: &mut Findings) {
     findings.warnings.extend(rows);
 }
 
-async fn database(settings: &Settings, dictionary: Option<&Dictionary>, findings: &mut Findings) {
+async fn database(settings: &Settings, dictionary: Option<&Arc<Dictionary>>, findings: &mut Findings) {
     if let Some(path) = sqlite_file(&settings.database.url).filter(|path| !Path::new(path).exists()) {
         findings.database = format!("{path} will be created");
         return;
@@ -134,7 +139,7 @@ async fn database(settings: &Settings, dictionary: Option<&Dictionary>, findings
 
 async fn examine(
     settings: &Settings,
-    dictionary: Option<&Dictionary>,
+    dictionary: Option<&Arc<Dictionary>>,
     findings: &mut Findings,
 ) -> Result<(), StoreError> {
     let store = Store::connect(&settings.store()).await?;
@@ -153,6 +158,14 @@ async fn examine(
         }
         findings.nas = Some(nas);
         if let Some(dictionary) = dictionary {
+            let rows = row_warnings(&store, dictionary, &settings.timezone, ROW_WARNINGS).await?;
+            let told = rows.shown.into_iter().map(|row| settings.remark("database.url", row));
+            findings.warnings.extend(told);
+            if rows.more > 0 {
+                let reason =
+                    format!("{} more rows have no effect, or not the one they seem to have", rows.more);
+                findings.warnings.push(settings.remark("database.url", reason));
+            }
             for (name, rows) in store.survey(true).await?.attributes {
                 if dictionary.attribute_with_tag(&name).is_none() {
                     let reason =

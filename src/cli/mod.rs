@@ -18,6 +18,7 @@ mod progress;
 mod serve;
 mod session;
 mod subscriber;
+mod tenure;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::context::{Context, user};
 use super::output::table;
+use super::tenure::{ExpiryCommand, Noun, expiry};
 use super::{Exit, Failure};
 use crate::domain::plan::{Concurrency, Plan};
 use crate::domain::{Amount, ChargeRule, Price};
@@ -22,6 +23,9 @@ pub(super) enum PlanCommand {
     },
     /// Change what is named; `none` takes a limit away.
     Set(Box<PlanArguments>),
+    /// Rules by which its subscriptions end.
+    #[command(subcommand)]
+    Expiry(ExpiryCommand),
     /// What its sessions cost, beside the figures of the plan itself.
     #[command(subcommand)]
     Charge(ChargeCommand),
@@ -222,6 +226,7 @@ pub(super) async fn plan(command: &PlanCommand, context: &Context) -> Result<Exi
             let value: Vec<Value> = plans.iter().map(terms_json).map(Value::Object).collect();
             context.output.answer(&value.into(), || list(&plans));
         }
+        PlanCommand::Expiry(command) => expiry(command, Noun::Plan, &management, context).await?,
         PlanCommand::Charge(command) => charge(command, &management, context).await?,
         PlanCommand::Delete { name } => {
             management.delete_plan(name).await?;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::context::{Context, password_from_stdin, user};
 use super::output::{table, utc};
+use super::tenure::{DeviceCommand, ExpiryCommand, Noun, device, expiry};
 use super::{Exit, Failure};
 use crate::domain::plan::Concurrency;
 use crate::domain::{Amount, SubscriberId, SubscriberStatus};
@@ -77,6 +78,12 @@ pub(super) enum SubscriberCommand {
         /// Day of the month on which periodic quotas begin anew, or none.
         #[arg(long, value_name = "DAY", value_parser = day)]
         reset_day: Option<Word<u8>>,
+        /// The end, or none.
+        #[arg(long, value_name = "DATE")]
+        expires: Option<String>,
+        /// Not to be used before, or none.
+        #[arg(long, value_name = "DATE")]
+        activation: Option<String>,
         /// Attributes, each in one argument; those of the same name are replaced.
         #[arg(long = "attribute", value_name = "NAME OP VALUE", num_args = 1..)]
         attributes: Vec<String>,
@@ -84,6 +91,12 @@ pub(super) enum SubscriberCommand {
         #[arg(long = "remove-attribute", value_name = "NAME", num_args = 1..)]
         remove: Vec<String>,
     },
+    /// Rules by which its subscription ends, beside those of its plan.
+    #[command(subcommand)]
+    Expiry(ExpiryCommand),
+    /// Devices that it is bound to.
+    #[command(subcommand)]
+    Device(DeviceCommand),
     /// Show or change the credit that sessions are paid from.
     Credit {
         /// User-Name.
@@ -217,9 +230,16 @@ pub(super) async fn subscriber(command: &SubscriberCommand, context: &Context) -
             reason,
             concurrency,
             reset_day,
+            expires,
+            activation,
             attributes,
             remove,
         } => {
+            let date = |field, text: &Option<String>| match text.as_deref() {
+                None => Ok(None),
+                Some("none") => Ok(Some(None)),
+                Some(text) => management.date(field, text).map(|at| Some(Some(at))),
+            };
             let password = if *password_stdin { Some(Proof::Password(password_from_stdin()?)) } else { None };
             let change = SubscriberChange {
                 password,
@@ -227,12 +247,18 @@ pub(super) async fn subscriber(command: &SubscriberCommand, context: &Context) -
                 status: status.map(|status| (status, reason.clone())),
                 concurrency: concurrency.map(|word| word.0),
                 reset_day: reset_day.map(|word| word.0),
+                expires: date("expires", expires)?,
+                activation: date("activation", activation)?,
                 attributes: attributes.clone(),
                 remove: remove.clone(),
             };
             management.set_subscriber(login, &change).await?;
             show(&management.subscriber(login, false).await?, context);
         }
+        SubscriberCommand::Expiry(command) => {
+            expiry(command, Noun::Subscriber, &management, context).await?;
+        }
+        SubscriberCommand::Device(command) => device(command, &management, context).await?,
         SubscriberCommand::Credit { login, change, amount, comment } => {
             if let (Some(change), Some(amount)) = (change, *amount) {
                 let change = match change {
@@ -281,6 +307,7 @@ fn record_json(record: &SubscriberRecord) -> serde_json::Map<String, Value> {
         "concurrency": record.concurrency.map(Concurrency::as_str),
         "reset_day": record.reset_day,
         "expires": record.expires.map(utc),
+        "activation": record.activation.map(utc),
         "first_use": record.first_use.map(utc),
         "last_use": record.last_use.map(utc),
         "created": utc(record.created),

@@ -26,7 +26,7 @@ use crate::store::{
     OpenCursor, OpenPage, OrderRow, PlanDraft, Store, SubscriberEdit, SubscriberObstacle, SubscriberRecord,
     Survey,
 };
-use crate::time::{Clock, Now};
+use crate::time::{Clock, Now, UnixTime};
 
 /// Where operators come in.
 #[derive(Clone)]
@@ -124,6 +124,10 @@ pub struct SubscriberChange {
     pub concurrency: Option<Option<Concurrency>>,
     /// Reset day; `Some(None)` leaves it to the plan.
     pub reset_day: Option<Option<u8>>,
+    /// The end; `Some(None)` is never.
+    pub expires: Option<Option<UnixTime>>,
+    /// Not to be used before; `Some(None)` is at once.
+    pub activation: Option<Option<UnixTime>>,
     /// `Name op value`, in the place of rows of the same name.
     pub attributes: Vec<String>,
     /// Names whose rows go.
@@ -655,12 +659,21 @@ impl Management<'_> {
         if let Some(choice) = change.concurrency {
             summary.push(format!("concurrency={}", choice.map_or("none", Concurrency::as_str)));
         }
+        for (name, date) in [("expires", change.expires), ("activation", change.activation)] {
+            if let Some(date) = date {
+                summary.push(format!(
+                    "{name}={}",
+                    date.map_or_else(|| "none".to_owned(), |at| at.0.to_string())
+                ));
+            }
+        }
         let edit = SubscriberEdit {
             plan: change.plan.clone(),
             status: change.status.clone(),
             concurrency: change.concurrency,
             reset_day: change.reset_day,
-            expires: None,
+            expires: change.expires,
+            activation: change.activation,
             attributes: AttributeEdit { check, reply, remove: change.remove.clone() },
             summary: summary.join("; "),
         };

@@ -27,6 +27,8 @@ mod recorder;
 mod serve;
 mod silent;
 mod state;
+mod tenure;
+mod warnings;
 pub mod writer;
 
 use std::sync::{Arc, Weak};
@@ -51,6 +53,7 @@ pub use management::{
 };
 pub use serve::Serve;
 pub use state::Settings;
+pub use warnings::{RowWarnings, row_warnings};
 
 use self::coa::Coa;
 use self::directory::Directory;

@@ -495,6 +495,82 @@ fn operators_have_a_login_and_a_password() {
 }
 
 #[test]
+fn terms_and_devices_are_set_listed_and_removed() {
+    let place = Place::new("");
+    place.json(&["nas", "add", "10.0.0.1", "--secret", "0123456789abcdef"]);
+    place.json(&["plan", "add", "gold"]);
+    place.json_with(&["subscriber", "add", "bob", "--password-stdin", "--plan", "gold"], "hello\n");
+    let rule = place.json(&["plan", "expiry", "add", "gold", "after_first_use", "1", "month"]);
+    let own = place.json(&["subscriber", "expiry", "add", "bob", "fixed", "2049-12-31"]);
+    let (rule, own) = (rule["id"].to_string(), own["id"].to_string());
+    assert_eq!(
+        place.json(&["plan", "expiry", "list", "gold"]),
+        json!([{ "id": rule.parse::<i64>().unwrap(), "kind": "after_first_use", "value": 1, "unit": "months" }])
+    );
+    assert_eq!(place.json(&["subscriber", "expiry", "list", "bob"])[0]["value"], "2049-12-31T00:00:00Z");
+    let explained = place.json(&["explain", "bob", "--nas", "10.0.0.1"]);
+    assert_eq!(explained["rule"], "tk_expiry_rule of plan gold: after_first_use 1 months");
+    let deciding: Vec<_> =
+        explained["steps"].as_array().unwrap().iter().filter(|step| step["decides"] == true).collect();
+    assert_eq!(deciding.len(), 1);
+    assert_eq!((&deciding[0]["step"], &deciding[0]["said"]), (&json!("validity"), &json!("limits")));
+    for (arguments, reason) in [
+        (["after_lunch", "1", "days"], "kind: expects one of fixed, after_creation"),
+        (["after_renew", "1", "weeks"], "unit: \"weeks\": expects one of minutes"),
+        (["day_of_month", "1", "days"], "unit: day_of_month has none, not days"),
+        (["after_renew", "many", "days"], "value: expects a number of units"),
+    ] {
+        place.refused(&[&["plan", "expiry", "add", "gold"][..], &arguments].concat(), reason);
+    }
+    place.refused(
+        &["plan", "expiry", "add", "gold", "day_of_month", "32"],
+        "value: expects a day of the month",
+    );
+    place.refused(&["plan", "expiry", "add", "gold", "after_renew", "1"], "unit: expects one of minutes");
+    place.refused(&["plan", "expiry", "add", "tin", "day_of_month", "1"], "there is no plan tin");
+    place.refused(&["subscriber", "expiry", "delete", "bob", &rule], "there is no expiry rule");
+    place.json(&["plan", "expiry", "delete", "gold", &rule]);
+    place.json(&["subscriber", "expiry", "delete", "bob", &own]);
+    assert_eq!(place.json(&["explain", "bob"])["rule"], "accepted");
+
+    let device =
+        place.json(&["subscriber", "device", "add", "bob", "--mac", "02:00:00:00:00:01"])["id"].to_string();
+    let denied = place.json(&["explain", "bob", "--device", "02-00-00-00-00-02"]);
+    assert_eq!(
+        (&denied["reason"], &denied["rule"]),
+        (&json!("LOGIN_FROM_THIS_MAC_DENIED"), &json!("tk_device mac 02:00:00:00:00:01"))
+    );
+    assert_eq!(place.json(&["explain", "bob", "--device", "020000000001"])["decision"], "accept");
+    place.refused(
+        &["subscriber", "device", "add", "bob", "--mac", "modem"],
+        "mac: modem is not a MAC address",
+    );
+    place.refused(&["subscriber", "device", "add", "bob"], "a MAC address or an address is needed");
+    place.json(&["subscriber", "device", "delete", "bob", &device]);
+    assert_eq!(place.json(&["subscriber", "device", "list", "bob"]), json!([]));
+
+    let set = place.json(&["subscriber", "set", "bob", "--activation", "2049-01-01", "--expires", "none"]);
+    assert_eq!((&set["activation"], &set["expires"]), (&json!("2049-01-01T00:00:00Z"), &Value::Null));
+    assert_eq!(place.json(&["explain", "bob"])["reason"], "USER_LOCKED");
+    place.json(&["subscriber", "set", "bob", "--activation", "none"]);
+    place.refused(&["subscriber", "set", "bob", "--expires", "soon"], "expires: \"soon\" is no date");
+    let wrong = ["explain", "bob", "--password-stdin"];
+    assert_eq!(place.json_with(&wrong, "hullo\n")["reason"], "WRONG_PASSWORD");
+    assert_eq!(place.json_with(&wrong, "hello\n")["decision"], "accept");
+}
+
+#[test]
+fn check_tells_of_rows_without_effect() {
+    let place = Place::new("");
+    place.json(&["plan", "add", "gold", "--attribute", "Session-Timeout := 3600"]);
+    place.json_with(&["subscriber", "add", "bob", "--password-stdin", "--plan", "gold"], "hello\n");
+    let warnings = |place: &Place| place.json(&["check"])["warnings"].to_string();
+    assert!(!warnings(&place).contains("bob"), "{}", warnings(&place));
+    place.json(&["subscriber", "set", "bob", "--attribute", "Huntgroup-Name := east"]);
+    assert!(warnings(&place).contains("bob: radcheck Huntgroup-Name := east: "), "{}", warnings(&place));
+}
+
+#[test]
 fn explain_says_what_would_be_decided_and_why() {
     let place = Place::new("");
     place.json(&["nas", "add", "10.0.0.1", "--secret", "0123456789abcdef"]);

@@ -131,6 +131,14 @@ fn every_reason_of_a_discard_is_told() {
 }
 
 #[test]
+fn every_reason_of_a_refusal_is_told() {
+    let text = read("docs/policy.md");
+    for (_, key) in tollkeeper::domain::RejectReason::ALL {
+        assert!(text.contains(&format!("| `{key}` |")), "{key}");
+    }
+}
+
+#[test]
 fn promtool_takes_the_alert_rules() {
     let Some(promtool) = program("promtool", "prometheus") else { return };
     let rules = root().join("docs/alerts.yml");

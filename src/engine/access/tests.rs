@@ -1040,3 +1040,146 @@ fn a_quota_that_is_used_up_has_its_own_reason() {
     let bob = subscriber(&[HELLO, "Max-Monthly-Session := 3000"]);
     assert!(sent(&Login::pap(b"hello").decide(&bob)).contains(&"Session-Timeout = 3000".to_owned()));
 }
+
+/// One way to each reason, and the rule that is named for it.
+#[test]
+fn explain_names_the_rule_of_every_refusal() {
+    use RejectReason as R;
+    let asked = |check: &[&str], attributes: &[(u8, &[u8])], offer, standing: Standing<'_>| {
+        let subscriber = subscriber(&[&[HELLO], check].concat());
+        let request =
+            attributes.iter().fold(Login::named(b"bob"), |login, (number, value)| login.with(*number, value));
+        let attempt =
+            Attempt { attributes: request.attributes.attributes().rest(), source: SOURCE, recalled: false };
+        let settings = settings();
+        let policy = subscriber.policy(attempt, &settings, now());
+        let (outcome, seen) = explain(&subscriber, &policy, offer, standing, &settings, now());
+        let Err(denial) = outcome else { panic!("{check:?} is accepted: {seen:?}") };
+        let last = seen.last().unwrap();
+        assert_eq!((last.said, &last.rule, last.decides), (Said::Refused(denial.reason), &denial.rule, true));
+        assert_eq!(seen.iter().filter(|seen| seen.decides).count(), 1, "{seen:?}");
+        (denial.reason, last.step, denial.rule.to_string())
+    };
+    let none = Standing::default();
+    let full = Standing { occupancy: Occupancy { taken: 1, ..Occupancy::default() }, ..none };
+    let used = Standing { uses: Uses { first: Some(NOW.minus(100)), last: None }, ..none };
+    let elsewhere: &[(u8, &[u8])] = &[(CALLING_STATION_ID, b"02-00-00-00-00-02")];
+    let (right, wrong) = (Offer::Right, Offer::Wrong);
+    let table = [
+        (R::WrongPassword, Step::Credentials, "the password is wrong", asked(&[], &[], wrong, none)),
+        (
+            R::UserLocked,
+            Step::Status,
+            "radcheck Auth-Type := Reject",
+            asked(&["Auth-Type := Reject"], &[], right, none),
+        ),
+        (
+            R::AbsExpDateReached,
+            Step::Validity,
+            "radcheck Expiration := Jan 01 2020",
+            asked(&["Expiration := Jan 01 2020"], &[], right, none),
+        ),
+        (
+            R::RelExpDateReached,
+            Step::Validity,
+            "radcheck Expire-After := 60",
+            asked(&["Expire-After := 60"], &[], right, used),
+        ),
+        (
+            R::LoginTimeDenied,
+            Step::Validity,
+            "radcheck Login-Time := Never",
+            asked(&["Login-Time := Never"], &[], right, none),
+        ),
+        (
+            R::MaxConcurrent,
+            Step::Places,
+            "radcheck Simultaneous-Use := 1",
+            asked(&["Simultaneous-Use := 1"], &[], right, full),
+        ),
+        (
+            R::TimelyQuotaExceeded,
+            Step::Quotas,
+            "radcheck Max-All-Session := 0",
+            asked(&["Max-All-Session := 0"], &[], right, none),
+        ),
+        (
+            R::TrafficQuotaExceeded,
+            Step::Quotas,
+            "radcheck CS-Total-Octets := 0",
+            asked(&["CS-Total-Octets := 0"], &[], right, none),
+        ),
+        (
+            R::MacDenied,
+            Step::Conditions,
+            "radcheck Calling-Station-Id == 020000000001",
+            asked(&["Calling-Station-Id == 020000000001"], elsewhere, right, none),
+        ),
+        (
+            R::CallerIdDenied,
+            Step::Conditions,
+            "radcheck Calling-Station-Id == +49301",
+            asked(&["Calling-Station-Id == +49301"], elsewhere, right, none),
+        ),
+        (
+            R::IpDenied,
+            Step::Conditions,
+            "radcheck Framed-IP-Address == 10.0.0.5",
+            asked(&["Framed-IP-Address == 10.0.0.5"], &[(FRAMED_IP_ADDRESS, &[10, 0, 0, 6])], right, none),
+        ),
+        (
+            R::NasDenied,
+            Step::Conditions,
+            "radcheck NAS-Identifier == roof",
+            asked(&["NAS-Identifier == roof"], &[(NAS_IDENTIFIER, b"cellar")], right, none),
+        ),
+        (
+            R::ConditionFailed,
+            Step::Conditions,
+            "radcheck Service-Type == Framed-User",
+            asked(&["Service-Type == Framed-User"], &[(SERVICE_TYPE, &[0, 0, 0, 1])], right, none),
+        ),
+        (
+            R::MethodNotServable,
+            Step::Status,
+            "radcheck Auth-Type := System",
+            asked(&["Auth-Type := System"], &[], right, none),
+        ),
+    ];
+    for (reason, step, rule, found) in &table {
+        assert_eq!((found.0, found.1), (*reason, *step));
+        // A quota adds how much of it is used.
+        assert!(found.2.starts_with(rule), "{rule}: {}", found.2);
+    }
+    // Of an unknown login there is nobody to explain; credit is weighed by rules of its own.
+    let elsewhere = [R::UnknownLogin, R::CreditFinished, R::NoChargeDefined, R::NoApplicableRule];
+    for (reason, key) in R::ALL {
+        let told = table.iter().any(|(told, ..)| *told == reason);
+        assert!(told || elsewhere.contains(&reason), "{key} is not told");
+    }
+}
+
+#[test]
+fn explain_marks_what_ends_the_session_first() {
+    let subscriber =
+        subscriber(&[HELLO, "Expiration := Jan 01 2050", "Login-Time := Any0000-2359", "Expire-After := 60"]);
+    let settings = settings();
+    let attempt = Attempt { attributes: &[], source: SOURCE, recalled: false };
+    let policy = subscriber.policy(attempt, &settings, now());
+    let standing = Standing { uses: Uses { first: Some(NOW.minus(20)), last: None }, ..Standing::default() };
+    let (outcome, seen) = explain(&subscriber, &policy, Offer::Right, standing, &settings, now());
+    assert_eq!(outcome.unwrap().session_timeout, Some((40, "radcheck Expire-After := 60".into())));
+    let told = |seen: &Seen| (seen.step.as_str(), seen.rule.to_string(), seen.decides);
+    let told: Vec<_> = seen.iter().map(told).collect();
+    let expected = [
+        ("status", "tk_subscriber.status", false),
+        ("credentials", "cleartext", false),
+        ("conditions", "check rows and bindings", false),
+        ("validity", "radcheck Expiration := Jan 01 2050", false),
+        ("validity", "radcheck Expire-After := 60", true),
+        ("validity", "radcheck Login-Time := Any0000-2359", false),
+        ("reply", "accepted", false),
+    ];
+    assert_eq!(told, expected.map(|(step, rule, decides)| (step, rule.to_owned(), decides)));
+    assert!(seen[1].detail.contains("PAP, CHAP, MS-CHAP"), "{}", seen[1].detail);
+}

@@ -203,7 +203,7 @@ impl Reader<'_> {
             ]),
         };
         let meaning = Check { condition: None, control: Control::Password(password) };
-        Some(Item { id, op, octets: SmallVec::new(), meaning })
+        Some(Item { id, tag: 0, op, octets: SmallVec::new(), meaning })
     }
 
     fn auth_type(
@@ -237,7 +237,7 @@ impl Reader<'_> {
         };
         let octets = octets.unwrap_or_default();
         let meaning = Check { condition: None, control: Control::AuthType(auth_type, rule) };
-        Some(Item { id, op, octets, meaning })
+        Some(Item { id, tag: 0, op, octets, meaning })
     }
 
     /// Compared, it holds until the date; set, it is a limit of the login.
@@ -246,7 +246,7 @@ impl Reader<'_> {
         let date = std::str::from_utf8(&text).ok().and_then(|text| value::parse_date(text, self.zone));
         let Some(date) = date else {
             self.warn(row, &rule, "not a date: the subscriber cannot log in");
-            return Item { id, op, octets: SmallVec::new(), meaning: unreadable(rule, op) };
+            return Item { id, tag: 0, op, octets: SmallVec::new(), meaning: unreadable(rule, op) };
         };
         let condition = op.compares().then(|| Condition {
             subject: if op == Operator::Absent { Subject::Absent } else { Subject::Expiration },
@@ -255,7 +255,13 @@ impl Reader<'_> {
             rule: rule.clone(),
         });
         let octets = ordered(&date.0.to_be_bytes(), true);
-        Item { id, op, octets, meaning: Check { condition, control: Control::Expiration(date, rule) } }
+        Item {
+            id,
+            tag: 0,
+            op,
+            octets,
+            meaning: Check { condition, control: Control::Expiration(date, rule) },
+        }
     }
 
     fn current_time(&mut self, row: &AttributeRow, rule: SmolStr, op: Operator, id: Id) -> Item<Check> {
@@ -265,7 +271,13 @@ impl Reader<'_> {
         }
         let expected = Expected::Window(window);
         let condition = Some(Condition { subject: Subject::CurrentTime, op, expected, rule });
-        Item { id, op, octets: SmallVec::new(), meaning: Check { condition, control: Control::Nothing } }
+        Item {
+            id,
+            tag: 0,
+            op,
+            octets: SmallVec::new(),
+            meaning: Check { condition, control: Control::Nothing },
+        }
     }
 
     /// Simultaneous-Use, Login-Time, and periods from the first use.
@@ -296,7 +308,7 @@ impl Reader<'_> {
             self.warn(row, &rule, "not a number: the subscriber cannot log in");
             Control::Unreadable(rule)
         };
-        Item { id, op, octets, meaning: Check { condition: None, control } }
+        Item { id, tag: 0, op, octets, meaning: Check { condition: None, control } }
     }
 
     /// Compares with an attribute of the request.
@@ -322,6 +334,7 @@ impl Reader<'_> {
         // What a comparison leaves among the control items is read by nothing here.
         Item {
             id,
+            tag: 0,
             op,
             octets: SmallVec::new(),
             meaning: Check { condition: Some(condition), control: Control::Nothing },
@@ -396,7 +409,7 @@ impl Reader<'_> {
         if op == Operator::Absent {
             let condition = Condition { subject: Subject::Absent, op, expected: Expected::Nothing, rule };
             let meaning = Check { condition: Some(condition), control: Control::Nothing };
-            return Some(Item { id, op, octets: SmallVec::new(), meaning });
+            return Some(Item { id, tag: 0, op, octets: SmallVec::new(), meaning });
         }
         if op.compares() {
             self.warn(row, &rule, "compared with the request, which never has it: write `:=`");
@@ -433,12 +446,13 @@ impl Reader<'_> {
         });
         let Some(number) = number else {
             self.warn(row, &rule, "not a number: the subscriber cannot log in");
-            return Item { id, op, octets: SmallVec::new(), meaning: unreadable(rule, op) };
+            return Item { id, tag: 0, op, octets: SmallVec::new(), meaning: unreadable(rule, op) };
         };
         let number = i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX });
         let octets = ordered(&number.to_be_bytes(), true);
         Item {
             id,
+            tag: 0,
             op,
             octets,
             meaning: Check { condition: None, control: Control::Quota(item, number, rule) },
@@ -503,7 +517,7 @@ impl Reader<'_> {
         };
         let octets = value::octets(&def, &row.value, self.dictionary).unwrap_or_default();
         let octets = ordered(&octets, matches!(def.data_type, DataType::Signed));
-        Some(Item { id: id_of(&def), op, octets, meaning: encoded })
+        Some(Item { id: id_of(&def), tag: tag.unwrap_or(0), op, octets, meaning: encoded })
     }
 
     fn warn(&mut self, row: &AttributeRow, rule: &SmolStr, why: &str) {
@@ -531,7 +545,7 @@ fn member_of(row: &AttributeRow, rule: SmolStr, op: Operator) -> Item<Check> {
         condition: Some(Condition { subject: Subject::Group, op, expected, rule }),
         control: Control::Nothing,
     };
-    Item { id: Id::new(), op, octets: SmallVec::new(), meaning }
+    Item { id: Id::new(), tag: 0, op, octets: SmallVec::new(), meaning }
 }
 
 /// A row that no request meets.
@@ -539,7 +553,7 @@ fn never(rule: SmolStr) -> Item<Check> {
     let condition =
         Condition { subject: Subject::Unreadable, op: Operator::Equal, expected: Expected::Nothing, rule };
     let meaning = Check { condition: Some(condition), control: Control::Nothing };
-    Item { id: Id::new(), op: Operator::Equal, octets: SmallVec::new(), meaning }
+    Item { id: Id::new(), tag: 0, op: Operator::Equal, octets: SmallVec::new(), meaning }
 }
 
 fn unreadable(rule: SmolStr, op: Operator) -> Check {

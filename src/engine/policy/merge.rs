@@ -1,6 +1,8 @@
 //! How rows of one list are merged into what earlier lists left: FreeRADIUS's operators (`rlm_sql` with
 //! `radius_pairmove`), tried against FreeRADIUS 3.2.1.
 
+use std::cmp::Ordering;
+
 use smallvec::SmallVec;
 
 use super::operator::Operator;
@@ -12,6 +14,8 @@ pub(crate) type Id = SmallVec<[u32; 4]>;
 #[derive(Clone, Debug)]
 pub(crate) struct Item<M> {
     pub(crate) id: Id,
+    /// The tag of `Name:1` (RFC 2868 §3.1); 0 is none.
+    pub(crate) tag: u8,
     pub(crate) op: Operator,
     /// The value; octets in whose order the values are in order.
     pub(crate) octets: SmallVec<[u8; 32]>,
@@ -51,6 +55,9 @@ fn edit<'a, M>(slots: &mut [Slot<'a, M>], new: &'a Item<M>) -> bool {
         let Some(old) = slot.item.filter(|old| old.id == new.id) else {
             continue;
         };
+        // A row without a tag compares with any; else the tags come first.
+        let tags = if new.tag == 0 { Ordering::Equal } else { old.tag.cmp(&new.tag) };
+        let order = tags.then_with(|| old.octets.cmp(&new.octets));
         let replace = match new.op {
             Operator::Set => true,
             Operator::Default => return false,
@@ -58,16 +65,16 @@ fn edit<'a, M>(slots: &mut [Slot<'a, M>], new: &'a Item<M>) -> bool {
                 slot.item = None;
                 continue;
             }
-            Operator::Equal if old.octets != new.octets => {
+            Operator::Equal if order.is_ne() => {
                 slot.item = None;
                 continue;
             }
-            Operator::Subtract if old.octets == new.octets => {
+            Operator::Subtract if order.is_eq() => {
                 slot.item = None;
                 continue;
             }
-            Operator::AtMost => old.octets > new.octets,
-            Operator::AtLeast => old.octets < new.octets,
+            Operator::AtMost => order.is_gt(),
+            Operator::AtLeast => order.is_lt(),
             _ => false,
         };
         if replace {
@@ -87,6 +94,7 @@ mod tests {
         rows.iter()
             .map(|(op, number, value)| Item {
                 id: Id::from_slice(&[0, *number]),
+                tag: 0,
                 op: Operator::parse(op).unwrap(),
                 octets: SmallVec::from_slice(&[*value]),
                 meaning: (),
@@ -100,6 +108,24 @@ mod tests {
         merge(&mut to, &first);
         merge(&mut to, &second);
         to.iter().map(|item| item.octets[0]).collect()
+    }
+
+    /// As FreeRADIUS 3.2.1 compares them.
+    #[test]
+    fn a_tag_is_compared_where_the_later_row_has_one() {
+        let row = |op: &str, tag| Item { tag, ..list(&[(op, 64, 13)]).remove(0) };
+        let tags = |first, second: Item<()>| {
+            let (first, second) = ([row("+=", first)], [second]);
+            let mut to = Merged::new();
+            merge(&mut to, &first);
+            merge(&mut to, &second);
+            to.iter().map(|item| item.tag).collect::<Vec<_>>()
+        };
+        assert_eq!(tags(2, row("==", 1)), [0_u8; 0]);
+        assert_eq!(tags(0, row("==", 2)), [0_u8; 0]);
+        assert_eq!(tags(1, row("==", 0)), [1]);
+        assert_eq!(tags(0, row(">=", 1)), [1]);
+        assert_eq!(tags(2, row("<=", 0)), [2, 0]);
     }
 
     /// Each line is what FreeRADIUS 3.2.1 sent for radreply and radgroupreply rows of one attribute.

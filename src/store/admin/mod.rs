@@ -10,6 +10,7 @@ mod operators;
 mod orders;
 mod plans;
 mod subscribers;
+mod tenure;
 mod tx;
 
 pub use adopt::{Adopted, Survey};
@@ -18,6 +19,7 @@ pub use nas::{NasEntry, NewNas};
 pub use operators::{KeySecret, NewKey, NewOperator, OperatorSecret};
 pub use plans::PlanDraft;
 pub use subscribers::{AttributeEdit, NewSubscriber, SubscriberEdit, SubscriberObstacle, SubscriberRecord};
+pub use tenure::{NewDevice, NewExpiry, RuleOwner};
 
 pub(super) use credit::{charge_rule, rule_columns};
 

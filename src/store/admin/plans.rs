@@ -3,7 +3,7 @@
 use smol_str::SmolStr;
 
 use super::tx::{Bind, Tx};
-use super::{Author, Event, NewAttribute, RADGROUPCHECK, RADGROUPREPLY, audit};
+use super::{Author, Event, NewAttribute, RADGROUPCHECK, RADGROUPREPLY, audit, tenure};
 use crate::domain::Amount;
 use crate::domain::plan::{Concurrency, Plan, PlanId, PlanTerms};
 use crate::store::db::Columns;
@@ -131,6 +131,7 @@ impl Store {
         RADGROUPCHECK.delete_all(&mut tx, name).await?;
         RADGROUPREPLY.delete_all(&mut tx, name).await?;
         tx.run("tk_charge_rule", "DELETE FROM tk_charge_rule WHERE plan_id = ?", &[Bind::Int(id)]).await?;
+        tenure::forget(&mut tx, tenure::RuleOwner::Plan(name), id).await?;
         tx.run("tk_plan", "DELETE FROM tk_plan WHERE id = ?", &[Bind::Int(id)]).await?;
         let old = Some(name.to_owned());
         audit(&mut tx, author, Event { object: "plan", id: Some(id), verb: "delete", old, new: None })

@@ -4,7 +4,9 @@
 use smol_str::SmolStr;
 
 use super::tx::{Bind, Tx};
-use super::{Author, Event, NewAttribute, RADCHECK, RADGROUPCHECK, RADREPLY, account, audit, credit, plans};
+use super::{
+    Author, Event, NewAttribute, RADCHECK, RADGROUPCHECK, RADREPLY, account, audit, credit, plans, tenure,
+};
 use crate::domain::plan::Concurrency;
 use crate::domain::{AttributeRow, SubscriberId, SubscriberStatus};
 use crate::store::db::Columns;
@@ -54,6 +56,8 @@ pub struct SubscriberEdit {
     pub reset_day: Option<Option<u8>>,
     /// The end; `Some(None)` is never.
     pub expires: Option<Option<UnixTime>>,
+    /// Not to be used before; `Some(None)` is at once.
+    pub activation: Option<Option<UnixTime>>,
     /// Attributes.
     pub attributes: AttributeEdit,
     /// For the audit: what was asked, without secrets.
@@ -83,6 +87,8 @@ pub struct SubscriberRecord {
     pub reset_day: Option<u8>,
     /// The end, if there is one.
     pub expires: Option<UnixTime>,
+    /// Not to be used before, if there is such a date.
+    pub activation: Option<UnixTime>,
     /// First login.
     pub first_use: Option<UnixTime>,
     /// Last login.
@@ -117,7 +123,8 @@ pub(crate) const DISABLED_GROUP: &str = "daloRADIUS-Disabled-Users";
 const FIRST_SIGHT: &str = "first sight";
 
 const RECORD: &str = "SELECT s.id, s.username, s.kind, s.status, s.status_reason, COALESCE(a.name, ''), p.name,
-    s.concurrency, s.reset_day, s.expires_at, s.first_use_at, s.last_use_at, s.created_at
+    s.concurrency, s.reset_day, s.expires_at, s.first_use_at, s.last_use_at, s.created_at,
+    s.activation_at
     FROM tk_subscriber s LEFT JOIN tk_account a ON a.id = s.account_id LEFT JOIN tk_plan p ON p.id = s.plan_id";
 
 impl Store {
@@ -210,6 +217,9 @@ impl Store {
         if let Some(expires) = edit.expires {
             column(&mut tx, "expires_at", id, Bind::MaybeInt(expires.map(|at| at.0))).await?;
         }
+        if let Some(activation) = edit.activation {
+            column(&mut tx, "activation_at", id, Bind::MaybeInt(activation.map(|at| at.0))).await?;
+        }
         let AttributeEdit { check, reply, remove } = &edit.attributes;
         let remove: Vec<&str> = remove.iter().map(String::as_str).collect();
         RADCHECK.remove(&mut tx, login, &remove).await?;
@@ -239,6 +249,7 @@ impl Store {
             leave(&mut tx, login, &group).await?;
         }
         end_sessions(&mut tx, id, author).await?;
+        tenure::forget(&mut tx, tenure::RuleOwner::Subscriber(login), id).await?;
         tx.run(
             "tk_subscriber",
             "UPDATE tk_subscriber SET status = 'deleted', username = NULL, plan_id = NULL, updated_at = ?,
@@ -460,6 +471,7 @@ fn record(row: &dyn Columns) -> Result<SubscriberRecord, sqlx::Error> {
         first_use: row.time(10)?,
         last_use: row.time(11)?,
         created: row.time(12)?.unwrap_or_default(),
+        activation: row.time(13)?,
         check: Vec::new(),
         reply: Vec::new(),
         groups: Vec::new(),
