@@ -15,6 +15,7 @@ mod fleet;
 mod freeradius_rows;
 mod management;
 mod mutations;
+mod overshoot;
 mod scenarios;
 mod simulation;
 mod stores;
