@@ -125,7 +125,7 @@ fn subscriber(compiler: &Compiler, group: &Arc<CompiledGroup>, check: &[&str]) -
         usage: Vec::new(),
         terms: SubscriberTerms::default(),
     };
-    compiler.subscriber(&rows, &|_| Some(Arc::clone(group)))
+    compiler.subscriber(&rows, &|_| Some(Arc::clone(group)), None)
 }
 
 fn rows(lines: &[&str]) -> Vec<AttributeRow> {

@@ -279,6 +279,7 @@ fn net_settings(settings: &Settings) -> net::Settings {
 fn service_settings(settings: &Settings, key: TokenKey, database: &str) -> service::Settings {
     let engine = engine::Settings {
         interim_interval: settings.sessions.interim_interval,
+        week_start: settings.week_start,
         ..engine::Settings::new(key, settings.timezone.clone())
     };
     let expected = u64::from(engine.interim_interval);

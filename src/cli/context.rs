@@ -63,6 +63,7 @@ fn gate_with(
 ) -> Result<ManagementGate, Failure> {
     let engine = engine::Settings {
         interim_interval: settings.sessions.interim_interval,
+        week_start: settings.week_start,
         // It signs tokens of Accepts; nothing is accepted here.
         ..engine::Settings::new(TokenKey::new(&[0; 32]), settings.timezone.clone())
     };

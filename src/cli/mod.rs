@@ -15,6 +15,7 @@ mod nas;
 mod output;
 mod plan;
 mod progress;
+mod quota;
 mod serve;
 mod session;
 mod subscriber;

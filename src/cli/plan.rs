@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 
 use super::context::{Context, user};
 use super::output::table;
+use super::quota::{QuotaCommand, quota};
 use super::tenure::{ExpiryCommand, Noun, expiry};
 use super::{Exit, Failure};
 use crate::domain::plan::{Concurrency, Plan};
 use crate::domain::{Amount, ChargeRule, Price};
 use crate::service::{ChargeRuleOrder, Management, PlanChange, shown};
+use crate::store::QuotaOwner;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum PlanCommand {
@@ -29,6 +31,9 @@ pub(super) enum PlanCommand {
     /// What its sessions cost, beside the figures of the plan itself.
     #[command(subcommand)]
     Charge(ChargeCommand),
+    /// Limits on time and volume beyond its own figures.
+    #[command(subcommand)]
+    Quota(QuotaCommand),
     /// Remove a plan that nobody has.
     Delete {
         /// Its name.
@@ -228,6 +233,9 @@ pub(super) async fn plan(command: &PlanCommand, context: &Context) -> Result<Exi
         }
         PlanCommand::Expiry(command) => expiry(command, Noun::Plan, &management, context).await?,
         PlanCommand::Charge(command) => charge(command, &management, context).await?,
+        PlanCommand::Quota(command) => {
+            return quota(command, QuotaOwner::Plan(command.name()), context).await;
+        }
         PlanCommand::Delete { name } => {
             management.delete_plan(name).await?;
             context.output.answer(&json!({ "deleted": name }), || format!("plan {name} is gone"));

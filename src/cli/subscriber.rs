@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 
 use super::context::{Context, password_from_stdin, user};
 use super::output::{table, utc};
+use super::quota::{QuotaCommand, TopUpArguments, quota, top_up, usage};
 use super::tenure::{DeviceCommand, ExpiryCommand, Noun, device, expiry};
 use super::{Exit, Failure};
 use crate::domain::plan::Concurrency;
 use crate::domain::{Amount, SubscriberId, SubscriberStatus};
 use crate::service::{Proof, SubscriberChange, SubscriberOrder, shown};
-use crate::store::{ChargeUsage, CreditChange, CreditRecord, LedgerEntry, SubscriberRecord};
+use crate::store::{ChargeUsage, CreditChange, CreditRecord, LedgerEntry, QuotaOwner, SubscriberRecord};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum SubscriberCommand {
@@ -137,6 +138,16 @@ pub(super) enum SubscriberCommand {
         /// At most so many.
         #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         limit: u32,
+    },
+    /// Limits on time and volume of its own.
+    #[command(subcommand)]
+    Quota(QuotaCommand),
+    /// Sell time or volume on top: it is used once the quotas are used up.
+    TopUp(TopUpArguments),
+    /// Show what was used and what is left.
+    Usage {
+        /// User-Name.
+        login: String,
     },
     /// Remove a subscriber; its open sessions are ended, its login is free again.
     Delete {
@@ -287,6 +298,11 @@ pub(super) async fn subscriber(command: &SubscriberCommand, context: &Context) -
             let value: Vec<Value> = entries.iter().map(entry_json).collect();
             context.output.answer(&value.into(), || ledger(&entries));
         }
+        SubscriberCommand::Quota(command) => {
+            return quota(command, QuotaOwner::Subscriber(command.name()), context).await;
+        }
+        SubscriberCommand::TopUp(arguments) => return top_up(arguments, context).await,
+        SubscriberCommand::Usage { login } => return usage(login, context).await,
         SubscriberCommand::Delete { login } => {
             management.delete_subscriber(login).await?;
             context.output.answer(&json!({ "deleted": login }), || format!("subscriber {login} is gone"));

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The zone whose midnight ends a day of usage, and in which Login-Time windows are read.
     pub timezone: TimeZone,
+    /// The first day of the weeks of quotas that do not name one.
+    pub week_start: Weekday,
     /// `[database]`
     pub database: Database,
     /// `[radius]`
@@ -266,6 +269,7 @@ impl Settings {
         let mut settings = Self {
             file: file.map(Path::to_owned),
             timezone: reader.text("timezone", timezone).unwrap_or_else(TimeZone::system),
+            week_start: reader.word("week_start", &WEEK).unwrap_or(Weekday::Sunday),
             database: database(&reader, &data_dir),
             radius: radius(&reader),
             sessions: sessions(&reader),
@@ -520,6 +524,17 @@ fn path(text: &str) -> Result<PathBuf, String> {
 fn not_empty(text: &str) -> Result<SmolStr, String> {
     if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(SmolStr::new(text)) }
 }
+
+/// Days as `week_start` names them.
+const WEEK: [(&str, Weekday); 7] = [
+    ("sunday", Weekday::Sunday),
+    ("monday", Weekday::Monday),
+    ("tuesday", Weekday::Tuesday),
+    ("wednesday", Weekday::Wednesday),
+    ("thursday", Weekday::Thursday),
+    ("friday", Weekday::Friday),
+    ("saturday", Weekday::Saturday),
+];
 
 fn timezone(text: &str) -> Result<TimeZone, String> {
     TimeZone::get(text).map_err(|_| format!("{text:?} is no zone of the IANA database (Europe/Rome, UTC …)"))

@@ -49,6 +49,13 @@ pub enum Write {
     },
     /// `nasreload` and `tk_nas_reload`: sessions of that NAS older than this are over.
     NasReload(NasReload),
+    /// `tk_quota.used` of a top-up, merged upwards.
+    TopUp {
+        /// `tk_quota.id`.
+        quota: i64,
+        /// How much of it was used, all in all: seconds or octets.
+        used: u64,
+    },
     /// `tk_subscriber.first_use_at` (only where it is still null) and `last_use_at`.
     Used {
         /// Whose.

@@ -403,8 +403,10 @@ fn entitle<'a>(
     let ran = standing.began().map_or(0, |began| now.unix.since(began));
     let left = u64::from(policy.reply.session_timeout).saturating_sub(ran);
     timeout.seconds(left, &REPLY_SESSION_TIMEOUT, witness);
+    // A plan's rate is among its rows; here it is what the line does, and the direction of which an exhausted
+    // quota says nothing.
     let sold = subscriber.plan().map(|plan| plan.rate).unwrap_or_default();
-    let rate = Rate { down: allowance.rate.down.or(sold.down), up: allowance.rate.up.or(sold.up) };
+    let line = Rate { down: allowance.rate.down.or(sold.down), up: allowance.rate.up.or(sold.up) };
     let interim_interval = policy.reply.interim_interval.unwrap_or(settings.interim_interval);
     witness.saw(Said::Passed, || {
         let groups = if policy.groups.is_empty() { String::new() } else { policy.groups.join(", ") };
@@ -416,14 +418,14 @@ fn entitle<'a>(
         interim_interval: match (policy.reply.interim_interval, interim_interval) {
             (None, 0) => 0,
             (_, interval) => {
-                let near = allowance.interim(rate).and_then(|seconds| u32::try_from(seconds).ok());
+                let near = allowance.interim(line).and_then(|seconds| u32::try_from(seconds).ok());
                 // RFC 2869 §5.16: never below 60 seconds.
                 near.map_or(interval, |near| near.min(interval)).max(INTERIM_SECONDS_MIN)
             }
         },
         places: places.map(|(limit, _)| *limit),
         gives_way,
-        rate: (!rate.is_unlimited()).then_some(rate),
+        rate: (!allowance.rate.is_unlimited()).then_some(line),
         volume: allowance.volume,
         redirect: allowance.redirect,
         until: [timeout.until, allowance.until, reach.until].into_iter().flatten().min(),

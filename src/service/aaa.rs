@@ -19,16 +19,17 @@ use crate::domain::plan::Concurrency;
 use crate::domain::text::text_from_octets;
 use crate::domain::{
     AccountingRecord, ClassToken, CloseGuess, Decision, Nas, NasIdentity, NasReload, NasTable, RecordStatus,
-    SessionKey, UniqueId,
+    SessionKey, UniqueId, Write,
 };
 use crate::engine::accounting;
 use crate::engine::password::SlowCheck;
+use crate::engine::policy::Attempt;
 use crate::engine::{AccessFacts, Decided, Standing, Verdict, access};
 use crate::entropy::SystemEntropy;
 use crate::radius::{
     AccessReply, AccessRequest, AccountingRequest, AccountingResponse, AcctStatus, Verified,
 };
-use crate::sessions::{Device, Reservation, SessionChange};
+use crate::sessions::{Change, Device, Reservation, SessionChange, SubscriberSessions};
 use crate::time::Now;
 
 /// Answers Access-Requests and Accounting-Requests.
@@ -378,6 +379,7 @@ impl Aaa {
             let subscriber = known.map(|known| &known.policy);
             credit::rate(sessions, &mut change, subscriber, &state.settings.engine.zone);
             state.note(&login, &change);
+            let charged = self.charge(known, request, source, sessions, &change, now);
             let begins = matches!(change.what, SessionChange::Opened | SessionChange::Reopened);
             let costs = change.session().is_some_and(|session| session.charge.is_some());
             if known.is_some_and(|known| begins || costs || known.policy.has_quotas()) {
@@ -409,10 +411,34 @@ impl Aaa {
                 .unwrap_or_default();
             let mut decision = accounting::decide(change);
             decision.before.extend(used);
+            decision.before.extend(charged);
             // The next Interim-Update says all that this one does; nothing follows a Stop.
             let gives_way = record.status == RecordStatus::InterimUpdate;
             self.commit(&login, decision, waiter, gives_way)
         })
+    }
+}
+
+impl Aaa {
+    /// Charges to top-ups what a record counted beyond the quotas. A record that taught nothing new has
+    /// their rows again, as it has those of its usage.
+    fn charge(
+        &self,
+        known: Option<&Known>,
+        request: &AccountingRequest<'_>,
+        source: IpAddr,
+        sessions: &mut SubscriberSessions,
+        change: &Change,
+        now: Now,
+    ) -> SmallVec<[Write; 2]> {
+        let Some(known) = known.filter(|known| known.policy.has_top_ups() && !change.usage.is_empty()) else {
+            return SmallVec::new();
+        };
+        let settings = &self.0.settings.engine;
+        let attempt = Attempt { attributes: request.attributes().rest(), source, recalled: true };
+        let policy = known.policy.policy(attempt, settings, now);
+        let charged = known.policy.charge(&policy.limits, sessions, &change.used, settings, now);
+        charged.into_iter().map(|(quota, used)| Write::TopUp { quota, used }).collect()
     }
 }
 

@@ -336,8 +336,8 @@ impl Directory {
             let held = self.groups.read();
             let compile = |mut row: SubscriberRows| {
                 let usage = std::mem::take(&mut row.usage);
-                let subscriber = self.compiler.subscriber(&row, &|name| held.get(name).cloned());
-                Known::new(subscriber.sold(plans.of(&row)), usage, since)
+                let group = |name: &str| held.get(name).cloned();
+                Known::new(self.compiler.subscriber(&row, &group, plans.of(&row)), usage, since)
             };
             rows.into_iter().map(compile).collect()
         };
@@ -417,7 +417,7 @@ mod tests {
             usage: Vec::new(),
             terms: SubscriberTerms::default(),
         };
-        Known::new(directory.compiler.subscriber(&rows, &|_| None), Vec::new(), Day(0))
+        Known::new(directory.compiler.subscriber(&rows, &|_| None, None), Vec::new(), Day(0))
     }
 
     #[test]

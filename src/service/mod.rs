@@ -22,6 +22,7 @@ mod management;
 mod memo;
 mod meters;
 mod plans;
+mod quotas;
 mod reconciler;
 mod recorder;
 mod serve;
@@ -51,6 +52,7 @@ pub use management::{
     MadeKey, Management, ManagementGate, OperatorCredential, PlanChange, Proof, SubscriberChange,
     SubscriberOrder, random_secret,
 };
+pub use quotas::{Balance, Lapse, UsageReport};
 pub use serve::Serve;
 pub use state::Settings;
 pub use warnings::{RowWarnings, row_warnings};

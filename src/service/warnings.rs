@@ -60,7 +60,7 @@ pub async fn row_warnings(
         let Some(last) = page.last() else { return Ok(found) };
         after = Some(last.id);
         for rows in &page {
-            let subscriber = compiler.subscriber(rows, &|_: &str| None);
+            let subscriber = compiler.subscriber(rows, &|_: &str| None, None);
             let whose: SmolStr = smol_str::format_smolstr!("{}: ", rows.login);
             found.take(&whose, subscriber.warnings(), most);
         }

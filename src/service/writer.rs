@@ -4,7 +4,7 @@
 //! Rows are absolute, so a batch keeps only the last one of each key, and a batch whose fate is
 //! unknown is simply written again.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -384,6 +384,8 @@ struct Batch {
     usage: HashMap<(SubscriberId, Day), Usage>,
     /// The first and the last use.
     used: HashMap<SubscriberId, [UnixTime; 2]>,
+    /// By the number of the quota.
+    top_ups: BTreeMap<i64, u64>,
     reloads: Vec<NasReload>,
     /// With the session whose row each waits for, where it is one.
     waiters: Vec<(Option<UniqueId>, Waiter)>,
@@ -415,6 +417,10 @@ impl Batch {
                     self.usage.insert((subscriber, day), total);
                 }
                 Write::NasReload(reload) => self.reloads.push(reload),
+                Write::TopUp { quota, used } => {
+                    let held = self.top_ups.entry(quota).or_default();
+                    *held = used.max(*held);
+                }
                 Write::Used { subscriber, at } => {
                     let [first, last] = self.used.entry(subscriber).or_insert([at; 2]);
                     *first = at.min(*first);
@@ -444,7 +450,7 @@ impl Batch {
     }
 
     fn rows(&self) -> usize {
-        self.sessions.len() + self.usage.len() + self.used.len() + self.reloads.len()
+        self.sessions.len() + self.usage.len() + self.used.len() + self.top_ups.len() + self.reloads.len()
     }
 
     fn is_empty(&self) -> bool {
@@ -471,6 +477,8 @@ impl Batch {
                 writes.push(Write::Used { subscriber, at: last });
             }
         }
+        let top_ups = std::mem::take(&mut self.top_ups).into_iter();
+        writes.extend(top_ups.map(|(quota, used)| Write::TopUp { quota, used }));
         writes
     }
 }

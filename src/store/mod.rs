@@ -39,9 +39,9 @@ use sqlx::{Executor as _, MySql, Postgres, Sqlite};
 
 pub use admin::{
     Adopted, AttributeEdit, Author, ChargeUsage, CreditChange, CreditObstacle, CreditRecord, KeySecret,
-    LedgerEntry, NasEntry, NewAttribute, NewDevice, NewExpiry, NewKey, NewNas, NewOperator, NewSubscriber,
-    OperatorSecret, PlanDraft, RuleObstacle, RuleOwner, SubscriberEdit, SubscriberObstacle, SubscriberRecord,
-    Survey,
+    LedgerEntry, NasEntry, NewAttribute, NewDevice, NewExpiry, NewKey, NewNas, NewOperator, NewQuota,
+    NewSubscriber, NewTopUp, OperatorSecret, PlanDraft, QuotaOwner, RuleObstacle, RuleOwner, SubscriberEdit,
+    SubscriberObstacle, SubscriberRecord, Survey,
 };
 pub use attempts::Attempt;
 pub use changes::{Change, ChangeCursor, Changes};

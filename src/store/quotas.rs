@@ -14,11 +14,11 @@ use crate::domain::{
 pub(super) const TOP_UP: &str = "topup";
 
 /// A row of `tk_quota` without its owner.
-const QUOTA: &str =
+pub(super) const QUOTA: &str =
     "id, metric, period, origin, quota_limit, used, carry_over, on_exhaust, rate_down, rate_up, redirect,
     reset_anchor, priority, starts_at, expires_at";
 
-enum Row {
+pub(super) enum Row {
     Quota(Quota),
     TopUp(TopUp),
     /// A word of a later release: not ours to read.
@@ -131,7 +131,7 @@ impl Store {
 }
 
 /// The number of the owner, and the row.
-fn read(row: &dyn Columns) -> Result<(i64, Row), sqlx::Error> {
+pub(super) fn read(row: &dyn Columns) -> Result<(i64, Row), sqlx::Error> {
     let owner = row.number(0)?;
     let (metric, period) = (Metric::parse(&row.word(2)?), Period::parse(&row.word(3)?));
     let (Some(metric), Some(period)) = (metric, period) else { return Ok((owner, Row::Unknown)) };

@@ -347,6 +347,81 @@ fn plans_are_made_changed_and_deleted() {
 }
 
 #[test]
+fn quotas_are_made_listed_and_deleted_and_top_ups_sold() {
+    let place = Place::new("timezone = \"UTC\"");
+    place.json(&["plan", "add", "gold", "--quota", "1000"]);
+    place.json_with(&["subscriber", "add", "bob", "--password-stdin", "--plan", "gold"], "hello\n");
+    let step = [
+        "--metric",
+        "down",
+        "--period",
+        "weekly",
+        "--limit",
+        "5000",
+        "--carry-over",
+        "--week-start",
+        "saturday",
+    ];
+    let slow = ["--exhausted", "throttle", "--rate-down", "64000", "--priority", "2"];
+    let id = place.json(&[&["plan", "quota", "add", "gold"][..], &step, &slow].concat())["id"].clone();
+    let listed = place.json(&["plan", "quota", "list", "gold"]);
+    assert_eq!(
+        listed["quotas"],
+        json!([{
+            "id": id, "metric": "down", "period": "weekly", "limit": 5000, "carry_over": true,
+            "exhausted": "throttle", "rate_down": 64000, "rate_up": null, "redirect": null, "begins": 6,
+            "priority": 2,
+        }])
+    );
+    let own =
+        ["subscriber", "quota", "add", "bob", "--metric", "time", "--period", "daily", "--limit", "-60"];
+    let own = place.json(&own)["id"].clone();
+    let bought =
+        place.json(&["subscriber", "top-up", "bob", "--seconds", "600", "--days", "30"])["id"].clone();
+    let report = place.json(&["subscriber", "usage", "bob"]);
+    assert_eq!(report["lifetime"], json!({ "seconds": 0, "input": 0, "output": 0 }));
+    let rules: Vec<_> =
+        report["quotas"].as_array().unwrap().iter().map(|quota| quota["rule"].clone()).collect();
+    let expected = [
+        "plan gold: quota 1000".to_owned(),
+        format!("tk_quota {own} of subscriber: daily time -60 s"),
+        format!("tk_quota {id} of plan gold: weekly data_down 5000 octets"),
+    ];
+    assert_eq!(rules, expected);
+    assert_eq!(report["quotas"][1]["left"], -60);
+    assert_eq!((&report["top_ups"][0]["id"], &report["top_ups"][0]["left"]), (&bought, &json!(600)));
+    let explained = place.json(&["explain", "bob"]);
+    assert_eq!(explained["decision"], "accept", "the top-up lifts it: {explained}");
+    place.json(&["subscriber", "quota", "delete", "bob", &bought.to_string()]);
+    let explained = place.json(&["explain", "bob"]);
+    assert_eq!(explained["reason"], "TIMELY_QUOTA_EXCEEDED", "{explained}");
+    let rule = format!("tk_quota {own} of subscriber: daily time -60 s: 0 of -60 s used");
+    assert_eq!(explained["rule"], rule);
+
+    place.refused(&["plan", "quota", "list", "lead"], "there is no plan lead");
+    place.refused(&["subscriber", "top-up", "nobody", "--octets", "5"], "there is no subscriber nobody");
+    place.refused(&["subscriber", "top-up", "bob", "--octets", "0"], "octets: expects a number above 0");
+    place.refused(
+        &["subscriber", "top-up", "bob", "--octets", "5", "--expires", "2020-01-01"],
+        "expires: lies in the past",
+    );
+    place.refused(
+        &["plan", "quota", "delete", "gold", &own.to_string()],
+        &format!("there is no quota {own} of gold"),
+    );
+    let add = ["plan", "quota", "add", "gold", "--metric", "total", "--limit", "5", "--period"];
+    for (more, reason) in [
+        (&["daily", "--exhausted", "throttle"][..], "rate_down: is needed to throttle"),
+        (&["daily", "--exhausted", "redirect"], "redirect: expects a URL"),
+        (&["daily", "--day", "3"], "period: begins on a day of its own if weekly or monthly"),
+        (&["monthly", "--day", "32"], "day: expects a day of the month"),
+        (&["session", "--carry-over"], "carry_over: needs a period that begins anew"),
+    ] {
+        place.refused(&[&add, more].concat(), reason);
+    }
+}
+
+#[test]
 fn subscribers_are_made_changed_and_deleted() {
     let place = Place::new("");
     place.json(&["plan", "add", "gold"]);

@@ -121,8 +121,11 @@ fn ours(case: &Case, compiler: &Compiler) -> Outcome {
         usage: Vec::new(),
         terms: SubscriberTerms::default(),
     };
-    let subscriber =
-        compiler.subscriber(&subscriber, &|name| groups.iter().find(|group| group.name == name).cloned());
+    let subscriber = compiler.subscriber(
+        &subscriber,
+        &|name| groups.iter().find(|group| group.name == name).cloned(),
+        None,
+    );
     let settings = Settings::new(TokenKey::new(&[1; 32]), TimeZone::UTC);
     let packs = Packs::embedded();
     let facts = AccessFacts {

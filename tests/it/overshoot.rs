@@ -284,7 +284,7 @@ fn subscriber(balance: u64) -> Subscriber {
         quotas: Vec::new(),
         charges: Vec::new(),
     };
-    compiler.subscriber(&rows, &|_| None).sold(Some(Arc::new(CompiledPlan::new(&plan))))
+    compiler.subscriber(&rows, &|_| None, Some(Arc::new(CompiledPlan::new(&plan))))
 }
 
 fn unique(number: usize) -> UniqueId {

@@ -8,8 +8,9 @@ use smol_str::SmolStr;
 use tollkeeper::domain::dynamic_auth::{NotSent, Order, Outcome};
 use tollkeeper::domain::session::SessionDetails;
 use tollkeeper::domain::{
-    ClassToken, CloseGuess, Closed, Counter, Day, NasIdentity, NasReload, PostAuth, RejectReason, Session,
-    SessionFlags, SessionKey, SubscriberId, SubscriberStatus, TriState, UniqueId, Usage, Write,
+    ClassToken, CloseGuess, Closed, Counter, Day, Exhaustion, Metric, NasIdentity, NasReload, Period,
+    PostAuth, Rate, RejectReason, Session, SessionFlags, SessionKey, SubscriberId, SubscriberStatus,
+    TriState, UniqueId, Usage, Write,
 };
 use tollkeeper::store::{ChangeCursor, CommitWrites as _, Settings, Store, StoreError};
 use tollkeeper::time::UnixTime;
@@ -69,6 +70,8 @@ battery! {
     a_commit_that_is_given_up_holds_up_no_other,
     usage_only_rises,
     first_use_is_kept_and_last_use_moves,
+    quotas_are_read_and_what_is_used_of_a_top_up_only_rises,
+    a_quota_is_its_owners_in_the_feed,
     reloads_wait_until_they_are_swept,
     a_login_is_a_subscriber_on_first_sight,
     logins_differ_in_every_octet,
@@ -931,6 +934,119 @@ async fn first_use_is_kept_and_last_use_moves(database: &TestDatabase) {
     assert_eq!(rows[0].first_use, Some(UnixTime(100)));
     let last = raw.rows("SELECT TRIM(CAST(last_use_at AS CHAR(20))) FROM tk_subscriber").await;
     assert_eq!(last, [["300"]]);
+    store.close().await;
+}
+
+async fn quotas_are_read_and_what_is_used_of_a_top_up_only_rises(database: &TestDatabase) {
+    let store = database.store().await;
+    let mut raw = database.raw().await;
+    raw.run("INSERT INTO tk_account (name, time_zone) VALUES ('tehran', 'Asia/Tehran')").await;
+    raw.run(
+        "INSERT INTO tk_plan (name, groupname, rate_down, quota_octets, daily_seconds, reset_day)
+         VALUES ('gold', 'gold-group', 8000, -5, 60, 31)",
+    )
+    .await;
+    raw.run(
+        "INSERT INTO tk_subscriber (username, account_id, plan_id, reset_day, activation_at, created_at)
+         SELECT 'bob', a.id, p.id, 28, 70, 60 FROM tk_account a, tk_plan p
+         WHERE a.name = 'tehran' AND p.name = 'gold'",
+    )
+    .await;
+    raw.run(
+        "INSERT INTO tk_quota (plan_id, metric, period, quota_limit, on_exhaust, rate_up, priority, reset_anchor)
+         SELECT id, 'data_down', 'weekly', 100, 'throttle', 64, 3, 6 FROM tk_plan",
+    )
+    .await;
+    raw.run(
+        "INSERT INTO tk_quota (subscriber_id, metric, period, quota_limit, on_exhaust, redirect, carry_over, starts_at)
+         SELECT id, 'data_each_direction', 'none', 7, 'redirect', 'http://portal/', 1, 80 FROM tk_subscriber",
+    )
+    .await;
+    raw.run(
+        "INSERT INTO tk_quota (subscriber_id, metric, period, quota_limit) SELECT id, 'pigeons', 'daily', 7 FROM tk_subscriber",
+    )
+    .await;
+    raw.run(
+        "INSERT INTO tk_quota (subscriber_id, metric, period, origin, quota_limit, starts_at, expires_at)
+         SELECT id, 'time', 'lifetime', 'topup', 600, 90, 5000 FROM tk_subscriber",
+    )
+    .await;
+    raw.run("INSERT INTO tk_term (subscriber_id, began_at, seconds, input, output) SELECT id, 1, 2, 3, 4 FROM tk_subscriber")
+        .await;
+    let terms = async || store.subscribers(&["bob".into()], Day(0), NOW).await.unwrap().remove(0).terms;
+    let found = terms().await;
+    assert_eq!((found.zone.as_str(), found.reset_day), ("Asia/Tehran", Some(28)));
+    assert_eq!((found.activated, found.created), (Some(UnixTime(70)), UnixTime(60)));
+    assert_eq!(found.before_term, Usage { seconds: 2, input: 3, output: 4 });
+    let [quota] = found.quotas.as_slice() else { panic!("{:?}", found.quotas) };
+    assert_eq!((quota.metric, quota.period, quota.limit), (Metric::EachDirection, Period::Lifetime, 7));
+    assert_eq!((quota.carry_over, quota.created), (true, UnixTime(80)));
+    assert_eq!(quota.exhausted, Exhaustion::Redirect("http://portal/".into()));
+    let [bought] = found.top_ups.as_slice() else { panic!("{:?}", found.top_ups) };
+    assert_eq!((bought.is_time, bought.amount, bought.used), (true, 600, 0));
+    assert_eq!((bought.expires, bought.created), (Some(UnixTime(5000)), UnixTime(90)));
+
+    let plans = store.plan_limits().await.unwrap();
+    let [plan] = plans.as_slice() else { panic!("{plans:?}") };
+    assert_eq!((Some(plan.id), plan.name.as_str(), plan.group.as_str()), (found.plan, "gold", "gold-group"));
+    assert_eq!(plan.rate, Rate { down: Some(8000), up: None });
+    assert_eq!(
+        (plan.time, plan.volume, plan.daily_time, plan.reset_day),
+        (None, Some(-5), Some(60), Some(31))
+    );
+    let [quota] = plan.quotas.as_slice() else { panic!("{:?}", plan.quotas) };
+    assert_eq!(quota.exhausted, Exhaustion::Throttle(Rate { down: None, up: Some(64) }));
+    assert_eq!((quota.metric, quota.begins, quota.priority), (Metric::Down, Some(6), 3));
+
+    let used = |used| Write::TopUp { quota: bought.id, used };
+    let reload = NasReload { nas: session(1).nas, at: UnixTime(500) };
+    store.commit(&[used(200), used(100), Write::Session(Box::new(session(1)))]).await.unwrap();
+    assert_eq!(terms().await.top_ups[0].used, 200);
+    store.commit(&[used(150), Write::NasReload(reload)]).await.unwrap();
+    assert_eq!(terms().await.top_ups[0].used, 200, "a replay changes nothing");
+    store.commit(&[used(600)]).await.unwrap();
+    assert_eq!(terms().await.top_ups[0].used, 600);
+    store.close().await;
+}
+
+async fn a_quota_is_its_owners_in_the_feed(database: &TestDatabase) {
+    let store = database.store().await;
+    let mut raw = database.raw().await;
+    raw.run("INSERT INTO tk_subscriber (username) VALUES ('bob'), ('carol')").await;
+    raw.run("INSERT INTO tk_plan (name, groupname) VALUES ('gold', 'gold-group')").await;
+    let mut cursor = store.change_cursor(NOW).await.unwrap();
+    let expect = |entries: &[(&str, &str)]| -> Vec<(String, String)> {
+        entries.iter().map(|(table, key)| ((*table).to_owned(), (*key).to_owned())).collect()
+    };
+    let bob = "(SELECT id FROM tk_subscriber WHERE username = 'bob')";
+    let carol = "(SELECT id FROM tk_subscriber WHERE username = 'carol')";
+    raw.run(&format!(
+        "INSERT INTO tk_quota (subscriber_id, metric, period, quota_limit) VALUES ({bob}, 'time', 'daily', 1)"
+    ))
+    .await;
+    assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_subscriber", "bob")]));
+    raw.run("UPDATE tk_quota SET quota_limit = 2").await;
+    assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_subscriber", "bob")]));
+    raw.run("UPDATE tk_quota SET used = 2").await;
+    assert_eq!(changed(&store, &mut cursor).await, [], "our own figure");
+    raw.run(&format!("UPDATE tk_quota SET subscriber_id = {carol}")).await;
+    let both = expect(&[("tk_subscriber", "bob"), ("tk_subscriber", "carol")]);
+    assert_eq!(changed(&store, &mut cursor).await, both);
+    raw.run("DELETE FROM tk_quota").await;
+    assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_subscriber", "carol")]));
+    raw.run("INSERT INTO tk_quota (plan_id, metric, period, quota_limit) SELECT id, 'time', 'daily', 1 FROM tk_plan")
+        .await;
+    raw.run("UPDATE tk_quota SET on_exhaust = 'throttle'").await;
+    raw.run("DELETE FROM tk_quota").await;
+    assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_plan", "gold-group")]));
+    raw.run(&format!("INSERT INTO tk_term (subscriber_id, began_at) VALUES ({bob}, 1)")).await;
+    raw.run("UPDATE tk_term SET seconds = 5").await;
+    raw.run("DELETE FROM tk_term").await;
+    assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_subscriber", "bob")]));
+    raw.run("UPDATE tk_account SET title = 'other'").await;
+    assert_eq!(changed(&store, &mut cursor).await, []);
+    raw.run("UPDATE tk_account SET time_zone = 'Asia/Tokyo'").await;
+    assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_account", "")]));
     store.close().await;
 }
 

@@ -83,7 +83,7 @@ impl Tables<'_> {
             usage: Vec::new(),
             terms: SubscriberTerms::default(),
         };
-        compiler.subscriber(&rows, &|name| groups.iter().find(|group| group.name == name).cloned())
+        compiler.subscriber(&rows, &|name| groups.iter().find(|group| group.name == name).cloned(), None)
     }
 }
 
@@ -921,7 +921,7 @@ fn members_without_rows_of_their_own_share_what_their_group_gives() {
             usage: Vec::new(),
             terms: SubscriberTerms::default(),
         };
-        compiler.subscriber(&rows, &|_| Some(Arc::clone(&group)))
+        compiler.subscriber(&rows, &|_| Some(Arc::clone(&group)), None)
     };
     let (one, two) = (subscriber(&[HELLO]), subscriber(&["Cleartext-Password := other"]));
     let place = |subscriber: &Subscriber| {

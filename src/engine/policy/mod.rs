@@ -35,8 +35,8 @@ use super::password::StoredPassword;
 use super::quota::{self, Account, Bucket, CompiledPlan, Holder};
 use crate::domain::plan::Concurrency;
 use crate::domain::{
-    Credit, GroupRows, NasIdentity, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus, Tenure,
-    UniqueId, Uses,
+    Credit, Day, GroupRows, NasIdentity, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus,
+    Tenure, UniqueId, Usage, Uses,
 };
 use crate::packs::is_changeable;
 use crate::radius::Hidden;
@@ -208,12 +208,13 @@ impl Compiler {
     }
 
     /// Compiles a subscriber. `group` gives the compiled groups by name; one that it does not have has
-    /// no rows.
+    /// no rows. `sold` is its plan: its figures hold beside the rows.
     #[must_use]
     pub fn subscriber(
         &self,
         rows: &SubscriberRows,
         group: &dyn Fn(&str) -> Option<Arc<CompiledGroup>>,
+        sold: Option<Arc<CompiledPlan>>,
     ) -> Subscriber {
         let mut reader = Reader {
             dictionary: &self.dictionary,
@@ -266,14 +267,14 @@ impl Compiler {
             concurrency: rows.concurrency,
             groups,
             plan,
-            sold: None,
+            sold,
             credit: rows.terms.credit.map(Box::new),
             holder: None,
             usage_days: 0,
             has_quotas: false,
             warnings: warnings.into(),
         };
-        subscriber.count(Some(holder));
+        subscriber.count(holder);
         subscriber
     }
 }
@@ -325,15 +326,6 @@ impl Subscriber {
         self.groups.first().map(|group| &group.name)
     }
 
-    /// The same with a plan: its figures hold beside the rows.
-    #[must_use]
-    pub fn sold(mut self, plan: Option<Arc<CompiledPlan>>) -> Self {
-        self.sold = plan;
-        let holder = self.holder.take().map(|holder| *holder);
-        self.count(holder);
-        self
-    }
-
     /// What was sold to it.
     #[must_use]
     pub const fn plan(&self) -> Option<&Arc<CompiledPlan>> {
@@ -348,8 +340,7 @@ impl Subscriber {
     }
 
     /// Finds out what its quotas need, and keeps the holder where anything needs it.
-    fn count(&mut self, holder: Option<Holder>) {
-        let holder = holder.unwrap_or_default();
+    fn count(&mut self, holder: Holder) {
         let plan = self.sold.as_ref().map_or(&[][..], |plan| &plan.buckets);
         let (mut days, mut any) = (0, false);
         let rows: SmallVec<[Arc<[Bucket]>; 4]> = match &self.plan {
@@ -406,6 +397,23 @@ impl Subscriber {
             zone: &settings.zone,
             week_start: settings.week_start,
         }
+    }
+
+    /// Charges what was just counted beyond its quotas to its top-ups; gives what is used of each of
+    /// which anything is, all in all. `used` is by day, and in `sessions` already.
+    pub fn charge(
+        &self,
+        limits: &Limits,
+        sessions: &mut SubscriberSessions,
+        used: &[(Day, Usage)],
+        settings: &Settings,
+        now: Now,
+    ) -> SmallVec<[(i64, u64); 2]> {
+        for (top_up, used) in self.account(limits, Some(sessions), None, settings).charge(used, now) {
+            sessions.charge(top_up, used);
+        }
+        let top_ups = self.holder.iter().flat_map(|holder| &holder.top_ups);
+        top_ups.map(|bought| (bought.id, sessions.charged(bought.id))).filter(|(_, used)| *used > 0).collect()
     }
 
     /// May an Accept be refused for want of a place, does it depend on what was used, or does it start a

@@ -93,6 +93,20 @@ impl<'a> Account<'a> {
         buckets
     }
 
+    /// Every bucket as it stands, a session's as it is for one that is about to begin.
+    #[must_use]
+    pub fn states(&self, now: UnixTime) -> Vec<State<'a>> {
+        let today = day_of(now, self.zone());
+        self.buckets().into_iter().map(|bucket| self.state(bucket, today, Usage::default())).collect()
+    }
+
+    /// What was used today.
+    #[must_use]
+    pub fn today(&self, now: UnixTime) -> Usage {
+        let today = day_of(now, self.zone());
+        self.within(today..Day(today.0.saturating_add(1)))
+    }
+
     /// The zone whose midnights count.
     #[must_use]
     pub fn zone(&self) -> &'a TimeZone {

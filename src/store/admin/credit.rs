@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::subscribers::{column, seen};
 use super::tx::{Bind, Tx};
-use super::{Author, Event, audit, plans};
+use super::{Author, Event, audit, plans, quotas};
 use crate::domain::{Amount, ChargeRule, LedgerAction, Price, SubscriberId};
 use crate::store::db::{Columns, amount};
 use crate::store::{Store, StoreError};
@@ -222,7 +222,7 @@ impl Store {
         }
         tx.run("tk_charge_usage", "DELETE FROM tk_charge_usage WHERE subscriber_id = ?", &[Bind::Int(id)])
             .await?;
-        begin_term(&mut tx, id, author).await?;
+        quotas::begin_term(&mut tx, id, author.at).await?;
         column(&mut tx, "renewed_at", id, Bind::Int(author.at.0)).await?;
         column(&mut tx, "first_use_at", id, Bind::MaybeInt(None)).await?;
         column(&mut tx, "service_state", id, Bind::Text(PACKAGE)).await?;
@@ -454,22 +454,6 @@ impl Movement<'_> {
     const fn of(action: LedgerAction) -> Self {
         Self { action, comment: "", plan: None, priced: false }
     }
-}
-
-/// From now on the quotas of a plan that are not periodic count anew.
-async fn begin_term(tx: &mut Tx<'_>, id: i64, author: &Author) -> Result<(), StoreError> {
-    tx.run("tk_term", "DELETE FROM tk_term WHERE subscriber_id = ?", &[Bind::Int(id)]).await?;
-    let sum = |name: &str| {
-        format!("COALESCE((SELECT {name} FROM tk_usage WHERE subscriber_id = ? AND day = -1), 0)")
-    };
-    let sql = format!(
-        "INSERT INTO tk_term (subscriber_id, began_at, seconds, input, output) VALUES (?, ?, {}, {}, {})",
-        sum("seconds"),
-        sum("input"),
-        sum("output")
-    );
-    let (id, at) = (Bind::Int(id), Bind::Int(author.at.0));
-    tx.run("tk_term", &sql, &[id, at, id, id, id]).await.map(drop)
 }
 
 /// Locks a subscriber and its wallet, which is made where there is none.

@@ -9,6 +9,7 @@ mod nas;
 mod operators;
 mod orders;
 mod plans;
+mod quotas;
 mod subscribers;
 mod tenure;
 mod tx;
@@ -18,6 +19,7 @@ pub use credit::{ChargeUsage, CreditChange, CreditObstacle, CreditRecord, Ledger
 pub use nas::{NasEntry, NewNas};
 pub use operators::{KeySecret, NewKey, NewOperator, OperatorSecret};
 pub use plans::PlanDraft;
+pub use quotas::{NewQuota, NewTopUp, QuotaOwner};
 pub use subscribers::{AttributeEdit, NewSubscriber, SubscriberEdit, SubscriberObstacle, SubscriberRecord};
 pub use tenure::{NewDevice, NewExpiry, RuleOwner};
 

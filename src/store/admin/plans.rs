@@ -132,6 +132,7 @@ impl Store {
         RADGROUPREPLY.delete_all(&mut tx, name).await?;
         tx.run("tk_charge_rule", "DELETE FROM tk_charge_rule WHERE plan_id = ?", &[Bind::Int(id)]).await?;
         tenure::forget(&mut tx, tenure::RuleOwner::Plan(name), id).await?;
+        tx.run("tk_quota", "DELETE FROM tk_quota WHERE plan_id = ?", &[Bind::Int(id)]).await?;
         tx.run("tk_plan", "DELETE FROM tk_plan WHERE id = ?", &[Bind::Int(id)]).await?;
         let old = Some(name.to_owned());
         audit(&mut tx, author, Event { object: "plan", id: Some(id), verb: "delete", old, new: None })

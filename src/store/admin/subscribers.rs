@@ -5,7 +5,8 @@ use smol_str::SmolStr;
 
 use super::tx::{Bind, Tx};
 use super::{
-    Author, Event, NewAttribute, RADCHECK, RADGROUPCHECK, RADREPLY, account, audit, credit, plans, tenure,
+    Author, Event, NewAttribute, RADCHECK, RADGROUPCHECK, RADREPLY, account, audit, credit, plans, quotas,
+    tenure,
 };
 use crate::domain::plan::Concurrency;
 use crate::domain::{AttributeRow, SubscriberId, SubscriberStatus};
@@ -200,7 +201,7 @@ impl Store {
             return Ok(Err(SubscriberObstacle::NoSubscriber));
         };
         if let Some(plan) = &edit.plan
-            && !move_to(&mut tx, id, login, plan.as_deref()).await?
+            && !move_to(&mut tx, id, login, plan.as_deref(), author.at).await?
         {
             return Ok(Err(SubscriberObstacle::NoPlan));
         }
@@ -355,7 +356,13 @@ pub(super) async fn column(tx: &mut Tx<'_>, name: &str, id: i64, value: Bind<'_>
 }
 
 /// Replaces the primary plan, and its group; other groups stay. `false`: there is no such plan.
-async fn move_to(tx: &mut Tx<'_>, id: i64, login: &str, plan: Option<&str>) -> Result<bool, StoreError> {
+async fn move_to(
+    tx: &mut Tx<'_>,
+    id: i64,
+    login: &str,
+    plan: Option<&str>,
+    at: UnixTime,
+) -> Result<bool, StoreError> {
     let next = match plan {
         None => None,
         Some(name) => match plans::find(tx, name).await? {
@@ -363,10 +370,14 @@ async fn move_to(tx: &mut Tx<'_>, id: i64, login: &str, plan: Option<&str>) -> R
             found => found,
         },
     };
-    let sql = "SELECT p.groupname FROM tk_subscriber s JOIN tk_plan p ON p.id = s.plan_id WHERE s.id = ?";
-    let before = tx.fetch("tk_plan", sql, &[Bind::Int(id)], |row| row.word(0)).await?;
-    for group in before {
-        leave(tx, login, &group).await?;
+    let sql =
+        "SELECT p.groupname, p.id FROM tk_subscriber s JOIN tk_plan p ON p.id = s.plan_id WHERE s.id = ?";
+    let before = tx.fetch("tk_plan", sql, &[Bind::Int(id)], |row| Ok((row.word(0)?, row.number(1)?))).await?;
+    for (group, _) in &before {
+        leave(tx, login, group).await?;
+    }
+    if next.is_some() && before.first().map(|(_, plan)| *plan) != next {
+        quotas::begin_term(tx, id, at).await?;
     }
     if let Some(name) = plan {
         leave(tx, login, name).await?;

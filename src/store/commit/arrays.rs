@@ -9,7 +9,7 @@ use sqlx::query::Query;
 use sqlx::{Connection as _, PgConnection, Postgres};
 
 use super::postings::{self, Within};
-use super::{Rows, Statements, Texts, brief_assignments, held, proposed, usage_cells, write_reloads};
+use super::{Rows, Statements, Texts, brief_assignments, held, proposed, usage_cells, write_few};
 use crate::domain::Session;
 use crate::store::columns::{Cell, Dialect, Layout, address_text};
 use crate::store::db::{Db, Pools};
@@ -246,7 +246,7 @@ pub(super) async fn postgres(
         let mut transaction = connection.begin().await?;
         write(&mut transaction, statements, rows).await?;
         postings::post(db, &mut Within::Postgres(&mut transaction), &rows.charged).await?;
-        write_reloads!(transaction, statements, rows);
+        write_few!(transaction, statements, rows);
         transaction.commit().await
     };
     let outcome = outcome.await;

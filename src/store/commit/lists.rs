@@ -3,7 +3,7 @@
 use sqlx::{Connection as _, MySqlConnection, SqliteConnection};
 
 use super::postings::{self, Within};
-use super::{Rows, Statements, Texts, brief_assignments, held, proposed, usage_cells, write_reloads};
+use super::{Rows, Statements, Texts, brief_assignments, held, proposed, usage_cells, write_few};
 use crate::store::columns::{Cell, Dialect, Layout, address_text};
 use crate::store::db::{Db, Pools};
 
@@ -180,7 +180,7 @@ macro_rules! write_rest {
         let used: Vec<[Cell; 3]> =
             $rows.used.iter().map(|(id, [first, last])| [*id, *first, *last].map(Cell::Int)).collect();
         write_sized!($connection, $lists.used, &used);
-        write_reloads!($connection, $statements, $rows);
+        write_few!($connection, $statements, $rows);
     }};
 }
 

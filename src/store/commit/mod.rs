@@ -111,6 +111,7 @@ impl Store {
             charged: batch.sessions.values().copied().filter(|session| session.charge.is_some()).collect(),
             usage: batch.usage,
             used: batch.used,
+            top_ups: batch.top_ups,
             reloads: batch.reloads.into_values().collect(),
         };
         for ((id, session), digest) in batch.sessions.into_iter().zip(digests) {
@@ -161,6 +162,7 @@ struct Batch<'a> {
     sessions: BTreeMap<UniqueId, &'a Session>,
     usage: BTreeMap<(i64, i32), [i64; 3]>,
     used: BTreeMap<i64, [i64; 2]>,
+    top_ups: BTreeMap<i64, i64>,
     reloads: BTreeMap<&'a crate::domain::NasIdentity, &'a NasReload>,
 }
 
@@ -177,6 +179,7 @@ struct Rows<'a> {
     charged: Vec<&'a Session>,
     usage: BTreeMap<(i64, i32), [i64; 3]>,
     used: BTreeMap<i64, [i64; 2]>,
+    top_ups: BTreeMap<i64, i64>,
     reloads: Vec<&'a NasReload>,
 }
 
@@ -198,6 +201,10 @@ impl<'a> Batch<'a> {
                     *held = reload;
                 }
             }
+            Write::TopUp { quota, used } => {
+                let held = self.top_ups.entry(*quota).or_default();
+                *held = clamped(*used).max(*held);
+            }
             Write::Used { subscriber, at } => {
                 let [first, last] = self.used.entry(subscriber.0).or_insert([at.0, at.0]);
                 *first = at.0.min(*first);
@@ -212,6 +219,7 @@ pub(super) struct Statements {
     pub(super) layout: Layout,
     texts: Texts,
     reload: String,
+    top_up: String,
     nasreload: Option<String>,
     nasreload_limit: Kind,
 }
@@ -264,7 +272,17 @@ impl Statements {
                  reloaded_at = {greatest}({held}, {proposed})"
             ))
             .into_owned();
-        Self { texts, reload, nasreload, nasreload_limit: nasreload_limit.unwrap_or(Kind::Other), layout }
+        let greatest = db.pick("max", "GREATEST", "GREATEST");
+        let top_up =
+            db.sql(&format!("UPDATE tk_quota SET used = {greatest}(used, ?) WHERE id = ?")).into_owned();
+        Self {
+            texts,
+            reload,
+            top_up,
+            nasreload,
+            nasreload_limit: nasreload_limit.unwrap_or(Kind::Other),
+            layout,
+        }
     }
 
     /// `nasreload.nasipaddress`, where the address fits there.
@@ -305,9 +323,12 @@ fn brief_assignments(dialect: Dialect, brief: &[&str]) -> String {
     assigned.join(", ")
 }
 
-/// Accounting-On and -Off: few, one statement each.
-macro_rules! write_reloads {
+/// Accounting-On and -Off, and top-ups: few, one statement each.
+macro_rules! write_few {
     ($connection:expr, $statements:expr, $rows:expr) => {
+        for (quota, used) in &$rows.top_ups {
+            sqlx::query(&$statements.top_up).bind(*used).bind(*quota).execute(&mut *$connection).await?;
+        }
         for reload in &$rows.reloads {
             sqlx::query(&$statements.reload)
                 .bind(reload.nas.source.to_string())
@@ -324,7 +345,7 @@ macro_rules! write_reloads {
         }
     };
 }
-use write_reloads;
+use write_few;
 
 fn usage_cells((subscriber, day): (i64, i32), [seconds, input, output]: [i64; 3]) -> Vec<Cell> {
     [subscriber, i64::from(day), seconds, input, output].map(Cell::Int).into()
@@ -332,8 +353,8 @@ fn usage_cells((subscriber, day): (i64, i32), [seconds, input, output]: [i64; 3]
 
 impl<'a> Rows<'a> {
     /// Is there more than one statement can write?
-    const fn need_transaction(&self) -> bool {
-        !self.reloads.is_empty() || !self.charged.is_empty()
+    fn need_transaction(&self) -> bool {
+        !self.reloads.is_empty() || !self.top_ups.is_empty() || !self.charged.is_empty()
     }
 
     /// The sessions that are written whole: those that changed or are new, and, where a small update did
