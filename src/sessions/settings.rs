@@ -18,7 +18,7 @@ pub struct Settings {
     pub expected_interval: Option<Duration>,
     /// A closed session stays this long, so that what is late or sent again finds it.
     pub tombstone: Duration,
-    /// … and at most so many per subscriber, the newest.
+    /// … and, once they have been closed for a minute, at most so many per subscriber, the newest.
     pub tombstones_max: usize,
     /// Usage by day is kept for so many days; what is older is added to the oldest of them.
     pub usage_days: u16,

@@ -1,6 +1,6 @@
 //! [`SubscriberSessions`]: one subscriber's sessions, the places held for logins, and usage.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use smallvec::SmallVec;
@@ -471,7 +471,7 @@ impl SubscriberSessions {
                 self.push_row(other, &mut change);
             }
         }
-        self.evict(settings, &mut change);
+        self.evict(settings, now, &mut change);
         self.rest();
         change
     }
@@ -486,7 +486,7 @@ impl SubscriberSessions {
             change.what = SessionChange::Closed;
             self.push_row(index, &mut change);
         }
-        self.evict(settings, &mut change);
+        self.evict(settings, now, &mut change);
         self.rest();
         change
     }
@@ -505,7 +505,7 @@ impl SubscriberSessions {
         {
             change.what = SessionChange::Closed;
             self.push_row(index, &mut change);
-            self.evict(settings, &mut change);
+            self.evict(settings, now, &mut change);
         }
         self.rest();
         change
@@ -647,7 +647,7 @@ impl SubscriberSessions {
         }
         let due = |slot: &mut Slot| slot.deadline() <= now.instant && !slot.is_open();
         change.forgotten.extend(self.sessions.extract_if(.., due).map(|slot| slot.session()));
-        self.evict(settings, &mut change);
+        self.evict(settings, now, &mut change);
         self.rest();
         debug_assert!(
             self.poll_timeout().is_none_or(|next| next > now.instant),
@@ -919,19 +919,24 @@ impl SubscriberSessions {
     }
 
     /// Forgets the oldest closed sessions beyond the bound.
-    fn evict(&mut self, settings: &Settings, change: &mut Change) {
-        let closed = self.sessions.iter().filter(|slot| !slot.is_open()).count();
-        for _ in settings.tombstones_max..closed {
-            let oldest = self
-                .sessions
-                .iter()
-                .enumerate()
-                .filter(|(_, slot)| !slot.is_open())
-                .min_by_key(|(_, slot)| slot.deadline())
-                .map(|(index, _)| index);
-            if let Some(oldest) = oldest {
-                change.forgotten.push(self.sessions.remove(oldest).session());
+    /// Forgets the oldest of the closed sessions that are too many. One that was closed or read back a
+    /// moment ago stays: its row may not be committed yet, and the record that it was read back for has
+    /// still to come.
+    fn evict(&mut self, settings: &Settings, now: Now, change: &mut Change) {
+        let mut closed = self.sessions.iter().filter(|slot| !slot.is_open()).count();
+        let settled = now.instant + settings.tombstone.saturating_sub(TOMBSTONE_MIN);
+        while closed > settings.tombstones_max {
+            let oldest = self.sessions.iter().enumerate().filter(|(_, slot)| !slot.is_open());
+            let Some((oldest, deadline)) =
+                oldest.map(|(index, slot)| (index, slot.deadline())).min_by_key(|(_, deadline)| *deadline)
+            else {
+                return;
+            };
+            if deadline > settled && closed <= TOMBSTONES_MAX {
+                return;
             }
+            change.forgotten.push(self.sessions.remove(oldest).session());
+            closed -= 1;
         }
     }
 
@@ -964,6 +969,13 @@ impl SubscriberSessions {
         }
     }
 }
+
+/// How long a closed session stays at least, however many there are: longer than a commit takes, and
+/// than the way from a look-up to its record.
+const TOMBSTONE_MIN: Duration = Duration::from_mins(1);
+
+/// Closed sessions of one subscriber beyond which the oldest go at once, so that memory is bounded.
+const TOMBSTONES_MAX: usize = 4_096;
 
 /// What may re-open a session that was closed on this guess: any life that is news, but two sessions
 /// cannot have one id.
