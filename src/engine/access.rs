@@ -384,6 +384,9 @@ fn entitle<'a>(
         witness.saw(Said::Limits, || (rule.clone(), format!("{octets} octets of the session")));
         allowance.volume.total = Some(allowance.volume.total.map_or(*octets, |total| total.min(*octets)));
     }
+    if let Some(octets) = reach.near {
+        allowance.near_total(octets);
+    }
     witness.at(Step::Places);
     let places = policy.limits.simultaneous_use.as_ref();
     let Occupancy { taken, own_place, may_give_way } = standing.occupancy;

@@ -52,6 +52,8 @@ pub struct Reach {
     pub seconds: Option<(u64, SmolStr)>,
     /// Octets of both directions from now on, or, where it is asked for a session, from its beginning on.
     pub octets: Option<(u64, SmolStr)>,
+    /// Octets of both directions from now on.
+    pub near: Option<u64>,
     /// When another rule comes into force, or the time is over.
     pub until: Option<UnixTime>,
 }
@@ -201,6 +203,7 @@ impl Charging {
         Ok(Reach {
             seconds: end.map(|end| (end.since(now), words())),
             octets: price.octets_for(share).map(|octets| (octets.max(1), words())),
+            near: price.octets_for(share),
             until: [change, end].into_iter().flatten().min(),
         })
     }

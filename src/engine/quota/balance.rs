@@ -346,6 +346,12 @@ impl Allowance {
         all.into_iter().flatten().min().map(|seconds| seconds / 2)
     }
 
+    /// Something else than a quota, such as a credit, reaches no further than so many octets of both
+    /// directions from now on.
+    pub fn near_total(&mut self, octets: u64) {
+        least(&mut self.near, Metric::Total, octets);
+    }
+
     fn at(&mut self, time: Option<UnixTime>) {
         self.until = [self.until, time].into_iter().flatten().min();
     }
