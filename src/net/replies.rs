@@ -167,7 +167,8 @@ impl Outlets {
                     continue;
                 }
                 let until = rejects.next().map_or(measure_next, |next| next.min(measure_next));
-                self.rejects_changed.wait_until(&mut rejects, until);
+                // A time, not an instant: the clock may have been set apart from the system's.
+                self.rejects_changed.wait_for(&mut rejects, until.saturating_duration_since(now));
                 continue;
             }
             drop(rejects);
