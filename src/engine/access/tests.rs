@@ -245,6 +245,28 @@ fn ra_11_who_pays_is_told_to_those_who_ask_and_no_name_is() {
 }
 
 #[test]
+fn rfc4849_2_filter_rules_of_several_rows_are_one_text_with_nuls_between() {
+    let long = format!("permit in ip from any to {}", "10.0.0.1,".repeat(30));
+    let row = format!("NAS-Filter-Rule += \"{long}\"");
+    let reply: &[&str] = &["NAS-Filter-Rule = \"deny in ip from any to any\"", "Filter-Id = \"f\"", &row];
+    let decided =
+        Login::pap(b"hello").decide(&Tables { check: &[HELLO], reply, ..Tables::default() }.compile());
+    let numbers: Vec<u8> =
+        decided.reply.attributes().attributes().map(|attribute| attribute.number).collect();
+    let first = numbers.iter().position(|number| *number == NAS_FILTER_RULE).unwrap();
+    assert_eq!(numbers[first..first + 3], [NAS_FILTER_RULE, NAS_FILTER_RULE, FILTER_ID]);
+    let values: Vec<&[u8]> = decided
+        .reply
+        .attributes()
+        .attributes()
+        .filter(|attribute| attribute.number == NAS_FILTER_RULE)
+        .map(|attribute| attribute.value)
+        .collect();
+    assert_eq!((values.len(), values[0].len()), (2, 253));
+    assert_eq!(values.concat(), format!("deny in ip from any to any\0{long}").as_bytes());
+}
+
+#[test]
 fn ra_12_a_nas_that_is_to_ask_again_gets_a_state() {
     let states = |reply: &[&str]| {
         let decided =

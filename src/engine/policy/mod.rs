@@ -39,10 +39,12 @@ use crate::domain::{
     Tenure, UniqueId, Usage, Uses,
 };
 use crate::packs::is_changeable;
-use crate::radius::Hidden;
-use crate::radius::attribute::{ACCT_INTERIM_INTERVAL, Attribute, Attributes, SESSION_TIMEOUT};
+use crate::radius::attribute::{
+    ACCT_INTERIM_INTERVAL, Attribute, Attributes, NAS_FILTER_RULE, SESSION_TIMEOUT,
+};
 use crate::radius::dictionary::Dictionary;
 use crate::radius::value::Encoded;
+use crate::radius::{Hidden, ReplyAttributes};
 use crate::sessions::SubscriberSessions;
 use crate::time::{Now, UnixTime};
 
@@ -626,9 +628,12 @@ impl<'a> Lists<'a> {
         limits
     }
 
-    /// Encoded attributes in order. Of those that may appear once the last is sent (RFC 2865 §5.44).
+    /// Encoded attributes in order. Of those that may appear once the last is sent (RFC 2865 §5.44). Filter
+    /// rules stand together, "individual filter rules separated by a NUL": a NAS reads them as one text,
+    /// wherever an attribute of it ends (RFC 4849 §2).
     fn reply(&self) -> ReplyPlan {
         let mut plan = ReplyPlan::default();
+        let mut rules = (0, Vec::new());
         let (mut wire, mut hidden) = (Vec::new(), Vec::new());
         for (place, item) in self.reply.iter().enumerate() {
             let number = standard_number(item);
@@ -640,10 +645,21 @@ impl<'a> Lists<'a> {
             match (number, seconds, &item.meaning) {
                 (Some(SESSION_TIMEOUT), Ok(seconds), _) => plan.session_timeout = seconds,
                 (Some(ACCT_INTERIM_INTERVAL), Ok(seconds), _) => plan.interim_interval = Some(seconds),
+                (Some(NAS_FILTER_RULE), _, Encoded::Wire(_)) => {
+                    if rules.1.is_empty() {
+                        rules.0 = wire.len();
+                    } else {
+                        rules.1.push(0);
+                    }
+                    rules.1.extend_from_slice(&item.octets);
+                }
                 (_, _, Encoded::Wire(octets)) => wire.extend_from_slice(octets),
                 (_, _, Encoded::Hidden(value)) => hidden.push(value.clone()),
             }
         }
+        let mut joined = ReplyAttributes::new();
+        joined.push(NAS_FILTER_RULE, &rules.1);
+        wire.splice(rules.0..rules.0, joined.attributes().rest().iter().copied());
         plan.wire = wire.into();
         plan.hidden = hidden.into();
         plan
