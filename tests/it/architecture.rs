@@ -153,6 +153,50 @@ fn modules_do_not_meet_what_they_must_not() {
 }
 
 /// No shell, no helper program: nothing that a name or a value could be smuggled into.
+/// Files that compare what an attacker may guess at, and how often they do.
+const COMPARES_SECRETS: &[(&str, usize)] = &[
+    ("src/radius/authenticator.rs", 1),
+    ("src/radius/credentials.rs", 4),
+    ("src/radius/hiding.rs", 0),
+    ("src/radius/seal.rs", 0),
+    ("src/engine/password.rs", 4),
+    ("src/engine/password/des_crypt.rs", 0),
+    ("src/engine/password/md5_crypt.rs", 0),
+    ("src/engine/token.rs", 2),
+];
+
+/// What is no secret and may be compared as it comes.
+const PUBLIC: &[&str] = &[
+    "Code::",
+    "identifier",
+    "vendor::",
+    "len()",
+    "*octet",
+    "== octet",
+    "&[MESSAGE_AUTHENTICATOR",
+    "subscriber",
+];
+
+/// In these files `==` is for numbers and public words; authenticators, responses and hashes go through
+/// `subtle`, whose time does not tell where two values differ.
+#[test]
+fn sa_12_secrets_are_compared_in_constant_time() {
+    let is_literal = |right: &str| right.starts_with("b'") || right.starts_with(|c: char| c.is_ascii_digit());
+    let mut wrong = Vec::new();
+    for (file, expected) in COMPARES_SECRETS {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        assert!(code.matches("ct_eq(").count() >= *expected, "{file} compares otherwise than it did");
+        for line in code.lines().map(|line| line.split("//").next().unwrap()) {
+            let plain = [" == ", " != "].into_iter().flat_map(|by| line.split(by).skip(1)).all(is_literal);
+            if !plain && !PUBLIC.iter().any(|word| line.contains(word)) {
+                wrong.push(format!("{file}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "compared with == or !=:\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn no_other_program_is_run() {
     let mut wrong = Vec::new();

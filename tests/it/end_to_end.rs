@@ -1,6 +1,7 @@
 //! The real binary and other people's clients: what an operator sees on the first day and on a bad one.
 
 mod crashes;
+mod faults;
 mod freeradius;
 mod hostile;
 mod operation;

@@ -346,7 +346,7 @@ fn a_database_server_is_waited_for_at_the_start_and_may_go_away_and_come_back() 
 }
 
 /// Waits until `/health` says that a component is degraded, and why.
-fn degraded(server: &Server, component: &str) {
+pub(super) fn degraded(server: &Server, component: &str) {
     let body = eventually("degraded health", || {
         let (code, body) = server.get("/health");
         // Degraded is still serving.
@@ -362,7 +362,7 @@ fn degraded(server: &Server, component: &str) {
     assert_eq!(server.metric(&series), 1.0, "{body}");
 }
 
-fn healthy(server: &Server) {
+pub(super) fn healthy(server: &Server) {
     eventually("good health", || server.get("/health").1.contains(r#""status":"ok""#).then_some(()));
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tollkeeper::entropy::{Entropy as _, SystemEntropy};
 use tollkeeper::radius::attribute::{
-    ACCT_INPUT_OCTETS, ACCT_OUTPUT_OCTETS, ACCT_SESSION_ID, ACCT_SESSION_TIME, ACCT_STATUS_TYPE,
-    NAS_IP_ADDRESS, USER_NAME, USER_PASSWORD,
+    ACCT_DELAY_TIME, ACCT_INPUT_OCTETS, ACCT_OUTPUT_OCTETS, ACCT_SESSION_ID, ACCT_SESSION_TIME,
+    ACCT_STATUS_TYPE, NAS_IP_ADDRESS, USER_NAME, USER_PASSWORD,
 };
 use tollkeeper::radius::hiding::hide_user_password;
 use tollkeeper::radius::{Code, Secret, authenticate_request, seal_request, verify_response};
@@ -31,12 +31,14 @@ pub(crate) struct Record {
     pub(crate) seconds: u32,
     pub(crate) input: u32,
     pub(crate) output: u32,
+    /// Acct-Delay-Time, seconds.
+    pub(crate) delay: Option<u32>,
 }
 
 impl Record {
     pub(crate) fn start(user: &str, session: &str) -> Self {
         let (user, session) = (user.to_owned(), session.to_owned());
-        Self { status: START, user, session, seconds: 0, input: 0, output: 0 }
+        Self { status: START, user, session, seconds: 0, input: 0, output: 0, delay: None }
     }
 
     pub(crate) fn encode(&self, identifier: u8) -> Vec<u8> {
@@ -56,6 +58,8 @@ impl Record {
             (NAS_IP_ADDRESS, &address),
         ];
         attributes.extend(numbers.iter().map(|(number, value)| (*number, &value[..])));
+        let delay = self.delay.map(u32::to_be_bytes);
+        attributes.extend(delay.iter().map(|delay| (ACCT_DELAY_TIME, &delay[..])));
         accounting(identifier, &attributes)
     }
 }

@@ -92,6 +92,7 @@ pub(crate) struct Setup {
     url: String,
     radius: String,
     nases: Vec<String>,
+    shell: Option<&'static str>,
     variables: Vec<(String, String)>,
 }
 
@@ -103,6 +104,7 @@ impl Setup {
             url: url.to_owned(),
             radius: "reject_delay = 0\n".to_owned(),
             nases: vec!["address = \"127.0.0.1/32\"\nsecret = \"testing123\"\n".to_owned()],
+            shell: None,
             variables: Vec::new(),
         }
     }
@@ -115,6 +117,11 @@ impl Setup {
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// What a shell does before it becomes the program.
+    pub(crate) fn prepared_by(self, commands: &'static str) -> Self {
+        Self { shell: Some(commands), ..self }
     }
 
     /// One more `[[nas]]`.
@@ -149,7 +156,15 @@ impl Setup {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollkeeper"));
+        let program = env!("CARGO_BIN_EXE_tollkeeper");
+        let mut command = match self.shell {
+            Some(commands) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("{commands}; exec \"$0\" \"$@\""), program]);
+                shell
+            }
+            None => Command::new(program),
+        };
         let ours = std::env::vars_os().map(|(name, _)| name);
         for name in ours.filter(|name| name.to_string_lossy().starts_with("TOLLKEEPER_")) {
             command.env_remove(name);
@@ -250,6 +265,11 @@ impl Process {
     pub(crate) fn ended(&mut self) -> (ExitStatus, Vec<String>) {
         let status = eventually("the server's end", || self.child.try_wait().unwrap());
         (status, self.lines.iter().collect())
+    }
+
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// `kill -9`.
