@@ -35,7 +35,7 @@ use parking_lot::Mutex;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Executor as _, MySql, Postgres, Sqlite};
+use sqlx::{Database, Executor as _, MySql, Postgres, Sqlite, TransactionManager as _};
 
 pub use admin::{
     Adopted, AttributeEdit, Author, ChargeUsage, CreditChange, CreditObstacle, CreditRecord, KeySecret,
@@ -247,6 +247,12 @@ async fn sqlite(settings: &Settings) -> Result<Pools<Sqlite>, StoreError> {
             .max_connections(connections)
             .acquire_timeout(settings.patience)
             .test_before_acquire(false)
+            // A full disk or an error of the disk ends a transaction inside SQLite. The connection still
+            // counts one that cannot be rolled back any more, and could never begin another.
+            .before_acquire(|connection, _| {
+                let depth = <<Sqlite as Database>::TransactionManager>::get_transaction_depth(connection);
+                Box::pin(async move { Ok(depth == 0) })
+            })
             .idle_timeout(None)
             .max_lifetime(None)
     };
