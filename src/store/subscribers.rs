@@ -181,15 +181,27 @@ impl Store {
         Ok(found.into_iter().filter(|known| wanted.contains(known.login.as_str())).collect())
     }
 
-    /// Another server may do the same at the same moment: then its row is the one.
+    /// Another server may do the same at the same moment: then its row is the one. Whose rows are gone
+    /// since they were read gets none: a subscriber who was removed does not come back.
     async fn first_sight(&self, login: &str, now: UnixTime) -> Result<(), StoreError> {
-        let sql = self.db().pick(
-            "INSERT OR IGNORE INTO tk_subscriber (username, created_at, updated_at, created_by) VALUES (?, ?, ?, ?)",
-            "INSERT INTO tk_subscriber (username, created_at, updated_at, created_by) VALUES (?, ?, ?, ?)
-             ON CONFLICT DO NOTHING",
-            "INSERT IGNORE INTO tk_subscriber (username, created_at, updated_at, created_by) VALUES (?, ?, ?, ?)",
+        let insert = self.db().pick("INSERT OR IGNORE", "INSERT", "INSERT IGNORE");
+        let nothing = self.db().pick("", "", "FROM DUAL");
+        let conflict = self.db().pick("", "ON CONFLICT DO NOTHING", "");
+        let sql = format!(
+            "{insert} INTO tk_subscriber (username, created_at, updated_at, created_by)
+             SELECT ?, ?, ?, ? {nothing}
+             WHERE EXISTS (SELECT 1 FROM radcheck WHERE username = ?)
+                OR EXISTS (SELECT 1 FROM radreply WHERE username = ?)
+                OR EXISTS (SELECT 1 FROM radusergroup WHERE username = ?) {conflict}"
         );
-        execute!(self.db(), write, "tk_subscriber", sql, [login, now.0, now.0, FIRST_SIGHT]).map(drop)
+        execute!(
+            self.db(),
+            write,
+            "tk_subscriber",
+            &sql,
+            [login, now.0, now.0, FIRST_SIGHT, login, login, login]
+        )
+        .map(drop)
     }
 
     async fn rad_rows(&self, names: &[&str]) -> Result<Rad, StoreError> {
