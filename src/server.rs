@@ -276,6 +276,9 @@ fn net_settings(settings: &Settings) -> net::Settings {
     }
 }
 
+/// Transactions beside each other: while one waits for the disk, the rows of another are written.
+const COMMITS: usize = 3;
+
 fn service_settings(settings: &Settings, key: TokenKey, database: &str) -> service::Settings {
     let engine = engine::Settings {
         interim_interval: settings.sessions.interim_interval,
@@ -296,7 +299,7 @@ fn service_settings(settings: &Settings, key: TokenKey, database: &str) -> servi
         ..sessions::Settings::default()
     };
     let writer = service::writer::Settings {
-        transactions: if database == "SQLite" { 1 } else { 2 },
+        transactions: if database == "SQLite" { 1 } else { COMMITS },
         batch: usize::try_from(settings.database.batch_rows).unwrap_or(usize::MAX),
         commit_timeout: settings.database.commit_deadline,
         ..service::writer::Settings::default()

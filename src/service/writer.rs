@@ -246,8 +246,8 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
         self.tasks.join_all().await;
     }
 
-    /// How many entries have to wait to be worth a transaction beside the one that runs: as many as that
-    /// one has. Smaller ones would have the database and the disk do the work of a commit more often.
+    /// How many entries have to wait to be worth a transaction beside those that run: as many as one of
+    /// those has. Smaller ones would have the database and the disk do the work of a commit more often.
     fn wanted(&self) -> usize {
         if self.running == 0
             || self.running >= self.settings.transactions
@@ -256,7 +256,7 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
         {
             return usize::MAX;
         }
-        self.busy.len().max(WORTHWHILE).min(self.settings.batch)
+        (self.busy.len() / self.running).max(WORTHWHILE).min(self.settings.batch)
     }
 
     fn is_worthwhile(&self) -> bool {

@@ -80,7 +80,7 @@ impl Settings {
         Self {
             url: url.to_owned(),
             connections: 4,
-            commit_connections: 2,
+            commit_connections: 3,
             patience: Duration::from_secs(5),
             allow_unsafe_durability: false,
         }
