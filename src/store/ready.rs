@@ -6,6 +6,7 @@
 use parking_lot::Mutex;
 use sqlx::pool::PoolConnection;
 use sqlx::{Database, Pool};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::Trouble;
 
@@ -13,11 +14,15 @@ use super::error::Trouble;
 pub(super) struct Ready<DB: Database> {
     pool: Pool<DB>,
     resting: Mutex<Vec<PoolConnection<DB>>>,
+    /// As many as the pool has connections: who waits for one is told when one rests again, which the
+    /// pool does not see.
+    places: Semaphore,
 }
 
 impl<DB: Database> Ready<DB> {
     pub(super) fn new(pool: Pool<DB>) -> Self {
-        Self { pool, resting: Mutex::default() }
+        let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
+        Self { pool, resting: Mutex::default(), places: Semaphore::new(connections) }
     }
 
     /// The pool, for those who have no use for the rest.
@@ -27,12 +32,15 @@ impl<DB: Database> Ready<DB> {
 
     /// A connection, waited for if all are in use.
     pub(super) async fn take(&self) -> Result<Held<'_, DB>, sqlx::Error> {
+        let patience = self.pool.options().get_acquire_timeout();
+        let place = tokio::time::timeout(patience, self.places.acquire()).await;
+        let place = place.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
         let resting = self.resting.lock().pop();
         let connection = match resting {
             Some(connection) => connection,
             None => self.pool.acquire().await?,
         };
-        Ok(Held { ready: self, connection: Some(connection) })
+        Ok(Held { ready: self, connection: Some(connection), _place: place })
     }
 
     /// Closes every connection; those in use end first.
@@ -49,6 +57,7 @@ impl<DB: Database> Ready<DB> {
 pub(super) struct Held<'r, DB: Database> {
     ready: &'r Ready<DB>,
     connection: Option<PoolConnection<DB>>,
+    _place: SemaphorePermit<'r>,
 }
 
 impl<DB: Database> Held<'_, DB> {
