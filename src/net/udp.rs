@@ -70,19 +70,21 @@ impl Socket {
         send_buffer: usize,
     ) -> Result<Vec<Self>, BindError> {
         let failed = |source| BindError { address, source };
-        // Sharing a port would also let a second server of this user take half of the datagrams.
-        // A socket that does not share finds out whether anybody is there.
-        if address.port() != 0 {
-            let probe = new_socket(address, v6_only).map_err(failed)?;
-            probe.bind(&address.into()).map_err(failed)?;
-        }
         let (mut sockets, mut address_of_all) = (Vec::with_capacity(count), address);
-        for _ in 0..count.max(1) {
+        for number in 0..count.max(1) {
             let socket = new_socket(address, v6_only).map_err(failed)?;
-            #[cfg(unix)]
-            socket.set_reuse_port(true).map_err(failed)?;
+            let first = number == 0;
+            if !first {
+                share_port(&socket).map_err(failed)?;
+            }
             set_buffers(&socket, receive_buffer, send_buffer);
             socket.bind(&address_of_all.into()).map_err(failed)?;
+            if first {
+                // Bound before it shares: else it would share with another server of this user, be it one
+                // on the same port or one whose port the system found fit to be given twice, and half of
+                // the datagrams would go there.
+                share_port(&socket).map_err(failed)?;
+            }
             socket.set_read_timeout(Some(RECEIVE_TIMEOUT)).map_err(failed)?;
             socket.set_write_timeout(Some(SEND_TIMEOUT)).map_err(failed)?;
             let socket = UdpSocket::from(socket);
@@ -105,6 +107,15 @@ impl Socket {
     pub(super) fn kernel_drops(&self) -> Option<u64> {
         platform::kernel_drops(&self.socket)
     }
+}
+
+/// Lets further sockets of this process have the port too.
+fn share_port(socket: &socket2::Socket) -> io::Result<()> {
+    #[cfg(unix)]
+    socket.set_reuse_port(true)?;
+    #[cfg(not(unix))]
+    let _ = socket;
+    Ok(())
 }
 
 fn new_socket(address: SocketAddr, v6_only: bool) -> io::Result<socket2::Socket> {
@@ -396,6 +407,25 @@ mod tests {
         let addresses: Vec<_> = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
         assert_ne!(addresses[0].port(), 0);
         assert_eq!(addresses, [addresses[0]; 3]);
+    }
+
+    #[test]
+    fn all_sockets_of_an_address_get_datagrams_and_nobody_else_gets_the_port() {
+        let open = |address| Socket::open(address, 2, true, 1 << 18, 1 << 18);
+        let sockets = open("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = sockets[0].local_addr().unwrap();
+        assert!(open(address).is_err_and(|error| error.source.kind() == io::ErrorKind::AddrInUse));
+        for _ in 0..64 {
+            UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"?", address).unwrap();
+        }
+        for socket in &sockets {
+            socket.socket.set_nonblocking(true).unwrap();
+            let mut datagrams = 0;
+            while socket.socket.recv(&mut [0; 8]).is_ok() {
+                datagrams += 1;
+            }
+            assert!((1..64).contains(&datagrams), "{datagrams} of 64");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::ServiceError;
 use crate::domain::AttributeRow;
+use crate::engine::quota;
 use crate::radius::dictionary::{AttributeDef, Dictionary};
 use crate::radius::value;
 use crate::store::NewAttribute;
@@ -62,7 +63,8 @@ fn read(text: &str, dictionary: &Dictionary) -> Result<(NewAttribute, bool), Str
     if !is_check && SAID_BY_NAS.iter().any(|said| said.eq_ignore_ascii_case(&def.name)) {
         return Err(format!("{name} is what the NAS says: write '{name} == {value}' to compare with it"));
     }
-    if !PATTERNS.contains(&op) {
+    let below_nothing = is_check && quota::is_limit(&def.name) && value.parse::<i64>().is_ok();
+    if !PATTERNS.contains(&op) && !below_nothing {
         let wrong = |error: value::ValueError| {
             // A value that is a secret is not repeated.
             if is_secret(name) { format!("{name}: {error}") } else { format!("{name}: {value:?} is {error}") }
@@ -148,6 +150,16 @@ mod tests {
         assert_eq!(split("Calling-Station-Id =~ ^02"), Some(("Calling-Station-Id", "=~", "^02")));
         for wrong in ["", "Session-Timeout", "Session-Timeout :=", ":= 60", "Session-Timeout is 60"] {
             assert_eq!(split(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_limit_may_be_less_than_nothing() {
+        for limit in ["CS-Total-MB-Weekly := -5", "Max-All-Session := -1", "CS-Total-Octets-All := 5"] {
+            assert_eq!(one(limit).map(|(_, is_check)| is_check), Ok(true), "{limit}");
+        }
+        for wrong in ["CS-Total-MB := five", "Simultaneous-Use := -1", "Session-Timeout := -1"] {
+            assert!(one(wrong).is_err(), "{wrong}");
         }
     }
 

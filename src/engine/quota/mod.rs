@@ -18,5 +18,12 @@ pub use calendar::{Begins, span};
 
 pub(super) use bucket::{Item, item as item_of, of_items};
 
+/// Is it the name of a limit on time or volume? What is left of one may be less than nothing, whatever
+/// the type of the attribute.
+#[must_use]
+pub fn is_limit(attribute: &str) -> bool {
+    matches!(item_of(attribute), Some(Ok(_)))
+}
+
 #[cfg(test)]
 mod tests;
