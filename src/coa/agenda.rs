@@ -2,7 +2,7 @@
 //! from CoA to Disconnect to a flag, the pauses between attempts, and the pace of all of them together.
 //! Pure: it says which session is to be asked for what, and is told what came of it.
 //!
-//! A session has one [`Case`] from the moment the two differ until they agree or it is over. What its NAS
+//! A session has one case from the moment the two differ until they agree or it is over. What its NAS
 //! is asked for, and with which attributes, is looked up anew when its turn comes: whatever changed
 //! while it waited is in the one request that is sent.
 

@@ -1,8 +1,8 @@
 //! Vendor packs: what each NAS type calls a rate, a volume, a redirect and a timeout, in which unit and
 //! direction, and how it takes a change of a running session.
 //!
-//! A pack is data, `dictionaries/packs/NAME.toml`; the policy speaks of one neutral [`Rate`] and
-//! [`Volume`], and [`Pack`] puts them into the attributes of the NAS. There is one rendering
+//! A pack is data, `dictionaries/packs/NAME.toml`; the policy speaks of one neutral `Rate` and
+//! `Volume`, and [`Pack`] puts them into the attributes of the NAS. There is one rendering
 //! (`render`): an Access-Accept carries all of it ([`Pack::accept`]), a CoA-Request all of it or what
 //! changed ([`Pack::change`]), and `explain` shows it. Knows nothing of subscribers or sessions.
 //! Read `file` for what a pack may say.
