@@ -18,6 +18,15 @@ use crate::time::UnixTime;
 /// `created_by` of the rows that are made when a login is first seen; no trigger announces them.
 const FIRST_SIGHT: &str = "first sight";
 
+/// What belongs to each subscriber, in the order in which it came.
+fn by_subscriber<T>(rows: Vec<(SubscriberId, T)>) -> BTreeMap<SubscriberId, Vec<T>> {
+    let mut grouped: BTreeMap<SubscriberId, Vec<T>> = BTreeMap::new();
+    for (subscriber, row) in rows {
+        grouped.entry(subscriber).or_default().push(row);
+    }
+    grouped
+}
+
 /// A row of `tk_subscriber`.
 struct Known {
     id: SubscriberId,
@@ -246,13 +255,9 @@ impl Store {
         let found = fetch_in!(self.db(), "tk_usage", &sql, subscribers, [i64::from(since.0)], |row| {
             let day = Day(i32::try_from(row.number(1)?).unwrap_or(i32::MAX));
             let usage = Usage { seconds: row.count(2)?, input: row.count(3)?, output: row.count(4)? };
-            Ok((SubscriberId(row.number(0)?), day, usage))
+            Ok((SubscriberId(row.number(0)?), (day, usage)))
         })?;
-        let mut by_subscriber: BTreeMap<SubscriberId, Vec<(Day, Usage)>> = BTreeMap::new();
-        for (subscriber, day, usage) in found {
-            by_subscriber.entry(subscriber).or_default().push((day, usage));
-        }
-        Ok(by_subscriber)
+        Ok(by_subscriber(found))
     }
 
     /// Expiry rules of these subscribers and of their plans.
@@ -265,9 +270,9 @@ impl Store {
         let plans = "SELECT s.id, r.id, p.name, r.kind, r.value, r.unit FROM tk_subscriber s
              JOIN tk_plan p ON p.id = s.plan_id JOIN tk_expiry_rule r ON r.plan_id = s.plan_id
              WHERE s.id IN ({}) ORDER BY s.id, r.id";
-        let mut by_subscriber: BTreeMap<SubscriberId, Vec<ExpiryRow>> = BTreeMap::new();
+        let mut rules = Vec::new();
         for sql in [own, plans] {
-            let found = fetch_in!(self.db(), "tk_expiry_rule", sql, subscribers, [], |row| {
+            rules.extend(fetch_in!(self.db(), "tk_expiry_rule", sql, subscribers, [], |row| {
                 let rule = ExpiryRow {
                     id: row.number(1)?,
                     plan: row.text(2)?,
@@ -276,12 +281,9 @@ impl Store {
                     unit: row.word(5)?,
                 };
                 Ok((SubscriberId(row.number(0)?), rule))
-            })?;
-            for (subscriber, rule) in found {
-                by_subscriber.entry(subscriber).or_default().push(rule);
-            }
+            })?);
         }
-        Ok(by_subscriber)
+        Ok(by_subscriber(rules))
     }
 
     async fn devices_of(
@@ -300,11 +302,7 @@ impl Store {
             };
             Ok((SubscriberId(row.number(0)?), device))
         })?;
-        let mut by_subscriber: BTreeMap<SubscriberId, Vec<DeviceRow>> = BTreeMap::new();
-        for (subscriber, device) in found {
-            by_subscriber.entry(subscriber).or_default().push(device);
-        }
-        Ok(by_subscriber)
+        Ok(by_subscriber(found))
     }
 
     async fn assemble(
