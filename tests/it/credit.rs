@@ -16,30 +16,7 @@ use tollkeeper::service::{
 use tollkeeper::store::{CommitWrites as _, CreditChange, Store, StoreError};
 use tollkeeper::time::{SystemClock, UnixTime};
 
-use crate::support::databases::{Kind, TestDatabase};
-
-/// Each truth as a test per database.
-macro_rules! battery {
-    ($($name:ident),* $(,)?) => {
-        battery!(@ sqlite, Kind::Sqlite, $($name),*);
-        battery!(@ postgres, Kind::Postgres, $($name),*);
-        battery!(@ mysql, Kind::MySql, $($name),*);
-    };
-    (@ $module:ident, $kind:expr, $($name:ident),*) => {
-        mod $module {
-            use super::*;
-            $(
-                #[tokio::test]
-                async fn $name() {
-                    if let Some(database) = TestDatabase::create($kind).await {
-                        super::$name(&database).await;
-                        database.drop().await;
-                    }
-                }
-            )*
-        }
-    };
-}
+use crate::support::databases::{Kind, TestDatabase, battery};
 
 battery! {
     a_session_is_posted_once_whatever_is_written_again,

@@ -15,30 +15,7 @@ use tollkeeper::service::{
 use tollkeeper::store::Store;
 use tollkeeper::time::SystemClock;
 
-use crate::support::databases::{Kind, TestDatabase};
-
-/// Each truth as a test per database.
-macro_rules! battery {
-    ($($name:ident),* $(,)?) => {
-        battery!(@ sqlite, Kind::Sqlite, $($name),*);
-        battery!(@ postgres, Kind::Postgres, $($name),*);
-        battery!(@ mysql, Kind::MySql, $($name),*);
-    };
-    (@ $module:ident, $kind:expr, $($name:ident),*) => {
-        mod $module {
-            use super::*;
-            $(
-                #[tokio::test]
-                async fn $name() {
-                    if let Some(database) = TestDatabase::create($kind).await {
-                        super::$name(&database).await;
-                        database.drop().await;
-                    }
-                }
-            )*
-        }
-    };
-}
+use crate::support::databases::{Kind, TestDatabase, battery};
 
 battery! {
     plans_keep_their_figures_to_the_last_digit,

@@ -167,3 +167,28 @@ impl Raw {
         }
     }
 }
+
+/// Each truth as a test per database.
+macro_rules! battery {
+    ($($name:ident),* $(,)?) => {
+        $crate::support::databases::battery!(@ sqlite, Kind::Sqlite, $($name),*);
+        $crate::support::databases::battery!(@ postgres, Kind::Postgres, $($name),*);
+        $crate::support::databases::battery!(@ mysql, Kind::MySql, $($name),*);
+    };
+    (@ $module:ident, $kind:expr, $($name:ident),*) => {
+        mod $module {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    if let Some(database) = TestDatabase::create($kind).await {
+                        super::$name(&database).await;
+                        database.drop().await;
+                    }
+                }
+            )*
+        }
+    };
+}
+
+pub(crate) use battery;
