@@ -5,6 +5,7 @@
 //! Read [`session`] next, then [`decision`].
 
 pub mod charge;
+pub mod contact;
 pub mod decision;
 pub mod dynamic_auth;
 pub mod granted;
@@ -24,6 +25,7 @@ pub mod usage;
 pub mod validity;
 
 pub use charge::{Charge, ChargePart, ChargeRule, Credit, LedgerAction};
+pub use contact::{Contact, ContactField};
 pub use decision::{Decision, Effect, NasReload, PostAuth, RejectReason, Write};
 pub use granted::{Difference, Granted};
 pub use money::{Amount, Price};
