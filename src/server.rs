@@ -13,13 +13,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::{Settings, Unverifiable};
+use crate::domain::operator::{Dialect, Rights};
 use crate::engine::token::TokenKey;
 use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::net::coa::CoaSockets;
 use crate::net::{self, Receivers, Sockets};
 use crate::packs::{PackError, Packs};
 use crate::radius::dictionary::{Dictionary, DictionaryError};
-use crate::service::{self, Health, Parts, Service};
+use crate::service::{self, Health, ManagementGate, Parts, Service};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::time::Clock;
@@ -35,6 +36,8 @@ const HTTP_DRAIN: Duration = Duration::from_secs(2);
 const DATABASE_RETRY: Duration = Duration::from_secs(1);
 /// Where the key of the tokens in Class is kept.
 const TOKEN_KEY: &str = "token_key";
+/// Where the key of the APIs' tokens is kept.
+const API_TOKEN_KEY: &str = "api_token_key";
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +132,7 @@ impl Server {
         }
         let health = Arc::new(Health::default());
         let store = open_store(settings).await?;
-        let key = token_key(&store).await?;
+        let key = TokenKey::new(&signing_key(&store, TOKEN_KEY).await?);
         let service_settings = service_settings(settings, key, store.database());
         let coa_settings = coa::Settings::default();
 
@@ -142,6 +145,7 @@ impl Server {
             http: listeners.addresses(),
         };
 
+        let gate = gate(settings, &store, &service_settings, (&dictionary, &packs), &clock).await?;
         let service = Service::start(Parts {
             settings: service_settings,
             coa: coa_settings,
@@ -157,7 +161,19 @@ impl Server {
         let receivers = sockets.serve(Arc::new(service.aaa()), Handle::current())?;
         let coa_sockets = tokio::spawn(coa_sockets.run(service.coa().clone()));
         let (stop_http, stopped) = oneshot::channel();
-        let shared = http::Shared { health: Arc::clone(&health), metrics, clock, started: started.unix };
+        let shared = http::Shared {
+            gate: gate.with_coa(service.coa()),
+            throttle: http::Throttle::new(settings.http.failures_per_minute, Arc::clone(&clock)),
+            dialects: Arc::new(http::Dialects {
+                mfusion: settings.dialects.mfusion.clone(),
+                antamedia: settings.dialects.antamedia.clone(),
+            }),
+            timeout: settings.http.timeout,
+            health: Arc::clone(&health),
+            metrics,
+            clock,
+            started: started.unix,
+        };
         let http_settings = settings.http.clone();
         let http = tokio::spawn(async move {
             let until = async {
@@ -197,12 +213,12 @@ impl Server {
             tracing::warn!("some requests were not answered before the server stopped");
         }
         drop(self.receivers);
+        // Before the database and the sockets that their requests need. Whoever serves may be gone already.
+        let _ = self.stop_http.send(());
+        let _ = self.http.await;
         self.coa_sockets.abort();
         let _ = self.coa_sockets.await;
         self.service.stop(FLUSH).await;
-        // Whoever serves may be gone already.
-        let _ = self.stop_http.send(());
-        let _ = self.http.await;
     }
 }
 
@@ -250,17 +266,39 @@ async fn open_store(settings: &Settings) -> Result<Arc<Store>, StoreError> {
     }
 }
 
-/// The key that signs the tokens in Class: in SQL, so that every node and every start has the same one.
-async fn token_key(store: &Store) -> Result<TokenKey, StoreError> {
+/// A key that signs tokens: in SQL, so that every node and every start has the same one.
+async fn signing_key(store: &Store, name: &str) -> Result<[u8; 32], StoreError> {
     let mut fresh = [0; 32];
     SystemEntropy.fill(&mut fresh);
-    let kept = store.setting_or(TOKEN_KEY, &hex::encode(fresh)).await?;
+    let kept = store.setting_or(name, &hex::encode(fresh)).await?;
     let mut octets = [0; 32];
     hex::decode_to_slice(kept.as_bytes(), &mut octets).map_err(|_| StoreError::Corrupt {
         table: "tk_setting",
-        reason: format!("{TOKEN_KEY} is not 64 hexadecimal digits"),
+        reason: format!("{name} is not 64 hexadecimal digits"),
     })?;
-    Ok(TokenKey::new(&octets))
+    Ok(octets)
+}
+
+/// Where the operators of the APIs come in.
+async fn gate(
+    settings: &Settings,
+    store: &Store,
+    service: &service::Settings,
+    (dictionary, packs): (&Arc<Dictionary>, &Arc<Packs>),
+    clock: &Arc<dyn Clock>,
+) -> Result<ManagementGate, StoreError> {
+    let tokens = signing_key(store, API_TOKEN_KEY).await?;
+    let antamedia = &settings.dialects.antamedia;
+    // Its one passphrase does everything; passwords are shown where the settings say so.
+    let rights = Rights { secrets: antamedia.reveal_passwords, ..Rights::ALL };
+    let passphrase = settings.dialects.antamedia_passphrase.as_ref();
+    let gate =
+        ManagementGate::new(store.clone(), Arc::clone(dictionary), service.engine.clone(), Arc::clone(clock));
+    Ok(gate.with_nases(Arc::clone(packs), settings.nas.clone()).with_tokens(&tokens).with_passphrase(
+        Dialect::Antamedia,
+        passphrase,
+        rights,
+    ))
 }
 
 fn net_settings(settings: &Settings) -> net::Settings {

@@ -7,6 +7,7 @@ use super::output::{table, utc};
 use super::{Exit, Failure};
 use crate::domain::operator::{ApiKey, Dialect, Operator, Rights};
 use crate::entropy::SystemEntropy;
+use crate::service::MadeKey;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum KeyCommand {
@@ -24,6 +25,21 @@ pub(super) enum KeyCommand {
     },
     /// Show all keys.
     List,
+    /// Give a key another secret, which is shown once; the old one and its tokens die at once.
+    Rotate {
+        /// The part of the key that is not secret.
+        key_id: String,
+    },
+    /// Switch a key on again.
+    Enable {
+        /// The part of the key that is not secret.
+        key_id: String,
+    },
+    /// Switch a key off: it and its tokens are refused.
+    Disable {
+        /// The part of the key that is not secret.
+        key_id: String,
+    },
     /// Remove a key; what was had with it dies within a second.
     Delete {
         /// The part of the key that is not secret.
@@ -77,10 +93,21 @@ pub(super) async fn key(command: &KeyCommand, context: &Context) -> Result<Exit,
                 KeyDialect::Native => Dialect::Native,
             };
             let made = management.create_key(dialect, *rights, account, &mut SystemEntropy).await?;
-            let value = json!({ "key_id": made.key_id, "secret": made.secret });
-            context.output.answer(&value, || {
-                format!("key id  {}\nsecret  {}\n\nThe secret is not shown again.", made.key_id, made.secret)
-            });
+            show_once(context, &made);
+        }
+        KeyCommand::Rotate { key_id } => {
+            let made = management.rotate_key(key_id, &mut SystemEntropy).await?;
+            show_once(context, &made);
+        }
+        KeyCommand::Enable { key_id } => {
+            management.enable_key(key_id, true).await?;
+            let value = json!({ "key_id": key_id, "enabled": true });
+            context.output.answer(&value, || format!("key {key_id} is on"));
+        }
+        KeyCommand::Disable { key_id } => {
+            management.enable_key(key_id, false).await?;
+            let value = json!({ "key_id": key_id, "enabled": false });
+            context.output.answer(&value, || format!("key {key_id} is off"));
         }
         KeyCommand::List => {
             let keys = management.keys().await?;
@@ -107,6 +134,14 @@ pub(super) async fn key(command: &KeyCommand, context: &Context) -> Result<Exit,
         }
     }
     Ok(Exit::Done)
+}
+
+/// The only time that a secret is seen.
+fn show_once(context: &Context, made: &MadeKey) {
+    let value = json!({ "key_id": made.key_id, "secret": made.secret });
+    context.output.answer(&value, || {
+        format!("key id  {}\nsecret  {}\n\nThe secret is not shown again.", made.key_id, made.secret)
+    });
 }
 
 fn key_json(key: &ApiKey) -> Value {

@@ -155,22 +155,13 @@ pub enum Unverifiable {
 #[derive(Clone, Debug, Default)]
 pub struct Dialects {
     /// `[mfusion]`
-    pub mfusion: Mfusion,
+    pub mfusion: http::mfusion::Settings,
     /// `[jaze]`
     pub jaze: Jaze,
     /// `[antamedia]`
-    pub antamedia: Antamedia,
-}
-
-/// `[mfusion]`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mfusion {
-    /// `http_errors = "rest"`: errors also as HTTP status.
-    pub rest_errors: bool,
-    /// `octets = "as-stored"`: input and output as in radacct, not the other way round.
-    pub octets_as_stored: bool,
-    /// Session rows carry both spellings of their field names.
-    pub session_aliases: bool,
+    pub antamedia: http::antamedia::Settings,
+    /// `antamedia.passphrase`: what callers must send as `pass`; without it that dialect refuses everybody.
+    pub antamedia_passphrase: Option<Secret>,
 }
 
 /// `[jaze]`
@@ -178,21 +169,6 @@ pub struct Mfusion {
 pub struct Jaze {
     /// `http_errors = "rest"`: errorCode also as HTTP status.
     pub rest_errors: bool,
-}
-
-/// `[antamedia]`
-#[derive(Clone, Debug, Default)]
-pub struct Antamedia {
-    /// What callers must send as `pass`; without it the dialect refuses everybody.
-    pub passphrase: Option<Secret>,
-    /// `viewaccount` shows passwords.
-    pub reveal_passwords: bool,
-    /// Elements of ours after the documented ones.
-    pub extended: bool,
-    /// `http_errors = "rest"`: errors also as HTTP status.
-    pub rest_errors: bool,
-    /// Octet of the answer at which the first user name begins, for clients that cut there.
-    pub pad_first_username_to: Option<u32>,
 }
 
 /// Names the file where `--config` does not.
@@ -489,16 +465,19 @@ fn dialects(reader: &Reader) -> Dialects {
     let rest = |key: &str| reader.word(key, &[("rest", true), ("", false)]).unwrap_or(false);
     let octets = [("as-stored", true), ("", false)];
     Dialects {
-        mfusion: Mfusion {
+        mfusion: http::mfusion::Settings {
             rest_errors: rest("mfusion.http_errors"),
             octets_as_stored: reader.word("mfusion.octets", &octets).unwrap_or(false),
             session_aliases: reader.flag("mfusion.session_aliases").unwrap_or(false),
+            token_lifetime: reader
+                .seconds("mfusion.token_lifetime", 60.0..=86_400.0)
+                .unwrap_or(Duration::from_hours(1)),
         },
         jaze: Jaze { rest_errors: rest("jaze.http_errors") },
-        antamedia: Antamedia {
-            passphrase: reader.text("antamedia.passphrase", |text| {
-                Secret::new(text.as_bytes()).ok_or_else(|| "must not be empty".to_owned())
-            }),
+        antamedia_passphrase: reader.text("antamedia.passphrase", |text| {
+            Secret::new(text.as_bytes()).ok_or_else(|| "must not be empty".to_owned())
+        }),
+        antamedia: http::antamedia::Settings {
             reveal_passwords: reader.flag("antamedia.reveal_passwords").unwrap_or(false),
             extended: reader.flag("antamedia.extended").unwrap_or(false),
             rest_errors: rest("antamedia.http_errors"),

@@ -1,6 +1,7 @@
 //! Who may manage: operators with a login, keys of the APIs, and what each may do.
 
 use std::fmt;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
@@ -42,6 +43,27 @@ impl fmt::Display for Rights {
         let words = [(self.read, "read"), (self.write, "write"), (self.secrets, "secrets")];
         let words: Vec<&str> = words.into_iter().filter(|(has, _)| *has).map(|(_, word)| word).collect();
         f.write_str(&words.join(","))
+    }
+}
+
+/// Whose subscribers, sessions and plans somebody sees: those of its account and of the accounts below it.
+/// What is outside does not exist for whoever asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Account 0, `Main`, which all others are below.
+    Everything,
+    /// The numbers of the accounts, ascending; never empty.
+    Accounts(Arc<[i64]>),
+}
+
+impl Scope {
+    /// Is something of this account inside?
+    #[must_use]
+    pub fn includes(&self, account: i64) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Accounts(accounts) => accounts.binary_search(&account).is_ok(),
+        }
     }
 }
 
@@ -99,6 +121,8 @@ pub struct ApiKey {
     pub account: SmolStr,
     /// Off means refused.
     pub enabled: bool,
+    /// Raised with every new secret: tokens of an older version are worth nothing.
+    pub version: i64,
     /// When it was made.
     pub created: UnixTime,
     /// When it was last shown.
@@ -125,6 +149,13 @@ pub struct Operator {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scope_is_an_account_and_what_is_below_it() {
+        let some = Scope::Accounts([3, 7].into());
+        assert_eq!([3, 5, 7].map(|account| some.includes(account)), [true, false, true]);
+        assert!(Scope::Everything.includes(5));
+    }
 
     #[test]
     fn rights_are_words() {

@@ -4,9 +4,14 @@
 //! translates one request into one call of the management service. [`server`] listens;
 //! `listener` bounds what a connection may cost.
 
+pub mod antamedia;
 mod listener;
+pub mod mfusion;
+mod peer;
 pub mod server;
 mod settings;
+mod throttle;
 
-pub use self::server::{Addresses, BindError, Listeners, Shared};
+pub use self::server::{Addresses, BindError, Dialects, Listeners, Shared};
 pub use self::settings::Settings;
+pub use self::throttle::Throttle;

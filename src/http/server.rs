@@ -10,26 +10,36 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Json, Router, ServiceExt};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::normalize_path::NormalizePath;
 use tower_http::timeout::TimeoutLayer;
 
-use super::Settings;
 use super::listener::BoundedListener;
-use crate::service::{Health, HealthReport, HealthStatus};
+use super::peer::Peer;
+use super::throttle::Throttle;
+use super::{Settings, antamedia, mfusion};
+use crate::service::{Health, HealthReport, HealthStatus, ManagementGate};
 use crate::telemetry::{Metrics, names};
 use crate::time::{Clock, UnixTime};
 
-/// What the listeners show.
+/// What the listeners show, and what every handler may use.
 #[derive(Clone)]
 pub struct Shared {
+    /// Where operators come in.
+    pub gate: ManagementGate,
+    /// Who has shown too many wrong credentials.
+    pub throttle: Throttle,
+    /// How the dialects answer.
+    pub dialects: Arc<Dialects>,
+    /// Longest time from a request's first octet to its answer.
+    pub timeout: Duration,
     /// What `/health` says.
     pub health: Arc<Health>,
     /// What `/metrics` says.
@@ -38,6 +48,15 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// When the process began.
     pub started: UnixTime,
+}
+
+/// How the dialects answer.
+#[derive(Clone, Debug, Default)]
+pub struct Dialects {
+    /// `[mfusion]`
+    pub mfusion: mfusion::Settings,
+    /// `[antamedia]`
+    pub antamedia: antamedia::Settings,
 }
 
 /// A listener that could not be opened.
@@ -118,8 +137,13 @@ impl Listeners {
     ) {
         let (stopping, stopped) = tokio::sync::watch::channel(false);
         let mut tasks = tokio::task::JoinSet::new();
+        let both = self.addresses.antamedia.is_some() && self.addresses.antamedia == self.addresses.http;
         for (name, listener) in self.open {
-            let router = router(name, settings, shared.clone());
+            let carries =
+                Carries { http: name == "http", antamedia: name == "antamedia" || name == "http" && both };
+            let router = router(name, carries, settings, shared.clone());
+            let router = NormalizePath::trim_trailing_slash(router);
+            let router = ServiceExt::<Request>::into_make_service_with_connect_info::<Peer>(router);
             let listener = BoundedListener::new(listener, settings.timeout);
             let mut stopped = stopped.clone();
             tasks.spawn(async move {
@@ -140,16 +164,34 @@ impl Listeners {
     }
 }
 
-/// The routes of one listener with its limits. A dialect mounts here.
-fn router(listener: &'static str, settings: &Settings, shared: Shared) -> Router {
-    let routes = Router::new().route("/health", get(health));
-    let routes = if listener == "http" { routes.route("/metrics", get(metrics_text)) } else { routes };
+/// What a listener carries beside `/health`.
+#[derive(Clone, Copy)]
+struct Carries {
+    http: bool,
+    antamedia: bool,
+}
+
+/// The routes of one listener with its limits. A dialect mounts here. Each bounds its own time and answers
+/// in its own words when that is over, or when a body is too large: its extractors see that.
+fn router(listener: &'static str, carries: Carries, settings: &Settings, shared: Shared) -> Router {
+    let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, settings.timeout);
+    let mut routes = Router::new().route("/health", get(health));
+    let mut dialects = Router::new();
+    if carries.http {
+        routes = routes.route("/metrics", get(metrics_text));
+        let (mfusion, _description) = mfusion::router(&shared);
+        dialects = dialects.nest(mfusion::ROOT, mfusion);
+    }
+    if carries.antamedia {
+        dialects = dialects.merge(antamedia::router(&shared));
+    }
     let body_limit = usize::try_from(settings.body_limit).unwrap_or(usize::MAX);
     let clock = Arc::clone(&shared.clock);
     routes
         .with_state(shared)
-        .layer(RequestBodyLimitLayer::new(body_limit))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, settings.timeout))
+        .layer(timeout)
+        .merge(dialects)
+        .layer(DefaultBodyLimit::max(body_limit))
         .layer(middleware::from_fn_with_state((listener, clock), record))
 }
 
@@ -159,7 +201,9 @@ async fn record(
     request: Request,
     next: Next,
 ) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
+    // What a dialect answers outside of its endpoints has a path of the router's own.
+    let route = if route.contains("__private") { "other" } else { route }.to_owned();
     let began: Instant = clock.now().instant;
     let response = next.run(request).await;
     let took = clock.now().instant.saturating_duration_since(began);
@@ -241,12 +285,18 @@ mod tests {
         health: Arc<Health>,
         stop: oneshot::Sender<()>,
         task: tokio::task::JoinHandle<()>,
+        _folder: tempfile::TempDir,
     }
 
     async fn run(settings: Settings) -> Running {
         let listeners = Listeners::bind(&settings).await.unwrap();
         let health = Arc::new(Health::default());
+        let (gate, folder) = ManagementGate::of_a_test().await;
         let shared = Shared {
+            gate,
+            throttle: Throttle::new(settings.failures_per_minute, Arc::new(SystemClock)),
+            dialects: Arc::default(),
+            timeout: settings.timeout,
             health: Arc::clone(&health),
             metrics: Metrics::unused(),
             clock: Arc::new(SystemClock),
@@ -258,7 +308,7 @@ mod tests {
         let task = tokio::spawn(async move {
             listeners.serve(&settings, shared, until, Duration::from_secs(5)).await;
         });
-        Running { addresses, health, stop, task }
+        Running { addresses, health, stop, task, _folder: folder }
     }
 
     async fn ask(address: Option<SocketAddr>, request: &str) -> String {
@@ -300,10 +350,13 @@ mod tests {
     async fn a_body_beyond_the_limit_is_refused() {
         let running = run(settings()).await;
         let request = format!(
-            "POST /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2000\r\n\r\n{}",
+            "POST /mbox/api/hotspot/auth/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2000\r\n\r\n{}",
             "x".repeat(2_000)
         );
-        assert!(ask(running.addresses.http, &request).await.starts_with("HTTP/1.1 413"));
+        let answer = ask(running.addresses.http, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+        let envelope = r#"{"status":false,"errorMessage":"The request body is too large.","result":[]}"#;
+        assert!(answer.ends_with(envelope), "{answer}");
     }
 
     #[tokio::test]

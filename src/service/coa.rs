@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -132,7 +132,25 @@ pub struct Recorder {
     retry_min: Duration,
 }
 
+/// The face, for those who must not keep the server from stopping.
+#[derive(Clone)]
+pub struct WeakCoa(Weak<Shared>);
+
+impl WeakCoa {
+    /// The face, while the server runs.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Coa> {
+        self.0.upgrade().map(|shared| Coa { shared })
+    }
+}
+
 impl Coa {
+    /// The same without keeping it alive.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakCoa {
+        WeakCoa(Arc::downgrade(&self.shared))
+    }
+
     /// The face, and the recorder that has to run beside it.
     #[must_use]
     pub fn new(

@@ -13,7 +13,15 @@ pub enum ServiceError {
         /// What was asked for.
         name: String,
     },
-    /// It is there already, or something stands in the way.
+    /// There is one of that name already.
+    #[error("{what} {name} exists already")]
+    Exists {
+        /// `subscriber`, `plan`, `NAS` …
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Something stands in the way.
     #[error("{reason}")]
     Conflict {
         /// For people.
@@ -44,6 +52,9 @@ pub enum Denial {
     /// No such key or login, or the wrong secret: which of them is not said.
     #[error("the credential is wrong")]
     Credential,
+    /// The credential is right, and it or its account is switched off.
+    #[error("access is switched off")]
+    Disabled,
     /// The right `read` is missing.
     #[error("the right to read is missing")]
     Read,

@@ -3,18 +3,20 @@
 //! A [`Management`] is rights as a value: it is had from the gate alone, and no command can be given
 //! without it. A rule such as "a login is unique" or "a plan's name is its group" lives here, once.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Argon2, PasswordHasher as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use jiff::tz::TimeZone;
+use smol_str::SmolStr;
 
 use super::attributes::{self, Sorted};
 use super::error::{Denial, ServiceError};
-use crate::domain::dynamic_auth::Order;
-use crate::domain::operator::{ApiKey, Dialect, Operator, Rights};
+use super::gate::{ManagementGate, digest};
+use crate::domain::dynamic_auth::{Order, Outcome};
+use crate::domain::operator::{ApiKey, Dialect, Operator, Rights, Scope};
 use crate::domain::plan::{Concurrency, Plan, PlanId, PlanTerms};
 use crate::domain::{Amount, Nas, Session, SubscriberId, SubscriberStatus, UniqueId};
 use crate::engine;
@@ -26,49 +28,18 @@ use crate::store::{
     OpenCursor, OpenPage, OrderRow, PlanDraft, Store, SubscriberEdit, SubscriberObstacle, SubscriberRecord,
     Survey,
 };
-use crate::time::{Clock, Now, UnixTime};
-
-/// Where operators come in.
-#[derive(Clone)]
-pub struct ManagementGate {
-    store: Store,
-    dictionary: Arc<Dictionary>,
-    engine: engine::Settings,
-    clock: Arc<dyn Clock>,
-    packs: Arc<Packs>,
-    configured: Vec<Nas>,
-}
-
-/// What somebody shows to be let in.
-#[derive(Clone, Copy)]
-pub enum OperatorCredential<'a> {
-    /// A key of an API.
-    Key {
-        /// Which API is spoken.
-        dialect: Dialect,
-        /// The part that is not secret.
-        key_id: &'a str,
-        /// The part that is.
-        secret: &'a str,
-    },
-    /// A login of an operator.
-    Login {
-        /// Which API is spoken.
-        dialect: Dialect,
-        /// Login.
-        login: &'a str,
-        /// Password.
-        password: &'a str,
-    },
-}
+use crate::time::{Now, UnixTime};
 
 /// What an operator may do, and does.
 pub struct Management<'g> {
-    gate: &'g ManagementGate,
-    rights: Rights,
-    name: String,
-    dialect: Dialect,
-    remote: String,
+    pub(super) gate: Cow<'g, ManagementGate>,
+    pub(super) rights: Rights,
+    pub(super) scope: Scope,
+    pub(super) zone: TimeZone,
+    /// Login, or id of the key.
+    pub(super) name: String,
+    pub(super) dialect: Dialect,
+    pub(super) remote: String,
 }
 
 /// A subscriber to be made.
@@ -197,86 +168,14 @@ const SALT_OCTETS: usize = 16;
 /// The account that is always there.
 const MAIN: &str = "Main";
 
-impl ManagementGate {
-    /// A gate in front of a store; `engine` is how logins are decided, for explanations.
-    #[must_use]
-    pub fn new(
-        store: Store,
-        dictionary: Arc<Dictionary>,
-        engine: engine::Settings,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { store, dictionary, engine, clock, packs: Packs::embedded(), configured: Vec::new() }
-    }
-
-    /// The same with a site's packs, and the NAS entries of the configuration: explanations are in the
-    /// words of the NAS that is asked for.
-    #[must_use]
-    pub fn with_nases(self, packs: Arc<Packs>, configured: Vec<Nas>) -> Self {
-        Self { packs, configured, ..self }
-    }
-
-    /// Lets an operator in. Password hashes are slow on purpose: call it where that holds up nobody.
-    ///
-    /// # Errors
-    /// [`Denial::Credential`] for a wrong one, whatever is wrong with it; [`ServiceError::Unavailable`].
-    pub async fn enter(
-        &self,
-        credential: OperatorCredential<'_>,
-        remote: &str,
-    ) -> Result<Management<'_>, ServiceError> {
-        let denied = ServiceError::Denied(Denial::Credential);
-        let (name, dialect, rights) = match credential {
-            OperatorCredential::Key { dialect, key_id, secret } => {
-                let found = self.store.key(key_id).await?;
-                let digest = digest(secret);
-                // An unknown key costs as much as a known one.
-                let expected = found.as_ref().map_or("", |found| found.secret_hash.as_str());
-                let right = bool::from(digest.as_bytes().ct_eq(expected.as_bytes()));
-                match found.filter(|found| right && found.key.enabled && found.key.dialect == Some(dialect)) {
-                    Some(found) => (found.key.key_id.to_string(), dialect, found.key.rights),
-                    None => return Err(denied),
-                }
-            }
-            OperatorCredential::Login { dialect, login, password } => {
-                let found = self.store.operator(login).await?;
-                let stored = found.as_ref().map_or(NOBODY, |found| found.password_hash.as_str());
-                let right = argon2::PasswordHash::new(stored)
-                    .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
-                match found.filter(|found| right && !found.operator.locked) {
-                    Some(found) => (login.to_owned(), dialect, found.operator.rights),
-                    None => return Err(denied),
-                }
-            }
-        };
-        Ok(Management { gate: self, rights, name, dialect, remote: remote.to_owned() })
-    }
-
-    /// The command line: whoever can run it can read the database's address, and so has every right.
-    #[must_use]
-    pub fn console(&self, user: &str) -> Management<'_> {
-        Management {
-            gate: self,
-            rights: Rights::ALL,
-            name: user.to_owned(),
-            dialect: Dialect::Cli,
-            remote: String::new(),
-        }
-    }
-}
-
-/// A hash of nobody's password, so that an unknown login takes as long as a known one.
-const NOBODY: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$Y29tcGFyZWQgd2l0aCBub25l$WXBqVyXyMqQGOZ6l6U2S0nBM8eDfPXEZD9tfxKKp3NU";
-
 impl Management<'_> {
     pub(super) fn read(&self) -> Result<&Store, ServiceError> {
-        if self.rights.read { Ok(&self.gate.store) } else { Err(ServiceError::Denied(Denial::Read)) }
+        if self.rights.read { Ok(&self.gate.inner().store) } else { Err(ServiceError::Denied(Denial::Read)) }
     }
 
     pub(super) fn write(&self) -> Result<(&Store, Author), ServiceError> {
         if self.rights.write {
-            Ok((&self.gate.store, self.author()))
+            Ok((&self.gate.inner().store, self.author()))
         } else {
             Err(ServiceError::Denied(Denial::Write))
         }
@@ -287,20 +186,20 @@ impl Management<'_> {
             name: self.name.clone(),
             dialect: self.dialect,
             remote: self.remote.clone(),
-            at: self.gate.clock.now().unix,
+            at: self.gate.inner().clock.now().unix,
         }
     }
 
     pub(super) fn dictionary(&self) -> &Dictionary {
-        &self.gate.dictionary
+        &self.gate.inner().dictionary
     }
 
     pub(super) fn shared_dictionary(&self) -> Arc<Dictionary> {
-        Arc::clone(&self.gate.dictionary)
+        Arc::clone(&self.gate.inner().dictionary)
     }
 
     pub(super) fn engine(&self) -> &engine::Settings {
-        &self.gate.engine
+        &self.gate.inner().engine
     }
 
     /// Where a NAS listens for Disconnect- and CoA-Requests: the port of its entry, else that of its type.
@@ -312,22 +211,40 @@ impl Management<'_> {
     }
 
     pub(super) fn packs(&self) -> &Packs {
-        &self.gate.packs
+        &self.gate.inner().packs
     }
 
     /// The NAS entries of the configuration.
     pub(super) fn configured_nases(&self) -> &[Nas] {
-        &self.gate.configured
+        &self.gate.inner().configured
     }
 
     pub(super) fn now(&self) -> Now {
-        self.gate.clock.now()
+        self.gate.inner().clock.now()
     }
 
     /// What this operator may do.
     #[must_use]
     pub const fn rights(&self) -> Rights {
         self.rights
+    }
+
+    /// Whose things this operator sees. Whatever a caller names is looked up within it.
+    #[must_use]
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The zone in which dates are read and written: the account's, else the server's.
+    #[must_use]
+    pub const fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// The same, without borrowing the gate.
+    #[must_use]
+    pub fn into_owned(self) -> Management<'static> {
+        Management { gate: Cow::Owned(self.gate.into_owned()), ..self }
     }
 }
 
@@ -368,6 +285,27 @@ impl Management<'_> {
     /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
     pub async fn keys(&self) -> Result<Vec<ApiKey>, ServiceError> {
         Ok(self.read()?.keys().await?)
+    }
+
+    /// Gives a key another secret: the old one, and the tokens that were had with it, are worth nothing from
+    /// now on.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn rotate_key(&self, key_id: &str, entropy: &mut dyn Entropy) -> Result<MadeKey, ServiceError> {
+        let (store, author) = self.write()?;
+        let made = MadeKey { key_id: key_id.to_owned(), secret: random_secret(entropy) };
+        found(store.rotate_key(key_id, &digest(&made.secret), &author).await?, "key", key_id)?;
+        Ok(made)
+    }
+
+    /// Switches a key on or off.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn enable_key(&self, key_id: &str, enabled: bool) -> Result<(), ServiceError> {
+        let (store, author) = self.write()?;
+        found(store.enable_key(key_id, enabled, &author).await?, "key", key_id)
     }
 
     /// Removes a key.
@@ -452,10 +390,7 @@ impl Management<'_> {
             }
         }
         check_name("name", &new.name)?;
-        store
-            .add_nas(new, &author)
-            .await?
-            .ok_or_else(|| ServiceError::Conflict { reason: format!("NAS {} exists already", new.network) })
+        store.add_nas(new, &author).await?.ok_or_else(|| taken("NAS", &new.network.to_string()))
     }
 
     /// All NASes of the table.
@@ -738,10 +673,6 @@ pub fn random_secret(entropy: &mut dyn Entropy) -> String {
     URL_SAFE_NO_PAD.encode(octets)
 }
 
-fn digest(secret: &str) -> String {
-    hex::encode(Sha256::digest(secret.as_bytes()))
-}
-
 fn account_or_main(account: &str) -> String {
     if account.is_empty() { MAIN.to_owned() } else { account.to_owned() }
 }
@@ -750,8 +681,8 @@ fn found(yes: bool, what: &'static str, name: &str) -> Result<(), ServiceError> 
     if yes { Ok(()) } else { Err(ServiceError::not_found(what, name)) }
 }
 
-pub(super) fn taken(what: &str, name: &str) -> ServiceError {
-    ServiceError::Conflict { reason: format!("{what} {name} exists already") }
+pub(super) fn taken(what: &'static str, name: &str) -> ServiceError {
+    ServiceError::Exists { what, name: name.to_owned() }
 }
 
 #[derive(Clone, Copy)]
@@ -907,6 +838,28 @@ impl Management<'_> {
     pub async fn disconnect(&self, session: UniqueId) -> Result<i64, ServiceError> {
         let (store, author) = self.write()?;
         Ok(store.order(session, &Order::Disconnect, &author).await?)
+    }
+
+    /// Asks the NASes to end these sessions and waits for what each says, 30 s unless many are asked; the
+    /// outcomes are in the order of the sessions.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`]; [`ServiceError::Unavailable`] where no server runs in this process.
+    pub async fn disconnect_now(&self, sessions: &[UniqueId]) -> Result<Vec<Outcome>, ServiceError> {
+        let (store, author) = self.write()?;
+        let coa = self.gate.coa()?;
+        let by = SmolStr::from(author.name.as_str());
+        let mut asked = Vec::with_capacity(sessions.len());
+        for session in sessions {
+            store.audit_disconnect(*session, &author).await?;
+            let (coa, session, by) = (coa.clone(), *session, by.clone());
+            asked.push(tokio::spawn(async move { coa.enforce(session, Order::Disconnect, by).await }));
+        }
+        let mut outcomes = Vec::with_capacity(asked.len());
+        for outcome in asked {
+            outcomes.push(outcome.await.unwrap_or(Outcome::TimedOut));
+        }
+        Ok(outcomes)
     }
 
     /// Orders a change of a session (`Name = value`); gives the number of the order.

@@ -14,6 +14,7 @@ mod directory;
 mod error;
 mod explain;
 mod feed;
+mod gate;
 mod health;
 mod index;
 mod life;
@@ -47,10 +48,10 @@ pub use attributes::{MASK, is_secret, shown};
 pub use credit::ChargeRuleOrder;
 pub use error::{Denial, ServiceError};
 pub use explain::{Explainer, Explanation, Imagined};
+pub use gate::{Issued, ManagementGate, OperatorCredential};
 pub use health::{ComponentHealth, Health, HealthReport, HealthStatus};
 pub use management::{
-    MadeKey, Management, ManagementGate, OperatorCredential, PlanChange, Proof, SubscriberChange,
-    SubscriberOrder, random_secret,
+    MadeKey, Management, PlanChange, Proof, SubscriberChange, SubscriberOrder, random_secret,
 };
 pub use quotas::{Balance, Lapse, UsageReport};
 pub use serve::Serve;

@@ -40,8 +40,8 @@ use sqlx::{Database, Executor as _, MySql, Postgres, Sqlite, TransactionManager 
 pub use admin::{
     Adopted, AttributeEdit, Author, ChargeUsage, CreditChange, CreditObstacle, CreditRecord, KeySecret,
     LedgerEntry, NasEntry, NewAttribute, NewDevice, NewExpiry, NewKey, NewNas, NewOperator, NewQuota,
-    NewSubscriber, NewTopUp, OperatorSecret, PlanDraft, QuotaOwner, RuleObstacle, RuleOwner, SubscriberEdit,
-    SubscriberObstacle, SubscriberRecord, Survey,
+    NewSubscriber, NewTopUp, OperatorSecret, Place, PlanDraft, QuotaOwner, RuleObstacle, RuleOwner,
+    SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey,
 };
 pub use attempts::Attempt;
 pub use changes::{Change, ChangeCursor, Changes};

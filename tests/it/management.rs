@@ -84,7 +84,7 @@ async fn logins_are_told_apart_octet_for_octet(database: &TestDatabase) {
         management.add_subscriber(&order).await.unwrap();
     }
     let taken = management.add_subscriber(&pin("bob")).await.unwrap_err();
-    assert_eq!(taken, ServiceError::Conflict { reason: "subscriber bob exists already".to_owned() });
+    assert_eq!(taken, ServiceError::Exists { what: "subscriber", name: "bob".to_owned() });
     let change = SubscriberChange {
         attributes: vec!["Session-Timeout := 60".to_owned()],
         plan: Some(None),
@@ -139,7 +139,7 @@ async fn what_other_tools_write_is_listed_and_changed(database: &TestDatabase) {
         .await;
     }
     let taken = management.add_subscriber(&pin("changed")).await;
-    assert!(matches!(taken, Err(ServiceError::Conflict { .. })), "{taken:?}");
+    assert!(matches!(taken, Err(ServiceError::Exists { .. })), "{taken:?}");
     let change = SubscriberChange {
         attributes: vec!["Simultaneous-Use := 2".to_owned()],
         ..SubscriberChange::default()

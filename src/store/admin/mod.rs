@@ -17,7 +17,7 @@ mod tx;
 pub use adopt::{Adopted, Survey};
 pub use credit::{ChargeUsage, CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle};
 pub use nas::{NasEntry, NewNas};
-pub use operators::{KeySecret, NewKey, NewOperator, OperatorSecret};
+pub use operators::{KeySecret, NewKey, NewOperator, OperatorSecret, Place};
 pub use plans::PlanDraft;
 pub use quotas::{NewQuota, NewTopUp, QuotaOwner};
 pub use subscribers::{AttributeEdit, NewSubscriber, SubscriberEdit, SubscriberObstacle, SubscriberRecord};

@@ -40,4 +40,16 @@ impl Store {
         tx.commit().await?;
         Ok(id)
     }
+
+    /// Says who had a session disconnected where the order itself passes through no table.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn audit_disconnect(&self, session: UniqueId, author: &Author) -> Result<(), StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let new = Some(session.to_text().to_string());
+        let event = Event { object: "session", id: None, verb: "disconnect", old: None, new };
+        audit(&mut tx, author, event).await?;
+        tx.commit().await
+    }
 }

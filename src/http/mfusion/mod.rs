@@ -1,0 +1,82 @@
+//! The mFusion HotSpot API: JSON below `/mbox/api/hotspot`, opened by tokens that `POST /auth` gives.
+//!
+//! Refuses to know SQL, sessions and RADIUS, and the other dialects. `auth` gives tokens; `extract` reads
+//! requests; `wire` has the envelopes and `failure` their failures. A handler takes a [`Caller`] first, so
+//! that nothing is looked at before it is known who asks:
+//!
+//! ```text
+//! /// The profiles by name.
+//! #[utoipa::path(get, path = "/profiles", operation_id = "profiles", tag = "mFusion", params(PagingParams),
+//!     responses((status = 200, body = List<Profile>), Refusals), security(("token" = [])))]
+//! async fn profiles(Caller(operator): Caller, query: Query) -> Result<Json<List<Profile>>, Failure> {
+//!     let page = operator.groups(query.paging()).await?;
+//!     Ok(Json(List::new(query.paging(), page.map(Profile::from))))
+//! }
+//! ```
+
+mod auth;
+mod extract;
+mod failure;
+mod wire;
+
+use std::time::Duration;
+
+use axum::{Router, middleware};
+use tower_http::timeout::TimeoutLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::extract::{Caller, Fields, Query, Segment};
+use self::failure::{Failure, FailureBody, Refusals};
+use super::Shared;
+
+/// `[mfusion]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `http_errors = "rest"`: errors also as HTTP status.
+    pub rest_errors: bool,
+    /// `octets = "as-stored"`: input and output as in radacct, not the other way round.
+    pub octets_as_stored: bool,
+    /// Session rows carry both spellings of their field names.
+    pub session_aliases: bool,
+    /// How long a token is good for.
+    pub token_lifetime: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rest_errors: false,
+            octets_as_stored: false,
+            session_aliases: false,
+            token_lifetime: Duration::from_hours(1),
+        }
+    }
+}
+
+/// What the endpoints to come are made of.
+const _: () = {
+    let _ = |parts: (Caller, Segment)| (parts.0.0, parts.1.0);
+    let _ = (Query::text, Query::paging);
+    let _ = (Fields::get, Fields::required, Fields::clearable, Fields::flag);
+    let _ = (wire::List::<u8>::new, |text: &str| wire::Done::new(text, ()));
+    let _ = <Refusals as utoipa::IntoResponses>::responses;
+};
+
+/// Where the endpoints are.
+pub(super) const ROOT: &str = "/mbox/api/hotspot";
+
+/// The routes below [`ROOT`], and their description.
+pub(super) fn router(shared: &Shared) -> (Router, OpenApi) {
+    let routes = OpenApiRouter::new().routes(routes!(auth::auth));
+    let (router, description) = routes.split_for_parts();
+    let rest = shared.dialects.mfusion.rest_errors;
+    let router = router
+        .fallback(async || Failure::no_route())
+        .method_not_allowed_fallback(async || Failure::wrong_method())
+        .with_state(shared.clone())
+        .layer(TimeoutLayer::with_status_code(failure::TIMED_OUT, shared.timeout))
+        .layer(middleware::map_response_with_state(rest, failure::dress));
+    (router, description)
+}
