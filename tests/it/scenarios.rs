@@ -6,6 +6,8 @@
 
 mod client;
 mod explained;
+mod http;
+mod json;
 mod script;
 mod stall;
 mod world;
@@ -42,6 +44,7 @@ scenarios! {
     ghosts,
     limits,
     logins,
+    mfusion_auth,
     names,
     packs,
     quotas,

@@ -12,9 +12,10 @@ use tollkeeper::config::Settings;
 use tollkeeper::domain::Amount;
 use tollkeeper::radius::{Code, Dictionary, Secret};
 use tollkeeper::server::Server;
-use tollkeeper::time::{Clock, Now, SystemClock};
+use tollkeeper::time::{Clock, Now, SystemClock, UnixTime};
 
 use super::client::{Exchange, Letter, TestNas};
+use super::http::{Key, PASSPHRASE};
 use super::script::{
     Scenario, Script, assignment, numbered, pieces, plain, seconds, seconds_until, since_start, times, word,
 };
@@ -76,6 +77,9 @@ pub(super) struct World {
     exchanges: HashMap<String, Exchange>,
     /// Attributes that are used often, by a word.
     lists: HashMap<String, String>,
+    /// What answers over HTTP were found to have, by name; and keys of mFusion, by name.
+    pub(super) captured: HashMap<String, String>,
+    pub(super) keys: BTreeMap<String, Key>,
     /// Class of the last Accept.
     class: String,
     start: Now,
@@ -96,9 +100,10 @@ impl World {
         let (stall, url) = Stall::before(&database).await;
         let url = if script.has("freeze") { url } else { database.url.clone() };
         let data_dir = tempfile::tempdir().unwrap();
-        let settings = settings(&url, data_dir.path(), &nases, &script.config);
+        let config = if script.has("http") { with_listeners(&script.config) } else { script.config.clone() };
+        let settings = settings(&url, data_dir.path(), &nases, &config);
         let server = Box::pin(Server::start(&settings, clock.clone(), embedded::metrics())).await.unwrap();
-        Self {
+        let mut world = Self {
             raw: database.raw().await,
             database,
             stall,
@@ -114,9 +119,15 @@ impl World {
             nases,
             exchanges: HashMap::new(),
             lists: HashMap::new(),
+            captured: HashMap::new(),
+            keys: BTreeMap::new(),
             class: String::new(),
             _data_dir: data_dir,
+        };
+        if script.has("http") {
+            world.make_keys().await;
         }
+        world
     }
 
     /// Takes every step, then looks whether usage adds up. `Err` has the line that failed.
@@ -145,8 +156,12 @@ impl World {
     }
 
     async fn step(&mut self, text: &str) -> Result<(), String> {
+        let text = &self.captures_put_in(text);
         let (verb, rest) = word(text);
         match verb {
+            "http" => self.http(rest).await?,
+            "key" => self.key(rest).await?,
+            "soon" if rest.starts_with("http ") => self.http_soon(rest.trim_start_matches("http ")).await?,
             "access" | "accounting" | "start" | "interim" | "stop" => self.request(verb, rest).await?,
             "expect" => self.expect(rest).await?,
             "again" => self.exchange(rest)?.again().await,
@@ -189,6 +204,26 @@ impl World {
             _ => return Err(format!("no step begins with {verb:?}")),
         }
         Ok(())
+    }
+
+    /// `{name}` is what an answer had at `<…:name>`.
+    fn captures_put_in(&self, text: &str) -> String {
+        self.captured
+            .iter()
+            .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+    }
+
+    async fn http_soon(&mut self, text: &str) -> Result<(), String> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.http(text).await {
+                Err(_) if waited < SOON => {
+                    sleep(POLL).await;
+                    waited += POLL;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn shut_down(&mut self) {
@@ -418,6 +453,11 @@ impl World {
         &self.settings
     }
 
+    /// When the scenario began.
+    pub(super) const fn start_time(&self) -> UnixTime {
+        self.start.unix
+    }
+
     pub(super) fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
     }
@@ -627,6 +667,19 @@ fn sum(rows: Vec<Vec<String>>) -> BTreeMap<String, [u64; 3]> {
     }
     sums.retain(|_, sum| *sum != [0; 3]);
     sums
+}
+
+/// What callers over HTTP need, unless the file says otherwise.
+fn with_listeners(config: &[(String, String)]) -> Vec<(String, String)> {
+    let free = "\"127.0.0.1:0\"".to_owned();
+    let mut all = vec![
+        ("http.listen".to_owned(), free.clone()),
+        ("antamedia.listen".to_owned(), free),
+        ("antamedia.passphrase".to_owned(), format!("\"{PASSPHRASE}\"")),
+    ];
+    all.retain(|(key, _)| !config.iter().any(|(written, _)| written == key));
+    all.extend_from_slice(config);
+    all
 }
 
 fn settings(
