@@ -4,6 +4,7 @@
 use smol_str::SmolStr;
 
 use super::charge::{ChargeRule, Credit};
+use super::overrides::AccountOverride;
 use super::plan::{Concurrency, PlanId};
 use super::profile::Rate;
 use super::usage::Usage;
@@ -143,6 +144,42 @@ impl Exhaustion {
     }
 }
 
+/// What a row of `tk_quota` is to the other quotas of its kind (time or volume) and period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum QuotaRole {
+    /// It holds beside them.
+    #[default]
+    Beside,
+    /// A subscriber's, in the place of its plan's.
+    InPlace,
+    /// In the place of its plan's there is none; the limit is what it was, or is to be again.
+    Lifted,
+    /// Its limit, which may be less than nothing, is added to theirs in the period in which it was made.
+    Extra,
+}
+
+impl QuotaRole {
+    /// Every role of a subscriber's quota with the word that `tk_quota.origin` holds.
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::Beside, "user"),
+        (Self::InPlace, "override"),
+        (Self::Lifted, "unlimited"),
+        (Self::Extra, "granted"),
+    ];
+
+    /// The word in the table.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(role, _)| *role == self).map_or("", |(_, word)| word)
+    }
+
+    /// Reads the word; any other is that of a quota that holds beside the others.
+    #[must_use]
+    pub fn parse(word: &str) -> Self {
+        Self::ALL.iter().find(|(_, known)| *known == word).map_or(Self::Beside, |(role, _)| *role)
+    }
+}
+
 /// A row of `tk_quota` that is no top-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -165,6 +202,8 @@ pub struct Quota {
     pub priority: i32,
     /// When it was made: nothing is carried over from before.
     pub created: UnixTime,
+    /// What it is to the others.
+    pub role: QuotaRole,
 }
 
 /// A row of `tk_quota` that was bought on top: used once the quotas proper are used up.
@@ -200,12 +239,16 @@ pub struct SubscriberTerms {
     /// Its usage since ever at the beginning of its present term: quotas without a period count from
     /// there.
     pub before_term: Usage,
+    /// What counts as used in the term though no session of the term did: an operator said so.
+    pub said_used: Usage,
     /// Its own quotas.
     pub quotas: Vec<Quota>,
     /// What it bought on top, whether used up or not.
     pub top_ups: Vec<TopUp>,
     /// What it has to spend on sessions, where it ever had anything.
     pub credit: Option<Credit>,
+    /// What it has in the place of what its plan and its rows say.
+    pub own: AccountOverride,
 }
 
 /// What of a plan bears on the sessions of its subscribers. Limits: seconds or octets; `None` is none.

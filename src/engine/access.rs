@@ -409,7 +409,8 @@ fn entitle<'a>(
     // A plan's rate is among its rows; here it is what the line does, and the direction of which an exhausted
     // quota says nothing.
     let sold = subscriber.plan().map(|plan| plan.rate).unwrap_or_default();
-    let line = Rate { down: allowance.rate.down.or(sold.down), up: allowance.rate.up.or(sold.up) };
+    let said = slower(allowance.rate, subscriber.own_rate());
+    let line = Rate { down: said.down.or(sold.down), up: said.up.or(sold.up) };
     let interim_interval = policy.reply.interim_interval.unwrap_or(settings.interim_interval);
     witness.saw(Said::Passed, || {
         let groups = if policy.groups.is_empty() { String::new() } else { policy.groups.join(", ") };
@@ -428,11 +429,22 @@ fn entitle<'a>(
         },
         places: places.map(|(limit, _)| *limit),
         gives_way,
-        rate: (!allowance.rate.is_unlimited()).then_some(line),
+        rate: match (allowance.rate.is_unlimited(), said.is_unlimited()) {
+            (false, _) => Some(line),
+            // The rows may say the other direction.
+            (true, false) => Some(said),
+            (true, true) => None,
+        },
         volume: allowance.volume,
         redirect: allowance.redirect,
         until: [timeout.until, allowance.until, reach.until].into_iter().flatten().min(),
     })
+}
+
+/// In each direction the slower of two rates.
+fn slower(one: Rate, other: Rate) -> Rate {
+    let least = |one: Option<u64>, other: Option<u64>| [one, other].into_iter().flatten().min();
+    Rate { down: least(one.down, other.down), up: least(one.up, other.up) }
 }
 
 /// From when, until when and at what times it may be used.

@@ -504,7 +504,8 @@ impl Management<'_> {
                 (Some(_), Some(rate)) => {
                     // The attribute has 32 bits; the plan keeps the whole rate.
                     let value = rate.min(u64::from(u32::MAX));
-                    reply.push(NewAttribute::new(name, ":=", value.to_string()));
+                    // `=`: what a subscriber has of its own, and the plan of a group before this one, comes first.
+                    reply.push(NewAttribute::new(name, "=", value.to_string()));
                 }
                 (Some(_), None) => remove.push(name.to_owned()),
                 (None, _) => {}

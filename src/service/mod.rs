@@ -18,6 +18,7 @@ mod gate;
 mod health;
 mod index;
 mod life;
+mod limits;
 mod loader;
 mod management;
 mod memo;
@@ -50,6 +51,7 @@ pub use error::{Denial, ServiceError};
 pub use explain::{Explainer, Explanation, Imagined};
 pub use gate::{Issued, ManagementGate, OperatorCredential};
 pub use health::{ComponentHealth, Health, HealthReport, HealthStatus};
+pub use limits::{AccountLimits, Both, IDLE_SECONDS, Idle, Left, Limit, LimitChange, Turn};
 pub use management::{
     MadeKey, Management, PlanChange, Proof, SubscriberChange, SubscriberOrder, random_secret,
 };

@@ -38,10 +38,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Database, Executor as _, MySql, Postgres, Sqlite, TransactionManager as _};
 
 pub use admin::{
-    Adopted, AttributeEdit, Author, ChargeUsage, CreditChange, CreditObstacle, CreditRecord, KeySecret,
-    LedgerEntry, NasEntry, NewAttribute, NewDevice, NewExpiry, NewKey, NewNas, NewOperator, NewQuota,
-    NewSubscriber, NewTopUp, OperatorSecret, Place, PlanDraft, QuotaOwner, RuleObstacle, RuleOwner,
-    SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey,
+    Adopted, AttributeEdit, Author, ChargeUsage, CreditChange, CreditObstacle, CreditRecord, Figure,
+    KeySecret, LedgerEntry, LimitEdit, NasEntry, NewAttribute, NewDevice, NewExpiry, NewKey, NewNas,
+    NewOperator, NewQuota, NewSubscriber, NewTopUp, OperatorSecret, OwnEdit, Place, PlanDraft, QuotaEdit,
+    QuotaOwner, RuleObstacle, RuleOwner, SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey,
 };
 pub use attempts::Attempt;
 pub use changes::{Change, ChangeCursor, Changes};

@@ -7,7 +7,8 @@ use super::db::{Columns, amount, fetch, fetch_in};
 use super::{Store, StoreError};
 use crate::domain::plan::{Concurrency, PlanId};
 use crate::domain::{
-    Credit, Exhaustion, Metric, Period, PlanLimits, Quota, Rate, SubscriberId, SubscriberTerms, TopUp, Usage,
+    AccountOverride, Credit, Exhaustion, Metric, Period, PlanLimits, Quota, QuotaRole, Rate, SubscriberId,
+    SubscriberTerms, TopUp, Usage,
 };
 
 /// `tk_quota.origin` of what was bought on top.
@@ -43,6 +44,7 @@ impl Store {
                 activated: row.time(4)?,
                 created: row.time(5)?.unwrap_or_default(),
                 before_term: Usage { seconds: count(row, 6)?, input: count(row, 7)?, output: count(row, 8)? },
+                said_used: Usage { seconds: below(row, 6)?, input: below(row, 7)?, output: below(row, 8)? },
                 ..SubscriberTerms::default()
             };
             Ok((SubscriberId(row.number(0)?), terms))
@@ -74,6 +76,22 @@ impl Store {
         })?;
         for (subscriber, credit) in wallets {
             terms.entry(subscriber).or_default().credit = Some(credit);
+        }
+        let sql = "SELECT subscriber_id, rate_down, rate_up, idle_timeout, places FROM tk_override
+             WHERE kind = 'account' AND subscriber_id IN ({}) ORDER BY id";
+        let small =
+            |number: Option<i64>| number.map(|number| u32::try_from(number.max(0)).unwrap_or(u32::MAX));
+        let rows = fetch_in!(self.db(), "tk_override", sql, subscribers, [], |row| {
+            let own = AccountOverride {
+                rate: Rate { down: rate(row.int(1)?), up: rate(row.int(2)?) },
+                idle_timeout: small(row.int(3)?),
+                places: small(row.int(4)?),
+            };
+            Ok((SubscriberId(row.number(0)?), own))
+        })?;
+        for (subscriber, own) in rows {
+            let terms = terms.entry(subscriber).or_default();
+            terms.own = terms.own.then(own);
         }
         Ok(terms)
     }
@@ -163,6 +181,7 @@ pub(super) fn read(row: &dyn Columns) -> Result<(i64, Row), sqlx::Error> {
         begins: row.int(12)?.and_then(|begins| u8::try_from(begins).ok()),
         priority: i32::try_from(row.number(13)?).unwrap_or(0),
         created,
+        role: QuotaRole::parse(&row.word(4)?),
     };
     Ok((owner, Row::Quota(quota)))
 }
@@ -174,6 +193,11 @@ fn day(number: Option<i64>) -> Option<u8> {
 /// A rate of 0 is none.
 fn rate(number: Option<i64>) -> Option<u64> {
     number.and_then(|rate| u64::try_from(rate).ok()).filter(|rate| *rate > 0)
+}
+
+/// How far a number is below nothing.
+fn below(row: &dyn Columns, column: usize) -> Result<u64, sqlx::Error> {
+    Ok(row.int(column)?.filter(|number| *number < 0).map_or(0, i64::unsigned_abs))
 }
 
 fn count(row: &dyn Columns, column: usize) -> Result<u64, sqlx::Error> {

@@ -300,7 +300,7 @@ fn plans_are_made_changed_and_deleted() {
         assert_eq!(plan[key], value, "{key} of {plan}");
     }
     let reply = plan["reply"].to_string();
-    assert!(reply.contains("WISPr-Bandwidth-Max-Down := 4294967295"), "as much as 32 bits hold: {reply}");
+    assert!(reply.contains("WISPr-Bandwidth-Max-Down = 4294967295"), "as much as 32 bits hold: {reply}");
     assert!(reply.contains("Fall-Through := Yes") && reply.contains("Session-Timeout := 3600"), "{reply}");
 
     place.refused(&["plan", "add", "gold"], "plan or group gold exists already");
@@ -335,7 +335,7 @@ fn plans_are_made_changed_and_deleted() {
     assert_eq!(set["check"], json!([]));
     let reply = set["reply"].to_string();
     assert!(reply.contains("Session-Timeout := 60") && !reply.contains("3600"), "{reply}");
-    assert!(!reply.contains("Max-Down") && reply.contains("WISPr-Bandwidth-Max-Up := 1000000"), "{reply}");
+    assert!(!reply.contains("Max-Down") && reply.contains("WISPr-Bandwidth-Max-Up = 1000000"), "{reply}");
 
     assert_eq!(place.json(&["plan", "list"])[0]["name"], "gold");
     place.json_with(&["subscriber", "add", "bob", "--password-stdin", "--plan", "gold"], "hello\n");

@@ -13,6 +13,7 @@ mod documents;
 mod end_to_end;
 mod fleet;
 mod freeradius_rows;
+mod limits;
 mod management;
 mod mutations;
 mod overshoot;

@@ -35,6 +35,7 @@ macro_rules! scenarios {
 
 scenarios! {
     everywhere:
+    accounts,
     bindings,
     concurrency,
     counters,

@@ -1272,6 +1272,13 @@ async fn every_write_of_others_is_in_the_feed(database: &TestDatabase) {
     raw.run("INSERT INTO tk_device (subscriber_id, mac) VALUES (11, '02-00-00-00-00-01')").await;
     raw.run("UPDATE tk_device SET valid_until = 7").await;
     raw.run("DELETE FROM tk_device").await;
+    let device = [("tk_device", "02-00-00-00-00-01"), ("tk_subscriber", "bob")];
+    assert_eq!(changed(&store, &mut cursor).await, expect(&[device, device, device].concat()));
+    raw.run("INSERT INTO tk_override (subscriber_id, kind) VALUES (11, 'account')").await;
+    raw.run("UPDATE tk_override SET rate_up = 7").await;
+    raw.run("DELETE FROM tk_override").await;
+    assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_subscriber", "bob")]));
+    raw.run("UPDATE tk_subscriber SET autologin = 1").await;
     assert_eq!(changed(&store, &mut cursor).await, expect(&[("tk_subscriber", "bob")]));
     raw.run("UPDATE tk_account SET enabled = 0").await;
     raw.run("UPDATE tk_account SET title = 'x', enabled = 0").await;

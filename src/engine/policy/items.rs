@@ -113,6 +113,8 @@ pub(super) struct Reader<'a> {
     pub(super) zone: &'a TimeZone,
     /// `radcheck`, or `radgroupcheck NAME`.
     pub(super) check_table: SmolStr,
+    /// The rows are a group's.
+    pub(super) of_group: bool,
     pub(super) reply_table: SmolStr,
     pub(super) warnings: Vec<Warning>,
 }
@@ -416,7 +418,10 @@ impl Reader<'_> {
             return Some(never(rule));
         }
         match quota::item_of(&def.name) {
-            Some(Ok(item)) => Some(self.quota(row, rule, op, def, id, item)),
+            Some(Ok(item)) => {
+                let item = if self.of_group { item.of_group() } else { item };
+                Some(self.quota(row, rule, op, def, id, item))
+            }
             Some(Err(why)) => {
                 self.warn(row, &rule, why);
                 None

@@ -35,12 +35,12 @@ use super::password::StoredPassword;
 use super::quota::{self, Account, Bucket, CompiledPlan, Holder};
 use crate::domain::plan::Concurrency;
 use crate::domain::{
-    Credit, Day, GroupRows, NasIdentity, RejectReason, SubscriberId, SubscriberRows, SubscriberStatus,
-    Tenure, UniqueId, Usage, Uses,
+    AccountOverride, Credit, Day, GroupRows, NasIdentity, Rate, RejectReason, SubscriberId, SubscriberRows,
+    SubscriberStatus, Tenure, UniqueId, Usage, Uses,
 };
 use crate::packs::is_changeable;
 use crate::radius::attribute::{
-    ACCT_INTERIM_INTERVAL, Attribute, Attributes, NAS_FILTER_RULE, SESSION_TIMEOUT,
+    ACCT_INTERIM_INTERVAL, Attribute, Attributes, IDLE_TIMEOUT, NAS_FILTER_RULE, SESSION_TIMEOUT,
 };
 use crate::radius::dictionary::Dictionary;
 use crate::radius::value::Encoded;
@@ -89,6 +89,8 @@ pub struct Subscriber {
     sold: Option<Arc<CompiledPlan>>,
     /// What it has to spend.
     credit: Option<Box<Credit>>,
+    /// What it has in the place of what its plan and its rows say.
+    own: Option<Box<AccountOverride>>,
     /// What bears on its quotas besides; most have nothing that does.
     holder: Option<Box<Holder>>,
     /// Days of usage that its quotas need, and whether there are any.
@@ -158,6 +160,18 @@ impl ReplyPlan {
         self.attributes().filter(|attribute| is_changeable(*attribute))
     }
 
+    /// Puts an Idle-Timeout in the place of the rows'; 0 is none.
+    fn set_idle_timeout(&mut self, seconds: u32) {
+        let mut wire = ReplyAttributes::new();
+        for attribute in self.attributes().filter(|attribute| attribute.number != IDLE_TIMEOUT) {
+            wire.push(attribute.number, attribute.value);
+        }
+        if seconds > 0 {
+            wire.push_u32(IDLE_TIMEOUT, seconds);
+        }
+        self.wire = wire.attributes().rest().into();
+    }
+
     /// The attributes that are sent in the clear.
     #[must_use]
     pub fn attributes(&self) -> Attributes<'_> {
@@ -196,6 +210,7 @@ impl Compiler {
             dictionary: &self.dictionary,
             zone: &self.zone,
             check_table: format_smolstr!("radgroupcheck {}", rows.name),
+            of_group: true,
             reply_table: format_smolstr!("radgroupreply {}", rows.name),
             warnings: Vec::new(),
         };
@@ -222,6 +237,7 @@ impl Compiler {
             dictionary: &self.dictionary,
             zone: &self.zone,
             check_table: SmolStr::new_static("radcheck"),
+            of_group: false,
             reply_table: SmolStr::new_static("radreply"),
             warnings: Vec::new(),
         };
@@ -249,7 +265,8 @@ impl Compiler {
             })
             .collect();
         let conditional = own.conditional() || groups.iter().any(|group| group.rows.conditional());
-        let plan = if conditional { Plan::Conditional(Box::new(own)) } else { fixed(&own, &groups) };
+        let said = rows.terms.own;
+        let plan = if conditional { Plan::Conditional(Box::new(own)) } else { fixed(&own, &groups, &said) };
         let (holder, unknown) = Holder::new(&rows.terms, rows.first_use);
         warnings.extend(unknown.map(|zone| Warning {
             row: 0,
@@ -271,6 +288,7 @@ impl Compiler {
             plan,
             sold,
             credit: rows.terms.credit.map(Box::new),
+            own: (!said.is_empty()).then(|| Box::new(said)),
             holder: None,
             usage_days: 0,
             has_quotas: false,
@@ -296,15 +314,27 @@ fn barred(rows: &SubscriberRows) -> Option<SmolStr> {
 }
 
 /// Merges now what no request changes, sharing what is equal to what others have.
-fn fixed(own: &Rows, groups: &[Arc<CompiledGroup>]) -> Plan {
+fn fixed(own: &Rows, groups: &[Arc<CompiledGroup>], said: &AccountOverride) -> Plan {
     let mut lists = Lists::default();
     lists.walk(own, groups, |_| true);
-    let (limits, reply) = (lists.limits(), lists.reply());
+    let (mut limits, mut reply) = (lists.limits(), lists.reply());
+    put_over(said, &mut limits, &mut reply);
     let alone = groups.first().and_then(|group| group.alone.as_ref()).unwrap_or_else(|| nothing());
     Plan::Static {
         passwords: lists.passwords().cloned().collect(),
         limits: if *alone.0 == limits { Arc::clone(&alone.0) } else { Arc::new(limits) },
         reply: if *alone.1 == reply { Arc::clone(&alone.1) } else { Arc::new(reply) },
+    }
+}
+
+/// What an account has in the place of what the rows say, but for its rate: a NAS type may have words for
+/// that of its own, so it is part of the grant.
+fn put_over(said: &AccountOverride, limits: &mut Limits, reply: &mut ReplyPlan) {
+    if let Some(places) = said.places {
+        limits.simultaneous_use = Some((places, format_smolstr!("tk_override: {places} logins")));
+    }
+    if let Some(seconds) = said.idle_timeout {
+        reply.set_idle_timeout(seconds);
     }
 }
 
@@ -332,6 +362,12 @@ impl Subscriber {
     #[must_use]
     pub const fn plan(&self) -> Option<&Arc<CompiledPlan>> {
         self.sold.as_ref()
+    }
+
+    /// How fast its sessions are, whatever the rows say.
+    #[must_use]
+    pub fn own_rate(&self) -> Rate {
+        self.own.as_ref().map(|own| own.rate).unwrap_or_default()
     }
 
     /// What its plan charges, and what it has to spend; `None` where nothing is charged.
@@ -492,7 +528,10 @@ impl Subscriber {
         let mut lists = Lists::default();
         let unmet = lists.walk(own, &self.groups, |condition| condition.holds(&on));
         let mut passwords: SmallVec<[&StoredPassword; 2]> = lists.passwords().collect();
-        let limits = lists.limits();
+        let (mut limits, mut reply) = (lists.limits(), lists.reply());
+        if let Some(said) = &self.own {
+            put_over(said, &mut limits, &mut reply);
+        }
         let accepts = matches!(limits.auth_type, Some((AuthType::Accept, _)));
         // As in FreeRADIUS, a group may still give a password or `Auth-Type := Accept`.
         let unmet = unmet.filter(|_| passwords.is_empty() && !accepts);
@@ -503,7 +542,7 @@ impl Subscriber {
         Policy {
             passwords,
             limits: Cow::Owned(limits),
-            reply: Cow::Owned(lists.reply()),
+            reply: Cow::Owned(reply),
             unmet: unmet.map(|condition| (condition.reason(), condition.rule.clone())),
             unbound,
             bound_until,

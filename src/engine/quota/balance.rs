@@ -88,7 +88,9 @@ impl<'a> Account<'a> {
     pub fn buckets(&self) -> SmallVec<[&'a Bucket; 8]> {
         let plan = self.plan.map_or(&[][..], |plan| &plan.buckets);
         let own = self.holder.map_or(&[][..], |holder| &holder.buckets);
-        let mut buckets: SmallVec<[&Bucket; 8]> = self.rows.iter().chain(plan).chain(own).collect();
+        let stays = |bucket: &&Bucket| !self.holder.is_some_and(|holder| holder.replaces(bucket));
+        let mut buckets: SmallVec<[&Bucket; 8]> =
+            self.rows.iter().chain(plan).filter(stays).chain(own).collect();
         buckets.sort_by_key(|bucket| bucket.priority);
         buckets
     }
@@ -119,10 +121,8 @@ impl<'a> Account<'a> {
         let Some(span) = calendar::span(bucket.period, today, begins) else {
             let used = match (bucket.period, bucket.origin) {
                 (Period::Session, _) => own,
-                (_, Origin::Row) => self.lifetime(),
-                (_, Origin::Plan | Origin::Subscriber) => {
-                    self.lifetime().beyond(self.holder.map(|holder| holder.before_term).unwrap_or_default())
-                }
+                (_, Origin::Row | Origin::Group) => self.lifetime(),
+                (_, Origin::Plan | Origin::Subscriber) => self.of_term(),
             };
             return State { bucket, begun: None, ends: None, limit: bucket.limit, used };
         };
@@ -132,9 +132,58 @@ impl<'a> Account<'a> {
             bucket,
             begun: Some(begun),
             ends: Some(day_start(span.end, zone)),
-            limit: bucket.limit.saturating_add(self.carried(bucket, &span, begun, begins)),
+            limit: bucket
+                .limit
+                .saturating_add(self.carried(bucket, &span, begun, begins))
+                .saturating_add(self.extra(bucket, begun, day_start(span.end, zone))),
             used: self.within(span),
         }
+    }
+
+    /// What is on top of the limit in this period.
+    fn extra(&self, bucket: &Bucket, begun: UnixTime, ends: UnixTime) -> i64 {
+        let extras = self.holder.map_or(&[][..], |holder| &holder.extras);
+        extras
+            .iter()
+            .filter(|extra| (extra.is_time, extra.period) == (bucket.metric.is_time(), bucket.period))
+            .filter(|extra| begun <= extra.given && extra.given < ends)
+            .fold(0, |sum: i64, extra| sum.saturating_add(extra.amount))
+    }
+
+    /// Seconds that open sessions have used since their last signs of life, and since `begun`.
+    #[must_use]
+    pub fn pending(&self, begun: UnixTime, now: Now) -> u64 {
+        let alive = self.sessions.into_iter().flat_map(|sessions| sessions.alive(now));
+        alive.fold(0, |sum: u64, (_, updated)| sum.saturating_add(now.unix.since(begun.max(updated))))
+    }
+
+    /// What was used in the period that a day lies in, a term's for one that is never over, and when the
+    /// next one begins.
+    #[must_use]
+    pub fn used_over(&self, period: Period, now: UnixTime) -> (Usage, Option<UnixTime>) {
+        let month = self.holder.and_then(|holder| holder.reset_day).or_else(|| self.plan?.reset_day);
+        let begins = Begins { week: self.week_start, month: month.unwrap_or(1) };
+        match calendar::span(period, day_of(now, self.zone()), begins) {
+            Some(span) => {
+                let ends = day_start(span.end, self.zone());
+                (self.within(span), Some(ends))
+            }
+            None => (self.of_term(), None),
+        }
+    }
+
+    /// What is left of top-ups, seconds or octets.
+    #[must_use]
+    pub fn bought(&self, is_time: bool, now: UnixTime) -> u64 {
+        self.topped(is_time, now).map_or(0, |topped| topped.left.max(0).unsigned_abs())
+    }
+
+    /// What was used in the present term.
+    #[must_use]
+    pub fn of_term(&self) -> Usage {
+        let (before, said) =
+            self.holder.map(|holder| (holder.before_term, holder.said_used)).unwrap_or_default();
+        self.lifetime().beyond(before).plus(said)
     }
 
     /// What was left of the limit of the period before.

@@ -8,7 +8,9 @@ use smol_str::{SmolStr, format_smolstr};
 
 use super::calendar;
 use crate::domain::plan::{Concurrency, PlanId};
-use crate::domain::{Exhaustion, Metric, Period, PlanLimits, Quota, Rate, SubscriberTerms, TopUp, Usage};
+use crate::domain::{
+    Exhaustion, Metric, Period, PlanLimits, Quota, QuotaRole, Rate, SubscriberTerms, TopUp, Usage,
+};
 use crate::engine::charge::Charging;
 use crate::time::UnixTime;
 
@@ -42,6 +44,8 @@ pub struct Bucket {
 pub enum Origin {
     /// A check row, as other products write them: its lifetime is the subscriber's.
     Row,
+    /// The same of a group.
+    Group,
     /// A figure of the plan, or a row of `tk_quota` for it: its lifetime is the present term.
     Plan,
     /// A row of `tk_quota` for the subscriber; the same.
@@ -59,7 +63,7 @@ impl Bucket {
     fn of_quota(quota: &Quota, origin: Origin, owner: &str) -> Self {
         let owner = match origin {
             Origin::Plan => format_smolstr!("plan {owner}"),
-            Origin::Row | Origin::Subscriber => SmolStr::new_static("subscriber"),
+            Origin::Row | Origin::Group | Origin::Subscriber => SmolStr::new_static("subscriber"),
         };
         let Quota { id, metric, period, limit, .. } = quota;
         let unit = if metric.is_time() { "s" } else { "octets" };
@@ -154,13 +158,40 @@ pub struct Holder {
     pub created: UnixTime,
     /// Its usage since ever at the beginning of its term.
     pub before_term: Usage,
+    /// What counts as used in its term though no session of it did.
+    pub said_used: Usage,
     /// Its own buckets.
     pub buckets: Box<[Bucket]>,
+    /// Of which of its plan's and groups' buckets its own are in the place, or nothing is: time or not, and
+    /// the period.
+    pub replaced: Box<[(bool, Period)]>,
+    /// What is added to a limit in one period.
+    pub extras: Box<[Extra]>,
     /// What it bought on top: what lapses first comes first, then what was bought first.
     pub top_ups: Box<[TopUp]>,
 }
 
+/// Something on top of the limits of one kind in one period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extra {
+    /// Seconds, not octets.
+    pub is_time: bool,
+    /// Which limits.
+    pub period: Period,
+    /// Seconds or octets; may be less than nothing.
+    pub amount: i64,
+    /// When it was given: it counts in the period in which that lies.
+    pub given: UnixTime,
+}
+
 impl Holder {
+    /// Is the bucket one that the holder's own figures are in the place of?
+    #[must_use]
+    pub fn replaces(&self, bucket: &Bucket) -> bool {
+        matches!(bucket.origin, Origin::Plan | Origin::Group)
+            && self.replaced.contains(&(bucket.metric.is_time(), bucket.period))
+    }
+
     /// Compiles the terms of a subscriber who used the service first at `first_use`. Also gives the name of
     /// its account's zone where nobody knows such a zone; then the server's is used.
     #[must_use]
@@ -168,14 +199,29 @@ impl Holder {
         let created = Some(terms.created).filter(|created| created.0 > 0);
         let mut top_ups = terms.top_ups.clone();
         top_ups.sort_by_key(|bought| (bought.expires.map_or(i64::MAX, |at| at.0), bought.created, bought.id));
-        let quotas = terms.quotas.iter();
+        let of_role = |wanted: &'static [QuotaRole]| {
+            terms.quotas.iter().filter(move |quota| wanted.contains(&quota.role))
+        };
+        let kind = |quota: &Quota| (quota.metric.is_time(), quota.period);
         let mut holder = Self {
             zone: None,
             reset_day: terms.reset_day.filter(|day| (1..=31).contains(day)),
             joined: terms.activated.or(created).or(first_use),
             created: terms.created,
             before_term: terms.before_term,
-            buckets: quotas.map(|quota| Bucket::of_quota(quota, Origin::Subscriber, "")).collect(),
+            said_used: terms.said_used,
+            buckets: of_role(&[QuotaRole::Beside, QuotaRole::InPlace])
+                .map(|quota| Bucket::of_quota(quota, Origin::Subscriber, ""))
+                .collect(),
+            replaced: of_role(&[QuotaRole::InPlace, QuotaRole::Lifted]).map(kind).collect(),
+            extras: of_role(&[QuotaRole::Extra])
+                .map(|quota| Extra {
+                    is_time: quota.metric.is_time(),
+                    period: quota.period,
+                    amount: quota.limit,
+                    given: quota.created,
+                })
+                .collect(),
             top_ups: top_ups.into(),
         };
         if !terms.zone.is_empty() {
@@ -194,6 +240,14 @@ pub(in crate::engine) struct Item {
     /// Seconds or octets of one; so many 2^32 octets for the upper half of a number.
     unit: i64,
     part: Part,
+    origin: Origin,
+}
+
+impl Item {
+    /// The same as a row of a group.
+    pub(in crate::engine) const fn of_group(self) -> Self {
+        Self { origin: Origin::Group, ..self }
+    }
 }
 
 /// Which part of a limit a row has.
@@ -218,7 +272,9 @@ pub(in crate::engine) fn item(name: &str) -> Option<Result<Item, &'static str>> 
         "output" | "xmit" | "down" => Some(Metric::Down),
         _ => None,
     };
-    let session = |metric, unit, part| Some(Ok(Item { metric, period: Period::Session, unit, part }));
+    let session = |metric, unit, part| {
+        Some(Ok(Item { metric, period: Period::Session, unit, part, origin: Origin::Row }))
+    };
     match words.as_slice() {
         ["cs", direction, unit, rest @ ..] => {
             let metric = data(direction)?;
@@ -232,14 +288,20 @@ pub(in crate::engine) fn item(name: &str) -> Option<Result<Item, &'static str>> 
                 [period] => period_word(period)?,
                 _ => return None,
             };
-            Some(Ok(Item { metric, period, unit, part: Part::Whole }))
+            Some(Ok(Item { metric, period, unit, part: Part::Whole, origin: Origin::Row }))
         }
         ["max", "hourly", "session" | "traffic"] => {
             Some(Err("usage is kept by the day: a limit by the hour is not enforced"))
         }
         ["max", period, what @ ("session" | "traffic")] => {
             let metric = if *what == "session" { Metric::Time } else { Metric::Total };
-            Some(Ok(Item { metric, period: period_word(period)?, unit: 1, part: Part::Whole }))
+            Some(Ok(Item {
+                metric,
+                period: period_word(period)?,
+                unit: 1,
+                part: Part::Whole,
+                origin: Origin::Row,
+            }))
         }
         ["chillispot", "max", direction, "octets"] => session(data(direction)?, 1, Part::Low("chillispot")),
         ["chillispot", "max", direction, "gigawords"] => {
@@ -297,7 +359,7 @@ pub(in crate::engine) fn of_items(items: &[(Item, i64, &SmolStr)]) -> Arc<[Bucke
             begins: None,
             priority: 0,
             since: UnixTime(0),
-            origin: Origin::Row,
+            origin: item.origin,
             rule: (*rule).clone(),
         })
     };

@@ -13,7 +13,7 @@ mod calendar;
 mod top_up;
 
 pub use balance::{Account, Allowance, Spent, State};
-pub use bucket::{Bucket, CompiledPlan, Holder, Origin};
+pub use bucket::{Bucket, CompiledPlan, Extra, Holder, Origin};
 pub use calendar::{Begins, span};
 
 pub(super) use bucket::{Item, item as item_of, of_items};

@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 use super::*;
 use crate::domain::plan::PlanId;
 use crate::domain::{
-    Counter, Day, Exhaustion, Metric, NasIdentity, Period, PlanLimits, Quota, Rate, Session, SessionFlags,
-    SessionKey, SubscriberId, SubscriberTerms, TopUp, UniqueId, Usage, Volume,
+    Counter, Day, Exhaustion, Metric, NasIdentity, Period, PlanLimits, Quota, QuotaRole, Rate, Session,
+    SessionFlags, SessionKey, SubscriberId, SubscriberTerms, TopUp, UniqueId, Usage, Volume,
 };
 use crate::sessions::{Settings, SubscriberSessions, date_of, day_of, day_of_date, day_start};
 use crate::time::{Now, UnixTime};
@@ -540,6 +540,7 @@ fn a_plan_has_its_figures_and_its_rows() {
         begins: Some(6),
         priority: 3,
         created: UnixTime(1),
+        role: QuotaRole::Beside,
     };
     let plan = CompiledPlan::new(&PlanLimits {
         id: PlanId(3),

@@ -5,6 +5,7 @@
 
 mod adopt;
 mod credit;
+mod limits;
 mod nas;
 mod operators;
 mod orders;
@@ -16,6 +17,7 @@ mod tx;
 
 pub use adopt::{Adopted, Survey};
 pub use credit::{ChargeUsage, CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle};
+pub use limits::{Figure, LimitEdit, OwnEdit, QuotaEdit};
 pub use nas::{NasEntry, NewNas};
 pub use operators::{KeySecret, NewKey, NewOperator, OperatorSecret, Place};
 pub use plans::PlanDraft;

@@ -5,8 +5,8 @@ use smol_str::SmolStr;
 
 use super::tx::{Bind, Tx};
 use super::{
-    Author, Event, NewAttribute, RADCHECK, RADGROUPCHECK, RADREPLY, account, audit, credit, plans, quotas,
-    tenure,
+    Author, Event, NewAttribute, RADCHECK, RADGROUPCHECK, RADREPLY, account, audit, credit, limits, plans,
+    quotas, tenure,
 };
 use crate::domain::plan::Concurrency;
 use crate::domain::{AttributeRow, SubscriberId, SubscriberStatus};
@@ -251,6 +251,7 @@ impl Store {
         }
         end_sessions(&mut tx, id, author).await?;
         tenure::forget(&mut tx, tenure::RuleOwner::Subscriber(login), id).await?;
+        limits::forget(&mut tx, id).await?;
         tx.run(
             "tk_subscriber",
             "UPDATE tk_subscriber SET status = 'deleted', username = NULL, plan_id = NULL, updated_at = ?,
