@@ -108,6 +108,7 @@ pub struct Server {
     coa_sockets: JoinHandle<()>,
     http: JoinHandle<()>,
     stop_http: oneshot::Sender<()>,
+    certificates: http::Certificates,
     health: Arc<Health>,
 }
 
@@ -161,6 +162,7 @@ impl Server {
         let receivers = sockets.serve(Arc::new(service.aaa()), Handle::current())?;
         let coa_sockets = tokio::spawn(coa_sockets.run(service.coa().clone()));
         let (stop_http, stopped) = oneshot::channel();
+        let certificates = listeners.certificates();
         let shared = http::Shared {
             gate: gate.with_coa(service.coa()),
             throttle: http::Throttle::new(settings.http.failures_per_minute, Arc::clone(&clock)),
@@ -182,7 +184,7 @@ impl Server {
             };
             listeners.serve(&http_settings, shared, until, HTTP_DRAIN).await;
         });
-        Ok(Self { ready, receivers, service, coa_sockets, http, stop_http, health })
+        Ok(Self { ready, receivers, service, coa_sockets, http, stop_http, certificates, health })
     }
 
     /// What is open.
@@ -197,12 +199,16 @@ impl Server {
         &self.service
     }
 
-    /// Puts the NAS entries of newly read settings in force. Everything else of a configuration is read
-    /// at the start.
+    /// Puts the NAS entries of newly read settings in force, and reads certificates again. Everything else
+    /// of a configuration is read at the start.
     ///
     /// # Errors
-    /// The database's; the old entries stay.
+    /// The database's; the old entries stay. Certificates that cannot serve are told in the log, and the old
+    /// ones stay.
     pub async fn reload(&self, settings: &Settings) -> Result<(), StoreError> {
+        if let Err((key, error)) = self.certificates.reload(&settings.http) {
+            tracing::error!(key, %error, "the certificate stays as it was");
+        }
         self.service.replace_nas(settings.nas.clone()).await
     }
 

@@ -40,6 +40,11 @@ pub(super) async fn check(file: Option<&Path>, output: &Output) -> Result<Exit, 
     if let Some(packs) = &packs {
         nas_types(&settings, packs, &mut findings);
     }
+    for (key, files) in settings.http.tls.files() {
+        if let Err(error) = files.check() {
+            findings.mistakes.push(settings.remark(key, error.to_string()));
+        }
+    }
     if !findings.mistakes.is_empty() {
         return Err(refuse(findings.mistakes, &findings.warnings, output));
     }

@@ -450,6 +450,11 @@ fn http(reader: &Reader) -> http::Settings {
         listen: listener("http.listen", "127.0.0.1:8080"),
         ibsng: listener("ibsng.listen", "127.0.0.1:1237"),
         antamedia: listener("antamedia.listen", "127.0.0.1:8082"),
+        tls: http::Tls {
+            http: tls(reader, ["http.tls_certificate", "http.tls_key"]),
+            ibsng: tls(reader, ["ibsng.tls_certificate", "ibsng.tls_key"]),
+            antamedia: tls(reader, ["antamedia.tls_certificate", "antamedia.tls_key"]),
+        },
         body_limit: reader.integer("http.body_limit", 1_024..=1_073_741_824).unwrap_or(1_048_576),
         timeout: reader.seconds("http.timeout", 1.0..=600.0).unwrap_or(Duration::from_secs(30)),
         failures_per_minute: reader.integer("http.failures_per_minute", 1..=100_000).unwrap_or(10),
@@ -459,6 +464,19 @@ fn http(reader: &Reader) -> http::Settings {
         reader.warning(place, "http.listen", reason);
     }
     settings
+}
+
+/// Both files of a certificate, or neither.
+fn tls(reader: &Reader, keys: [&str; 2]) -> Option<http::TlsFiles> {
+    let [first, second] = keys;
+    let [here, there] = keys.map(|key| reader.place(key));
+    match keys.map(|key| reader.text(key, path)) {
+        [Some(certificate), Some(key)] => return Some(http::TlsFiles { certificate, key }),
+        [None, None] => {}
+        [Some(_), None] => reader.mistake(here, first, format!("needs {second} beside it")),
+        [None, Some(_)] => reader.mistake(there, second, format!("needs {first} beside it")),
+    }
+    None
 }
 
 fn dialects(reader: &Reader) -> Dialects {

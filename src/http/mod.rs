@@ -7,11 +7,14 @@
 pub mod antamedia;
 mod listener;
 pub mod mfusion;
+mod openapi;
 mod peer;
 pub mod server;
 mod settings;
 mod throttle;
+mod tls;
 
-pub use self::server::{Addresses, BindError, Dialects, Listeners, Shared};
-pub use self::settings::Settings;
+pub use self::server::{Addresses, BindError, Certificates, Dialects, Listeners, Shared};
+pub use self::settings::{Settings, Tls};
 pub use self::throttle::Throttle;
+pub use self::tls::{TlsError, TlsFiles};

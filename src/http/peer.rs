@@ -3,21 +3,12 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::serve::IncomingStream;
 
-use super::listener::BoundedListener;
-
-/// The address that a request came from, without its port.
+/// The address that a request came from, without its port. The listener puts it into every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Peer(pub(super) IpAddr);
-
-impl axum::extract::connect_info::Connected<IncomingStream<'_, BoundedListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
-        Self::from(*stream.remote_addr())
-    }
-}
 
 impl From<SocketAddr> for Peer {
     fn from(address: SocketAddr) -> Self {
@@ -26,11 +17,17 @@ impl From<SocketAddr> for Peer {
     }
 }
 
+impl Peer {
+    /// The peer of a request.
+    pub(super) fn of(extensions: &axum::http::Extensions) -> Self {
+        extensions.get().copied().unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Peer {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let known = parts.extensions.get::<ConnectInfo<Self>>().map(|ConnectInfo(peer)| *peer);
-        Ok(known.unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+        Ok(Self::of(&parts.extensions))
     }
 }

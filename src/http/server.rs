@@ -11,20 +11,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router, ServiceExt};
+use axum::{Json, Router};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tower_http::normalize_path::NormalizePath;
 use tower_http::timeout::TimeoutLayer;
 
-use super::listener::BoundedListener;
+use super::listener::Served;
 use super::peer::Peer;
 use super::throttle::Throttle;
-use super::{Settings, antamedia, mfusion};
+use super::tls::{Certificate, TlsError};
+use super::{Settings, antamedia, mfusion, openapi};
 use crate::service::{Health, HealthReport, HealthStatus, ManagementGate};
 use crate::telemetry::{Metrics, names};
 use crate::time::{Clock, UnixTime};
@@ -85,17 +86,45 @@ pub struct Addresses {
 /// Open listeners, not yet served.
 #[derive(Debug)]
 pub struct Listeners {
-    open: Vec<(&'static str, TcpListener)>,
+    open: Vec<Open>,
     addresses: Addresses,
+}
+
+#[derive(Debug)]
+struct Open {
+    name: &'static str,
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<(&'static str, Certificate)>,
+}
+
+/// The certificates of the listeners, to be read again while they serve.
+#[derive(Clone, Debug)]
+pub struct Certificates(Vec<(&'static str, Certificate)>);
+
+impl Certificates {
+    /// Puts what the files hold now in force for new connections. Whether a listener has TLS stays as it is.
+    ///
+    /// # Errors
+    /// The first that cannot serve, with its key; the old ones of it and of those after it stay in force.
+    pub fn reload(&self, settings: &Settings) -> Result<(), (&'static str, TlsError)> {
+        for (key, files) in settings.tls.files() {
+            for (_, certificate) in self.0.iter().filter(|(known, _)| *known == key) {
+                certificate.reload(files).map_err(|error| (key, error))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Listeners {
     /// Opens what the settings name. Two keys with one address share a listener.
     ///
     /// # Errors
-    /// The first that cannot be opened: in use, or not an address of this machine.
+    /// The first that cannot be opened: in use, or not an address of this machine, or a certificate that
+    /// cannot serve.
     pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
-        let mut open: Vec<(&'static str, TcpListener)> = Vec::new();
+        let mut open: Vec<Open> = Vec::new();
         let mut bound: Vec<(SocketAddr, SocketAddr)> = Vec::new();
         let mut addresses = Addresses::default();
         let wanted = [
@@ -111,11 +140,23 @@ impl Listeners {
                 continue;
             }
             let error = |source| BindError { key, address, source };
+            let files = settings.tls.files().find(|(key, _)| key.split('.').next() == Some(name));
+            let tls = match files {
+                Some((key, files)) => {
+                    let loaded = Certificate::load(files).map_err(|error| BindError {
+                        key,
+                        address,
+                        source: io::Error::other(error),
+                    });
+                    Some((key, loaded?))
+                }
+                None => None,
+            };
             let listener = TcpListener::bind(address).await.map_err(error)?;
             let local = listener.local_addr().map_err(error)?;
             *real = Some(local);
             bound.push((address, local));
-            open.push((name, listener));
+            open.push(Open { name, listener, address: local, tls });
         }
         Ok(Self { open, addresses })
     }
@@ -124,6 +165,12 @@ impl Listeners {
     #[must_use]
     pub const fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// Their certificates.
+    #[must_use]
+    pub fn certificates(&self) -> Certificates {
+        Certificates(self.open.iter().filter_map(|open| open.tls.clone()).collect())
     }
 
     /// Serves all of them until `stop` resolves, then takes no new connections, finishes the
@@ -137,25 +184,22 @@ impl Listeners {
     ) {
         let (stopping, stopped) = tokio::sync::watch::channel(false);
         let mut tasks = tokio::task::JoinSet::new();
-        let both = self.addresses.antamedia.is_some() && self.addresses.antamedia == self.addresses.http;
-        for (name, listener) in self.open {
-            let carries =
-                Carries { http: name == "http", antamedia: name == "antamedia" || name == "http" && both };
+        for Open { name, listener, address, tls } in self.open {
+            let carries = Carries {
+                http: self.addresses.http == Some(address),
+                antamedia: self.addresses.antamedia == Some(address),
+            };
             let router = router(name, carries, settings, shared.clone());
-            let router = NormalizePath::trim_trailing_slash(router);
-            let router = ServiceExt::<Request>::into_make_service_with_connect_info::<Peer>(router);
-            let listener = BoundedListener::new(listener, settings.timeout);
-            let mut stopped = stopped.clone();
-            tasks.spawn(async move {
-                let until = async move {
-                    // A sender that is gone means the same.
-                    let _gone = stopped.wait_for(|stopping| *stopping).await;
-                };
-                if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until).await {
-                    tracing::error!(listener = name, %error, "HTTP listener ended");
-                }
-            });
+            let served = Served {
+                name,
+                listener,
+                router: NormalizePath::trim_trailing_slash(router),
+                tls: tls.map(|(_, certificate)| certificate),
+                patience: settings.timeout,
+            };
+            tasks.spawn(served.run(stopped.clone()));
         }
+        drop(stopped);
         stop.await;
         let _nobody_listens = stopping.send(true);
         if tokio::time::timeout(drain, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
@@ -179,8 +223,10 @@ fn router(listener: &'static str, carries: Carries, settings: &Settings, shared:
     let mut dialects = Router::new();
     if carries.http {
         routes = routes.route("/metrics", get(metrics_text));
-        let (mfusion, _description) = mfusion::router(&shared);
+        let (mfusion, description) = mfusion::router(&shared);
         dialects = dialects.nest(mfusion::ROOT, mfusion);
+        let description = openapi::document([(mfusion::ROOT, description)]);
+        routes = routes.route("/openapi.json", get(async move || openapi::answer(description)));
     }
     if carries.antamedia {
         dialects = dialects.merge(antamedia::router(&shared));
@@ -195,7 +241,12 @@ fn router(listener: &'static str, carries: Carries, settings: &Settings, shared:
         .layer(middleware::from_fn_with_state((listener, clock), record))
 }
 
-/// Counts and times a request under its route, never under its path, which a stranger chooses.
+/// What a request is counted and logged as, where that is not its route: put into the answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Endpoint(pub(super) &'static str);
+
+/// Counts, times and logs a request under its route, never under its path, which a stranger chooses and
+/// which may hold secrets.
 async fn record(
     State((listener, clock)): State<(&'static str, Arc<dyn Clock>)>,
     request: Request,
@@ -204,16 +255,32 @@ async fn record(
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
     // What a dialect answers outside of its endpoints has a path of the router's own.
     let route = if route.contains("__private") { "other" } else { route }.to_owned();
+    let method = method_name(request.method());
+    let peer = Peer::of(request.extensions());
     let began: Instant = clock.now().instant;
     let response = next.run(request).await;
     let took = clock.now().instant.saturating_duration_since(began);
+    let route = response.extensions().get::<Endpoint>().map_or(route, |Endpoint(name)| (*name).to_owned());
     let status = response.status().as_str().to_owned();
-    tracing::debug!(listener, route, status, ?took, "HTTP request");
+    if OURS.contains(&route.as_str()) {
+        tracing::debug!(listener, route, status, ?took, "HTTP request");
+    } else {
+        tracing::info!(listener, remote = %peer.0, method, route, status, ?took, "HTTP request");
+    }
     metrics::histogram!(names::HTTP_DURATION, "listener" => listener, "route" => route.clone())
         .record(took.as_secs_f64());
     metrics::counter!(names::HTTP_REQUESTS, "listener" => listener, "route" => route, "status" => status)
         .increment(1);
     response
+}
+
+/// Asked by machines every few seconds, and no dialect's.
+const OURS: [&str; 3] = ["/health", "/metrics", "other"];
+
+/// A method by its name, or that it is none that anybody knows: a stranger may send any word.
+fn method_name(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
 async fn health(State(shared): State<Shared>) -> Response {
@@ -274,6 +341,7 @@ mod tests {
             listen: free,
             ibsng: free,
             antamedia: None,
+            tls: super::super::Tls::default(),
             body_limit: 1_024,
             timeout: Duration::from_secs(5),
             failures_per_minute: 10,

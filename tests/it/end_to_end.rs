@@ -4,6 +4,7 @@ mod crashes;
 mod faults;
 mod freeradius;
 mod hostile;
+mod http;
 mod operation;
 
 use std::collections::HashMap;

@@ -22,7 +22,7 @@ impl FromRequestParts<Shared> for Caller {
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Failure> {
         let token = authorization(&parts.headers, "bearer").ok_or_else(Failure::bad_token)?;
         let credential = OperatorCredential::Token { dialect: Dialect::Mfusion, token };
-        let Ok(Peer(remote)) = Peer::from_request_parts(&mut parts.clone(), shared).await;
+        let Peer(remote) = Peer::of(&parts.extensions);
         let operator = shared.gate.enter(credential, &remote.to_string()).await?;
         Ok(Self(operator.into_owned()))
     }
