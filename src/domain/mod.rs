@@ -19,6 +19,7 @@ pub mod plan;
 pub mod profile;
 pub mod quota;
 pub mod record;
+pub mod report;
 pub mod session;
 pub mod subscriber;
 pub mod text;

@@ -120,6 +120,24 @@ impl Amount {
     }
 }
 
+impl Amount {
+    /// The text with so many decimals, 0 to 18, rounded half to even: `8.00`.
+    #[must_use]
+    pub fn with_decimals(self, decimals: u32) -> String {
+        let decimals = decimals.min(PLACES);
+        let unit = 10_u128.pow(PLACES - decimals);
+        let (mut count, rest) = (self.0.unsigned_abs() / unit, self.0.unsigned_abs() % unit);
+        if rest * 2 > unit || (rest * 2 == unit && count % 2 == 1) {
+            count += 1;
+        }
+        let sign = if self.0 < 0 && count > 0 { "-" } else { "" };
+        let one = 10_u128.pow(decimals);
+        let (whole, part) = (count / one, count % one);
+        let width = usize::try_from(decimals).unwrap_or(0);
+        if width == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{part:0width$}") }
+    }
+}
+
 impl fmt::Display for Amount {
     /// The canonical text: no `+`, no leading or trailing zeros, no `-0`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -303,6 +321,14 @@ mod tests {
         };
         assert_eq!(printed(usage, 14), "0.00822257995605");
         assert_eq!(printed(Amount::whole(1000).saturating_minus(usage), 12), "999.991777420044");
+    }
+
+    #[test]
+    fn decimals_are_as_many_as_are_asked_for() {
+        let text = |amount: &str, decimals| Amount::parse(amount).unwrap().with_decimals(decimals);
+        assert_eq!([text("8", 2), text("5.5", 2), text("-0.004", 2)], ["8.00", "5.50", "0.00"]);
+        assert_eq!([text("0.125", 2), text("0.135", 2), text("-1.999", 2)], ["0.12", "0.14", "-2.00"]);
+        assert_eq!([text("2.5", 0), text("0.1", 18)], ["2", "0.100000000000000000"]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod plans;
 mod quotas;
 mod reconciler;
 mod recorder;
+mod reports;
 mod serve;
 mod silent;
 mod state;

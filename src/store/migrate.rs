@@ -28,7 +28,7 @@ macro_rules! migration {
 }
 
 /// All steps; a step's version is its place, counted from one.
-const MIGRATIONS: [Migration; 10] = [
+const MIGRATIONS: [Migration; 11] = [
     migration!("0001_freeradius"),
     migration!("0002_tollkeeper"),
     migration!("0003_changes"),
@@ -38,6 +38,7 @@ const MIGRATIONS: [Migration; 10] = [
     migration!("0007_credit"),
     migration!("0009_validity"),
     migration!("0010_contacts"),
+    migration!("0011_reports"),
     migration!("0013_limits"),
 ];
 

@@ -19,6 +19,7 @@ mod nas;
 mod orders;
 mod quotas;
 mod ready;
+mod reports;
 mod schema;
 mod sessions;
 mod settings;

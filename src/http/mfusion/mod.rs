@@ -17,6 +17,7 @@
 mod auth;
 mod extract;
 mod failure;
+mod reports;
 mod wire;
 
 use std::time::Duration;
@@ -69,7 +70,12 @@ pub(super) const ROOT: &str = "/mbox/api/hotspot";
 
 /// The routes below [`ROOT`], and their description.
 pub(super) fn router(shared: &Shared) -> (Router, OpenApi) {
-    let routes = OpenApiRouter::new().routes(routes!(auth::auth));
+    let routes = OpenApiRouter::new()
+        .routes(routes!(auth::auth))
+        .routes(routes!(reports::historical))
+        .routes(routes!(reports::online))
+        .routes(routes!(reports::attempts))
+        .routes(routes!(reports::purchases));
     let (router, description) = routes.split_for_parts();
     let rest = shared.dialects.mfusion.rest_errors;
     let router = router

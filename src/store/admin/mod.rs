@@ -13,7 +13,7 @@ mod plans;
 mod quotas;
 mod subscribers;
 mod tenure;
-mod tx;
+pub(super) mod tx;
 
 pub use adopt::{Adopted, Survey};
 pub use credit::{ChargeUsage, CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle};

@@ -7,7 +7,7 @@ use crate::store::StoreError;
 use crate::store::db::{Columns, Db, read_all};
 
 /// A transaction. Dropped without [`Tx::commit`], it leaves nothing behind.
-pub(super) enum Tx<'p> {
+pub(in crate::store) enum Tx<'p> {
     Sqlite(Transaction<'p, Sqlite>),
     Postgres(Transaction<'p, Postgres>, &'p Db),
     MySql(Transaction<'p, MySql>),
@@ -15,7 +15,7 @@ pub(super) enum Tx<'p> {
 
 /// A value for a placeholder.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Bind<'a> {
+pub(in crate::store) enum Bind<'a> {
     Text(&'a str),
     Int(i64),
     MaybeText(Option<&'a str>),
@@ -46,7 +46,7 @@ macro_rules! bound {
 impl<'p> Tx<'p> {
     /// Begins. SQLite is locked for writing at once: a transaction that reads first and writes later
     /// could not be continued after somebody else wrote in between.
-    pub(super) async fn begin(db: &'p Db) -> Result<Self, StoreError> {
+    pub(in crate::store) async fn begin(db: &'p Db) -> Result<Self, StoreError> {
         let failed = |error: sqlx::Error| StoreError::from_sql(&error, "transaction");
         match db {
             Db::Sqlite(pools) => {
@@ -61,7 +61,7 @@ impl<'p> Tx<'p> {
     }
 
     /// Begins a transaction that only reads: all of it sees the tables at one moment.
-    pub(super) async fn read(db: &'p Db) -> Result<Self, StoreError> {
+    pub(in crate::store) async fn read(db: &'p Db) -> Result<Self, StoreError> {
         let failed = |error: sqlx::Error| StoreError::from_sql(&error, "transaction");
         match db {
             Db::Sqlite(pools) => pools.read.begin().await.map(Self::Sqlite).map_err(failed),
@@ -74,7 +74,7 @@ impl<'p> Tx<'p> {
     }
 
     /// Makes it durable.
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
+    pub(in crate::store) async fn commit(self) -> Result<(), StoreError> {
         let done = match self {
             Self::Sqlite(transaction) => transaction.commit().await,
             Self::Postgres(transaction, _) => transaction.commit().await,
@@ -84,7 +84,7 @@ impl<'p> Tx<'p> {
     }
 
     /// Runs a text; gives how many rows it touched.
-    pub(super) async fn run(
+    pub(in crate::store) async fn run(
         &mut self,
         table: &'static str,
         sql: &str,
@@ -106,7 +106,7 @@ impl<'p> Tx<'p> {
     }
 
     /// Runs an INSERT of one row into a table whose key is `id`; gives that.
-    pub(super) async fn insert(
+    pub(in crate::store) async fn insert(
         &mut self,
         table: &'static str,
         sql: &str,
@@ -131,7 +131,7 @@ impl<'p> Tx<'p> {
     }
 
     /// Fetches all rows and reads each.
-    pub(super) async fn fetch<T>(
+    pub(in crate::store) async fn fetch<T>(
         &mut self,
         table: &'static str,
         sql: &str,
@@ -157,7 +157,7 @@ impl<'p> Tx<'p> {
     }
 
     /// One of three texts.
-    pub(super) const fn pick<T: Copy>(&self, sqlite: T, postgres: T, mysql: T) -> T {
+    pub(in crate::store) const fn pick<T: Copy>(&self, sqlite: T, postgres: T, mysql: T) -> T {
         match self {
             Self::Sqlite(_) => sqlite,
             Self::Postgres(..) => postgres,
@@ -166,7 +166,7 @@ impl<'p> Tx<'p> {
     }
 
     /// The placeholder of a decimal number that is bound as text.
-    pub(super) const fn decimal(&self) -> &'static str {
+    pub(in crate::store) const fn decimal(&self) -> &'static str {
         self.pick("?", "CAST(? AS numeric)", "?")
     }
 }
