@@ -24,9 +24,39 @@ pub struct ChargeRule {
     pub nas: SmolStr,
 }
 
-/// The wallet `credit` of a subscriber, so that nothing in it moves while sessions run and are posted.
+/// Which wallet of a subscriber (domain model §7). They are not convertible into each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WalletKind {
+    /// Units of service, which sessions use up.
+    #[default]
+    Credit,
+    /// Cash at disposal; what a postpaid subscriber's sessions cost is charged to it.
+    Money,
+}
+
+impl WalletKind {
+    /// Every kind with the word that `tk_wallet.kind` and `tk_ledger.wallet` hold.
+    pub const ALL: [(Self, &'static str); 2] = [(Self::Credit, "credit"), (Self::Money, "money")];
+
+    /// The word in the tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind)
+    }
+}
+
+/// The wallet from which a subscriber's sessions are paid, so that nothing in it moves while sessions run and
+/// are posted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Credit {
+    /// Which wallet it is.
+    pub wallet: WalletKind,
     /// Everything that was ever granted and taken back, but for what sessions cost.
     pub granted: Amount,
     /// What all sessions have cost so far, open ones included.
@@ -42,6 +72,8 @@ pub struct Charge {
     pub plan: PlanId,
     /// Its name then.
     pub plan_name: SmolStr,
+    /// The wallet that it is posted to.
+    pub wallet: WalletKind,
     /// The credit when it began.
     pub before: Amount,
     /// What of the session's use has been rated.
@@ -102,17 +134,32 @@ pub enum LedgerAction {
     Recharge,
     /// A session cost it.
     Usage,
+    /// A subscriber was sold: the price is told, the wallet does not move.
+    Sale,
+    /// An operator said how much money it is.
+    MoneySet,
+    /// Money was paid in.
+    MoneyInc,
+    /// Money was taken out.
+    MoneyDec,
+    /// More was sold to a subscriber: the price is told, the wallet does not move.
+    TopUp,
 }
 
 impl LedgerAction {
     /// Every action with its word.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::AddUser, "ADD_USER"),
         (Self::ChangeCredit, "CHANGE_CREDIT"),
         (Self::RenewTrash, "RENEW_TRASH"),
         (Self::Renew, "RENEW"),
         (Self::Recharge, "RECHARGE"),
         (Self::Usage, "USAGE"),
+        (Self::Sale, "SALE"),
+        (Self::MoneySet, "MONEY_SET"),
+        (Self::MoneyInc, "MONEY_INC"),
+        (Self::MoneyDec, "MONEY_DEC"),
+        (Self::TopUp, "TOPUP"),
     ];
 
     /// The word in the table.

@@ -26,7 +26,7 @@ pub mod text;
 pub mod usage;
 pub mod validity;
 
-pub use charge::{Charge, ChargePart, ChargeRule, Credit, LedgerAction};
+pub use charge::{Charge, ChargePart, ChargeRule, Credit, LedgerAction, WalletKind};
 pub use contact::{Contact, ContactField};
 pub use decision::{Decision, Effect, NasReload, PostAuth, RejectReason, Write};
 pub use granted::{Difference, Granted};

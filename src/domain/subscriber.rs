@@ -10,6 +10,13 @@ use crate::time::UnixTime;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriberId(pub i64);
 
+/// `tk_subscriber.kind` of a subscriber whose code is login and password: the portal asks for the code alone.
+pub const TICKET: &str = "ticket";
+
+/// `tk_subscriber.kind` of a subscriber who pays afterwards: time and quota do not hold, and what its sessions
+/// cost is charged to its money.
+pub const POSTPAID: &str = "postpaid";
+
 /// Administrative status (domain model §5). `expired` and `online` are derived, never stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SubscriberStatus {

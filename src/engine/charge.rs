@@ -16,6 +16,7 @@ use super::policy::{Open, Policy, Subscriber, Window};
 use crate::domain::plan::PlanId;
 use crate::domain::{
     Amount, Charge, ChargePart, ChargeRule, Credit, NasIdentity, Price, RejectReason, Session, Usage,
+    WalletKind,
 };
 use crate::sessions::SubscriberSessions;
 use crate::time::UnixTime;
@@ -92,12 +93,12 @@ impl Charging {
 
     /// Rates what a session has used since it was rated last; gives what that costs. `since` is when and
     /// what the session had used before the record, from where one is charged that was not so far.
-    /// `credit` is what is left for one that begins.
+    /// `credit` is what is left for one that begins, and the wallet that pays it.
     pub fn rate(
         &self,
         session: &mut Session,
         since: (UnixTime, Usage),
-        credit: Amount,
+        (wallet, credit): (WalletKind, Amount),
         zone: &TimeZone,
     ) -> Amount {
         let (total, to) = (session.total(), session.updated);
@@ -105,6 +106,7 @@ impl Charging {
             Box::new(Charge {
                 plan: self.plan,
                 plan_name: self.name.clone(),
+                wallet,
                 before: credit,
                 rated: since.1,
                 until: since.0,
@@ -327,6 +329,10 @@ pub(super) fn reach(
     now: UnixTime,
 ) -> Result<Reach, Denial> {
     let Some((charging, credit)) = subscriber.charging() else { return Ok(Reach::default()) };
+    if subscriber.is_postpaid() {
+        // Who pays afterwards is never refused for want of money.
+        return Ok(Reach::default());
+    }
     let session = standing.session.and_then(|id| standing.sessions?.session(id));
     let nas = session.as_ref().map(|session| &session.nas).or(policy.nas.as_deref());
     // Memory is ahead of SQL, but for what other servers have written.

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::error::ServiceError;
 use super::management::{Management, check_name, taken};
-use crate::domain::{Amount, ChargeRule, Price};
+use crate::domain::{Amount, ChargeRule, LedgerAction, Price, WalletKind};
 use crate::engine::{Subscriber, charge};
 use crate::sessions::{Change, SubscriberSessions};
 use crate::store::{CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle};
@@ -21,7 +21,8 @@ pub(super) fn rate(
     if let Some((charging, credit)) = subscriber.and_then(Subscriber::charging) {
         let zone = subscriber.and_then(|subscriber| subscriber.usage_days().0).unwrap_or(zone);
         sessions.rate(change, |session, charged| {
-            charging.rate(session, before, credit.granted.saturating_minus(charged), zone)
+            let left = credit.granted.saturating_minus(charged);
+            charging.rate(session, before, (credit.wallet, left), zone)
         });
     } else if change.session().is_some_and(|session| session.charge.is_some()) {
         // Its plan charged when it began, and does no longer.
@@ -55,7 +56,15 @@ impl Management<'_> {
     /// # Errors
     /// [`ServiceError::NotFound`].
     pub async fn credit(&self, login: &str) -> Result<CreditRecord, ServiceError> {
-        let found = self.read()?.credit(login, &self.author()).await?;
+        self.wallet(login, WalletKind::Credit).await
+    }
+
+    /// A wallet of a subscriber: nothing where it never had any.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn wallet(&self, login: &str, kind: WalletKind) -> Result<CreditRecord, ServiceError> {
+        let found = self.read()?.wallet(login, kind, &self.author()).await?;
         found.ok_or_else(|| ServiceError::not_found("subscriber", login))
     }
 
@@ -70,13 +79,46 @@ impl Management<'_> {
         change: CreditChange,
         comment: &str,
     ) -> Result<LedgerEntry, ServiceError> {
+        self.change_wallet(login, WalletKind::Credit, change, LedgerAction::ChangeCredit, comment).await
+    }
+
+    /// Changes a wallet, for the reason that `action` names. Gives the row of the ledger. The money of who pays
+    /// afterwards may be less than nothing; any other wallet may not fall below its limit.
+    ///
+    /// # Errors
+    /// As [`Management::change_credit`].
+    pub async fn change_wallet(
+        &self,
+        login: &str,
+        kind: WalletKind,
+        change: CreditChange,
+        action: LedgerAction,
+        comment: &str,
+    ) -> Result<LedgerEntry, ServiceError> {
         let (store, author) = self.write()?;
         check_comment(comment)?;
         if matches!(change, CreditChange::Multiply(factor) if factor.is_negative()) {
             return Err(ServiceError::invalid("credit", "a factor must not be negative"));
         }
-        let changed = store.change_credit(login, change, comment, &author).await?;
+        let changed = store.change_wallet(login, kind, change, action, comment, &author).await?;
         changed.map_err(|obstacle| obstacle_error(obstacle, login))
+    }
+
+    /// Tells the ledger that a subscriber ([`LedgerAction::Sale`]), or more for one ([`LedgerAction::TopUp`]), was
+    /// sold at its plan's price. Its money does not move by it.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`]; [`ServiceError::Conflict`] where it has no plan.
+    pub async fn record_sale(
+        &self,
+        login: &str,
+        action: LedgerAction,
+        comment: &str,
+    ) -> Result<LedgerEntry, ServiceError> {
+        let (store, author) = self.write()?;
+        check_comment(comment)?;
+        let sold = store.record_sale(login, action, comment, &author).await?;
+        sold.map_err(|obstacle| obstacle_error(obstacle, login))
     }
 
     /// Says how far below nothing a credit may go.
@@ -128,7 +170,21 @@ impl Management<'_> {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<LedgerEntry>, ServiceError> {
-        let found = self.read()?.ledger(login, before, limit, &self.author()).await?;
+        self.ledger_of(login, WalletKind::Credit, before, limit).await
+    }
+
+    /// What moved a wallet, as [`Management::ledger`].
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn ledger_of(
+        &self,
+        login: &str,
+        kind: WalletKind,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<LedgerEntry>, ServiceError> {
+        let found = self.read()?.ledger(login, kind, before, limit, &self.author()).await?;
         found.ok_or_else(|| ServiceError::not_found("subscriber", login))
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::plan::PlanId;
 use crate::domain::session::SessionDetails;
 use crate::domain::{
     Amount, Charge, ChargePart, ClassToken, CloseGuess, Closed, Counter, NasIdentity, Price, Session,
-    SessionFlags, SessionKey, SubscriberId, UniqueId, Usage,
+    SessionFlags, SessionKey, SubscriberId, UniqueId, Usage, WalletKind,
 };
 use crate::time::{Now, UnixTime};
 
@@ -366,6 +366,7 @@ impl Writer {
     fn charge(&mut self, charge: &Charge) {
         self.signed(charge.plan.0);
         self.text(&charge.plan_name);
+        self.number(u64::from(charge.wallet == WalletKind::Money));
         self.amount(charge.before);
         self.usage(charge.rated);
         self.signed(charge.until.0);
@@ -510,6 +511,7 @@ impl<'a> Reader<'a> {
         Charge {
             plan: PlanId(self.signed()),
             plan_name: self.text(),
+            wallet: if self.number() == 0 { WalletKind::Credit } else { WalletKind::Money },
             before: self.amount(),
             rated: self.usage(),
             until: UnixTime(self.signed()),
@@ -618,6 +620,7 @@ mod tests {
             Box::new(Charge {
                 plan: PlanId(i64::from(seed)),
                 plan_name: name.clone(),
+                wallet: if seed.is_multiple_of(2) { WalletKind::Credit } else { WalletKind::Money },
                 before: amount(-7),
                 rated: usage,
                 until: UnixTime(-i64::from(seed)),

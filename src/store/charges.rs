@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use smol_str::SmolStr;
 
 use crate::domain::plan::PlanId;
-use crate::domain::{Amount, Charge, ChargePart, Price, Usage};
+use crate::domain::{Amount, Charge, ChargePart, Price, Usage, WalletKind};
 use crate::time::UnixTime;
 
 /// What is kept. Usage is seconds, octets from the subscriber and octets to it.
@@ -31,6 +31,7 @@ pub(super) fn to_json(charge: &Charge) -> String {
     let account = json!({
         "plan": charge.plan.0,
         "plan_name": charge.plan_name.as_str(),
+        "wallet": charge.wallet.as_str(),
         "before_credit": charge.before.to_string(),
         "rated": usage(charge.rated),
         "until": charge.until.0,
@@ -46,6 +47,11 @@ pub(super) fn from_json(text: &str) -> Option<Charge> {
     Some(Charge {
         plan: PlanId(account.get("plan")?.as_i64()?),
         plan_name: word(&account, "plan_name")?,
+        // Those of earlier releases do not say: there was one.
+        wallet: match account.get("wallet") {
+            Some(wallet) => WalletKind::parse(wallet.as_str()?)?,
+            None => WalletKind::Credit,
+        },
         before: amount(&account, "before_credit")?,
         rated: usage(&account, "rated")?,
         until: UnixTime(account.get("until")?.as_i64()?),
@@ -99,6 +105,7 @@ mod tests {
         let charge = Charge {
             plan: PlanId(7),
             plan_name: "gold".into(),
+            wallet: WalletKind::Money,
             before: amount("-3.25"),
             rated: usage,
             until: UnixTime(5),

@@ -6,9 +6,10 @@ use super::admin::{charge_rule, rule_columns};
 use super::db::{Columns, amount, fetch, fetch_in};
 use super::{Store, StoreError};
 use crate::domain::plan::{Concurrency, PlanId};
+use crate::domain::subscriber::POSTPAID;
 use crate::domain::{
     AccountOverride, Credit, Exhaustion, Metric, Period, PlanLimits, Quota, QuotaRole, Rate, SubscriberId,
-    SubscriberTerms, TopUp, Usage,
+    SubscriberTerms, TopUp, Usage, WalletKind,
 };
 
 /// `tk_quota.origin` of what was bought on top.
@@ -62,12 +63,14 @@ impl Store {
         }
         let text = self.db().pick("TEXT", "text", "CHAR");
         let sql = format!(
-            "SELECT subscriber_id, CAST(balance AS {text}), CAST(spent AS {text}), CAST(charged AS {text}),
-                 CAST(credit_limit AS {text})
-             FROM tk_wallet WHERE kind = 'credit' AND subscriber_id IN ({{}})"
+            "SELECT w.subscriber_id, CAST(w.balance AS {text}), CAST(w.spent AS {text}), CAST(w.charged AS {text}),
+                 CAST(w.credit_limit AS {text})
+             FROM tk_wallet w JOIN tk_subscriber s ON s.id = w.subscriber_id
+             WHERE w.kind = CASE WHEN s.kind = '{POSTPAID}' THEN 'money' ELSE 'credit' END AND w.subscriber_id IN ({{}})"
         );
         let wallets = fetch_in!(self.db(), "tk_wallet", &sql, subscribers, [], |row| {
             let credit = Credit {
+                wallet: WalletKind::default(),
                 granted: amount(row, 1)?.saturating_plus(amount(row, 2)?),
                 charged: amount(row, 3)?,
                 limit: amount(row, 4)?,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tollkeeper::domain::plan::PlanId;
 use tollkeeper::domain::session::SessionDetails;
 use tollkeeper::domain::{
-    Amount, Charge, ChargePart, CloseGuess, Closed, Counter, NasIdentity, Price, Session, SessionFlags,
-    SessionKey, SubscriberId, UniqueId, Usage, Write,
+    Amount, Charge, ChargePart, CloseGuess, Closed, Counter, LedgerAction, NasIdentity, Price, Session,
+    SessionFlags, SessionKey, SubscriberId, UniqueId, Usage, WalletKind, Write,
 };
 use tollkeeper::engine::{self, token::TokenKey};
 use tollkeeper::radius::dictionary::Dictionary;
@@ -25,6 +25,7 @@ battery! {
     operators_change_credit_within_its_limit,
     a_renewal_begins_the_plan_anew,
     a_credit_and_a_rule_are_news_and_a_posting_is_none,
+    money_is_a_wallet_of_its_own,
 }
 
 fn amount(text: &str) -> Amount {
@@ -97,6 +98,7 @@ fn session(number: u8, subscriber: SubscriberId, seconds: u64) -> Session {
         charge: Some(Box::new(Charge {
             plan: PlanId(3),
             plan_name: "metered".into(),
+            wallet: WalletKind::Credit,
             before: amount("1000"),
             rated: used,
             until: started.plus(seconds),
@@ -312,7 +314,7 @@ async fn a_credit_and_a_rule_are_news_and_a_posting_is_none(database: &TestDatab
     management.add_charge_rule("plan of bob", &night).await.unwrap();
     assert_eq!(news().await, ["tk_charge_rule plan of bob"]);
     let again = management.add_charge_rule("plan of bob", &night).await;
-    assert!(matches!(again, Err(ServiceError::Conflict { .. })));
+    assert!(matches!(again, Err(ServiceError::Exists { .. })));
     let senseless = ChargeRuleOrder { name: "never".to_owned(), window: "soon".to_owned(), ..night };
     assert!(matches!(
         management.add_charge_rule("plan of bob", &senseless).await,
@@ -327,5 +329,45 @@ async fn a_credit_and_a_rule_are_news_and_a_posting_is_none(database: &TestDatab
     news().await;
     management.delete_charge_rule("plan of bob", "night").await.unwrap();
     assert_eq!(news().await, ["tk_charge_rule plan of bob"]);
+    store.close().await;
+}
+
+async fn money_is_a_wallet_of_its_own(database: &TestDatabase) {
+    let store = database.store().await;
+    subscriber(&store, "bob", "10").await;
+    let gate = gate(&store);
+    let management = gate.console("tester");
+    let change = async |change, action| {
+        let changed = management.change_wallet("bob", WalletKind::Money, change, action, "cash").await;
+        changed.map(|entry| (entry.before, entry.delta, entry.after))
+    };
+    let entry = |before, delta, after| (amount(before), amount(delta), amount(after));
+    let set = change(CreditChange::Set(amount("5.50")), LedgerAction::MoneySet).await;
+    assert_eq!(set.unwrap(), entry("0", "5.5", "5.5"));
+    let more = change(CreditChange::Add(amount("2")), LedgerAction::MoneyInc).await;
+    assert_eq!(more.unwrap(), entry("5.5", "2", "7.5"));
+    let less = change(CreditChange::Add(amount("-7.5")), LedgerAction::MoneyDec).await;
+    assert_eq!(less.unwrap(), entry("7.5", "-7.5", "0"));
+    let below = change(CreditChange::Add(amount("-0.01")), LedgerAction::MoneyDec).await;
+    assert!(matches!(below, Err(ServiceError::Conflict { .. })), "{below:?}");
+    let sold = management.record_sale("bob", LedgerAction::Sale, "").await.unwrap();
+    assert_eq!((sold.delta, sold.after, sold.action.as_str()), (amount("0"), amount("0"), "SALE"));
+    // Its credit is what it was.
+    assert_eq!(management.credit("bob").await.unwrap().balance, amount("10"));
+    let actions: Vec<_> = management
+        .ledger_of("bob", WalletKind::Money, None, 9)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.action)
+        .collect();
+    assert_eq!(actions, ["SALE", "MONEY_DEC", "MONEY_INC", "MONEY_SET"]);
+    assert_eq!(management.ledger("bob", None, 9).await.unwrap().len(), 1);
+    let mut raw = database.raw().await;
+    let price = raw.rows("SELECT currency FROM tk_ledger WHERE action = 'SALE' AND price = 8").await;
+    assert_eq!(price, [["EUR"]]);
+    raw.run("UPDATE tk_subscriber SET kind = 'postpaid'").await;
+    let owes = change(CreditChange::Add(amount("-3")), LedgerAction::MoneyDec).await;
+    assert_eq!(owes.unwrap(), entry("0", "-3", "-3"));
     store.close().await;
 }

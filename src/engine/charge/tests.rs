@@ -70,7 +70,7 @@ fn used(session: &mut Session, seconds: u64, input: u64, output: u64) -> (UnixTi
 
 fn rate(charging: &Charging, session: &mut Session, seconds: u64, input: u64, output: u64) -> Amount {
     let since = used(session, seconds, input, output);
-    charging.rate(session, since, amount("1000"), &TimeZone::UTC)
+    charging.rate(session, since, (WalletKind::Credit, amount("1000")), &TimeZone::UTC)
 }
 
 fn reach(charging: &Charging, credit: &str, at: i64) -> Result<Reach, Denial> {
@@ -111,7 +111,10 @@ fn what_is_rated_once_is_not_rated_again() {
     // A late record that adds octets without time.
     session.output.reported = Some(2048);
     let since = (session.updated, Usage::default());
-    assert_eq!(charging.rate(&mut session, since, Amount::ZERO, &TimeZone::UTC), amount("2"));
+    assert_eq!(
+        charging.rate(&mut session, since, (WalletKind::Credit, Amount::ZERO), &TimeZone::UTC),
+        amount("2")
+    );
 }
 
 #[test]
@@ -136,7 +139,7 @@ fn a_window_follows_the_zone() {
     // 20:30 UTC is midnight in Tehran.
     let mut session = session(MIDNIGHT + 20 * HOUR);
     let since = used(&mut session, 7200, 0, 0);
-    assert_eq!(charging.rate(&mut session, since, Amount::ZERO, &zone), amount("60"));
+    assert_eq!(charging.rate(&mut session, since, (WalletKind::Credit, Amount::ZERO), &zone), amount("60"));
 }
 
 #[test]
@@ -235,7 +238,7 @@ fn an_open_session_ends_at_the_same_time_whenever_it_is_looked_at() {
 #[test]
 fn credit_may_go_down_to_its_limit_and_what_sessions_have_cost_is_gone() {
     let charging = charging(&[rule(1, price("1", "0"), "", "")]);
-    let credit = Credit { granted: amount("2"), limit: amount("3"), charged: Amount::ZERO };
+    let credit = Credit { granted: amount("2"), limit: amount("3"), ..Credit::default() };
     let at = |charged: &str| {
         charging
             .reach(&credit, amount(charged), None, both(MIDNIGHT), &TimeZone::UTC)

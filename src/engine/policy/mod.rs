@@ -34,9 +34,10 @@ use super::charge::Charging;
 use super::password::StoredPassword;
 use super::quota::{self, Account, Bucket, CompiledPlan, Holder};
 use crate::domain::plan::Concurrency;
+use crate::domain::subscriber::{POSTPAID, TICKET};
 use crate::domain::{
     AccountOverride, Credit, Day, GroupRows, NasIdentity, Rate, RejectReason, SubscriberId, SubscriberRows,
-    SubscriberStatus, Tenure, UniqueId, Usage, Uses,
+    SubscriberStatus, Tenure, UniqueId, Usage, Uses, WalletKind,
 };
 use crate::packs::is_changeable;
 use crate::radius::attribute::{
@@ -364,6 +365,18 @@ impl Subscriber {
         self.sold.as_ref()
     }
 
+    /// Does it pay afterwards? Then its quotas do not hold.
+    #[must_use]
+    pub fn is_postpaid(&self) -> bool {
+        self.kind == POSTPAID
+    }
+
+    /// Is its login all that it proves itself with?
+    #[must_use]
+    pub fn is_ticket(&self) -> bool {
+        self.kind == TICKET
+    }
+
     /// How fast its sessions are, whatever the rows say.
     #[must_use]
     pub fn own_rate(&self) -> Rate {
@@ -374,7 +387,8 @@ impl Subscriber {
     #[must_use]
     pub fn charging(&self) -> Option<(&Charging, Credit)> {
         let charging = self.sold.as_ref()?.charging.as_ref()?;
-        Some((charging, self.credit.as_deref().copied().unwrap_or_default()))
+        let wallet = if self.is_postpaid() { WalletKind::Money } else { WalletKind::Credit };
+        Some((charging, Credit { wallet, ..self.credit.as_deref().copied().unwrap_or_default() }))
     }
 
     /// Finds out what its quotas need, and keeps the holder where anything needs it.
@@ -392,7 +406,7 @@ impl Subscriber {
             days = bucket.days().max(days);
             any = true;
         }
-        (self.usage_days, self.has_quotas) = (days, any);
+        (self.usage_days, self.has_quotas) = (days, any && !self.is_postpaid());
         // What has no quota has no use for it, but for the zone of its days.
         self.holder = (any && holder != Holder::default() || holder.zone.is_some()).then(|| Box::new(holder));
     }
@@ -413,7 +427,7 @@ impl Subscriber {
     /// Does a top-up pay for what it uses beyond its quotas?
     #[must_use]
     pub fn has_top_ups(&self) -> bool {
-        self.holder.as_ref().is_some_and(|holder| !holder.top_ups.is_empty())
+        !self.is_postpaid() && self.holder.as_ref().is_some_and(|holder| !holder.top_ups.is_empty())
     }
 
     /// What its quotas are weighed with. `limits` are those of its policy, `session` the open session that
@@ -430,6 +444,7 @@ impl Subscriber {
             holder: self.holder.as_deref(),
             plan: self.sold.as_deref(),
             rows: &limits.quotas,
+            enforced: !self.is_postpaid(),
             sessions,
             session,
             zone: &settings.zone,

@@ -22,6 +22,8 @@ pub struct Account<'a> {
     pub plan: Option<&'a CompiledPlan>,
     /// Buckets of its rows.
     pub rows: &'a [Bucket],
+    /// Its limits hold; else they are only told.
+    pub enforced: bool,
     /// What it used. `None`: nothing.
     pub sessions: Option<&'a SubscriberSessions>,
     /// The open session that is weighed; `None` for one that is about to begin.
@@ -225,7 +227,7 @@ impl<'a> Account<'a> {
     /// A bucket that refuses is used up.
     pub fn weigh(&self, now: Now) -> Result<Allowance, Spent> {
         let buckets = self.buckets();
-        if buckets.is_empty() {
+        if buckets.is_empty() || !self.enforced {
             return Ok(Allowance::default());
         }
         let alive: SmallVec<[(UniqueId, UnixTime); 4]> =

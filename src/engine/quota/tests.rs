@@ -241,6 +241,7 @@ impl World {
             holder: Some(&self.holder),
             plan: None,
             rows: &self.rows,
+            enforced: true,
             sessions: Some(&self.sessions),
             session: self.session,
             zone: &self.zone,

@@ -8,12 +8,13 @@ use smol_str::SmolStr;
 use super::subscribers::{column, seen};
 use super::tx::{Bind, Tx};
 use super::{Author, Event, audit, plans, quotas};
-use crate::domain::{Amount, ChargeRule, LedgerAction, Price, SubscriberId};
+use crate::domain::subscriber::POSTPAID;
+use crate::domain::{Amount, ChargeRule, LedgerAction, Price, SubscriberId, WalletKind};
 use crate::store::db::{Columns, amount};
 use crate::store::{Store, StoreError};
 use crate::time::UnixTime;
 
-/// The credit of a subscriber.
+/// A wallet of a subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreditRecord {
     /// Whose it is.
@@ -52,6 +53,16 @@ pub enum CreditChange {
     Set(Amount),
     /// Times so much.
     Multiply(Amount),
+}
+
+impl std::fmt::Display for CreditChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Add(amount) => write!(f, "add {amount}"),
+            Self::Set(amount) => write!(f, "set {amount}"),
+            Self::Multiply(factor) => write!(f, "multiply {factor}"),
+        }
+    }
 }
 
 /// A row of `tk_ledger`.
@@ -107,14 +118,19 @@ pub enum RuleObstacle {
 }
 
 impl Store {
-    /// The credit of a subscriber; `None` where nobody has the login.
+    /// A wallet of a subscriber; `None` where nobody has the login.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn credit(&self, login: &str, author: &Author) -> Result<Option<CreditRecord>, StoreError> {
+    pub async fn wallet(
+        &self,
+        login: &str,
+        kind: WalletKind,
+        author: &Author,
+    ) -> Result<Option<CreditRecord>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
         let Some(id) = seen(&mut tx, login, author).await? else { return Ok(None) };
-        let wallet = wallet(&mut tx, id, "").await?.unwrap_or_default();
+        let wallet = wallet(&mut tx, id, kind, "").await?.unwrap_or_default();
         let text = tx.pick("TEXT", "text", "CHAR");
         let sql = format!(
             "SELECT u.rule_id, COALESCE(r.name, ''), CAST(u.credit AS {text}), u.seconds, u.bytes
@@ -138,37 +154,55 @@ impl Store {
         Ok(Some(CreditRecord { subscriber: SubscriberId(id), balance, running, limit, usage }))
     }
 
-    /// Changes a credit; gives the row of the ledger. A change that lowers it below its limit is refused.
+    /// Changes a wallet; gives the row of the ledger. A change that lowers it below its limit is refused, but
+    /// for the money of who pays afterwards.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn change_credit(
+    pub async fn change_wallet(
         &self,
         login: &str,
+        kind: WalletKind,
         change: CreditChange,
+        action: LedgerAction,
         comment: &str,
         author: &Author,
     ) -> Result<Result<LedgerEntry, CreditObstacle>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        let Some((id, wallet)) = hold(&mut tx, login, author).await? else {
+        let Some(id) = seen(&mut tx, login, author).await? else {
             return Ok(Err(CreditObstacle::NoSubscriber));
         };
-        let (after, asked) = match change {
-            CreditChange::Add(amount) => (wallet.balance.plus(amount), format!("add {amount}")),
-            CreditChange::Set(amount) => (Some(amount), format!("set {amount}")),
-            CreditChange::Multiply(factor) => (wallet.balance.times(factor), format!("multiply {factor}")),
+        let entry = match move_wallet(&mut tx, id, kind, change, action, comment, author).await? {
+            Ok(entry) => entry,
+            Err(obstacle) => return Ok(Err(obstacle)),
         };
-        let Some(after) = after else { return Ok(Err(CreditObstacle::TooLarge)) };
-        if after < wallet.balance && after < wallet.limit.negated() {
-            return Ok(Err(CreditObstacle::BelowLimit { after, limit: wallet.limit }));
-        }
-        let Some(delta) = after.minus(wallet.balance) else { return Ok(Err(CreditObstacle::TooLarge)) };
-        let movement = Movement { comment, ..Movement::of(LedgerAction::ChangeCredit) };
-        let entry = book(&mut tx, id, wallet.balance, delta, movement, author).await?;
-        if delta.is_positive() {
-            column(&mut tx, "service_state", id, Bind::Text(RECHARGED)).await?;
-        }
-        note(&mut tx, id, login, "credit", Some(entry.before), &asked, entry.after, comment, author).await?;
+        let asked = change.to_string();
+        note(&mut tx, id, login, kind.as_str(), Some(entry.before), &asked, entry.after, comment, author)
+            .await?;
+        tx.commit().await?;
+        Ok(Ok(entry))
+    }
+
+    /// Tells the ledger that a subscriber, or more for one, was sold at its plan's price. The money does not
+    /// move by it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn record_sale(
+        &self,
+        login: &str,
+        action: LedgerAction,
+        comment: &str,
+        author: &Author,
+    ) -> Result<Result<LedgerEntry, CreditObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let Some(id) = seen(&mut tx, login, author).await? else {
+            return Ok(Err(CreditObstacle::NoSubscriber));
+        };
+        let Some(entry) = record_sale(&mut tx, id, action, comment, author).await? else {
+            return Ok(Err(CreditObstacle::NoPlan));
+        };
+        note(&mut tx, id, login, action.as_str(), None, "sold", entry.after, comment, author).await?;
         tx.commit().await?;
         Ok(Ok(entry))
     }
@@ -184,9 +218,11 @@ impl Store {
         author: &Author,
     ) -> Result<bool, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        let Some((id, wallet)) = hold(&mut tx, login, author).await? else { return Ok(false) };
+        let Some((id, wallet)) = hold(&mut tx, login, WalletKind::Credit, author).await? else {
+            return Ok(false);
+        };
         let sql = format!(
-            "UPDATE tk_wallet SET credit_limit = {}, updated_at = ? WHERE subscriber_id = ? AND kind = '{WALLET}'",
+            "UPDATE tk_wallet SET credit_limit = {}, updated_at = ? WHERE subscriber_id = ? AND kind = 'credit'",
             tx.decimal()
         );
         tx.run("tk_wallet", &sql, &[Bind::Amount(limit), Bind::Int(author.at.0), Bind::Int(id)]).await?;
@@ -207,18 +243,19 @@ impl Store {
         author: &Author,
     ) -> Result<Result<Amount, CreditObstacle>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        let Some((id, wallet)) = hold(&mut tx, login, author).await? else {
+        let Some((id, wallet)) = hold(&mut tx, login, WalletKind::Credit, author).await? else {
             return Ok(Err(CreditObstacle::NoSubscriber));
         };
         let Some(plan) = plan_of(&mut tx, id).await? else { return Ok(Err(CreditObstacle::NoPlan)) };
         if !wallet.balance.is_zero() {
             let trash = Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::RenewTrash) };
-            book(&mut tx, id, wallet.balance, wallet.balance.negated(), trash, author).await?;
+            book(&mut tx, id, WalletKind::Credit, wallet.balance, wallet.balance.negated(), trash, author)
+                .await?;
         }
         if !plan.credit.is_zero() {
             let grant =
                 Movement { comment, plan: Some(&plan), priced: true, ..Movement::of(LedgerAction::Renew) };
-            book(&mut tx, id, Amount::ZERO, plan.credit, grant, author).await?;
+            book(&mut tx, id, WalletKind::Credit, Amount::ZERO, plan.credit, grant, author).await?;
         }
         tx.run("tk_charge_usage", "DELETE FROM tk_charge_usage WHERE subscriber_id = ?", &[Bind::Int(id)])
             .await?;
@@ -243,7 +280,7 @@ impl Store {
         author: &Author,
     ) -> Result<Result<Amount, CreditObstacle>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        let Some((id, wallet)) = hold(&mut tx, login, author).await? else {
+        let Some((id, wallet)) = hold(&mut tx, login, WalletKind::Credit, author).await? else {
             return Ok(Err(CreditObstacle::NoSubscriber));
         };
         let Some(plan) = plan_of(&mut tx, id).await? else { return Ok(Err(CreditObstacle::NoPlan)) };
@@ -252,7 +289,7 @@ impl Store {
         };
         if !plan.recharge.is_zero() {
             let grant = Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::Recharge) };
-            book(&mut tx, id, wallet.balance, plan.recharge, grant, author).await?;
+            book(&mut tx, id, WalletKind::Credit, wallet.balance, plan.recharge, grant, author).await?;
         }
         column(&mut tx, "service_state", id, Bind::Text(RECHARGED)).await?;
         note(&mut tx, id, login, "recharge", Some(wallet.balance), &plan.name, after, comment, author)
@@ -261,7 +298,7 @@ impl Store {
         Ok(Ok(after))
     }
 
-    /// The ledger of a subscriber, the latest first: rows before number `before`, at most `limit`. `None`:
+    /// The ledger of a wallet of a subscriber, the latest first: rows before number `before`, at most `limit`. `None`:
     /// nobody has the login.
     ///
     /// # Errors
@@ -269,6 +306,7 @@ impl Store {
     pub async fn ledger(
         &self,
         login: &str,
+        kind: WalletKind,
         before: Option<i64>,
         limit: u32,
         author: &Author,
@@ -279,7 +317,8 @@ impl Store {
         let sql = format!(
             "SELECT id, action, CAST(before_balance AS {text}), CAST(delta AS {text}), CAST(after_balance AS {text}),
                  comment, actor, dialect, at, session
-             FROM tk_ledger WHERE subscriber_id = ? AND wallet = '{WALLET}' AND id < ? ORDER BY id DESC LIMIT ?"
+             FROM tk_ledger WHERE subscriber_id = ? AND wallet = '{}' AND id < ? ORDER BY id DESC LIMIT ?",
+            kind.as_str()
         );
         let binds = [Bind::Int(id), Bind::Int(before.unwrap_or(i64::MAX)), Bind::Int(i64::from(limit))];
         let entries = tx.fetch("tk_ledger", &sql, &binds, |row| {
@@ -384,8 +423,6 @@ impl Store {
     }
 }
 
-/// The wallet that sessions are paid from.
-const WALLET: &str = "credit";
 /// Words of `tk_subscriber.service_state`.
 const PACKAGE: &str = "package";
 const RECHARGED: &str = "recharged";
@@ -417,9 +454,9 @@ pub(super) async fn grant_new(
     if plan.credit.is_zero() {
         return Ok(());
     }
-    add_wallet(tx, id).await?;
+    add_wallet(tx, id, WalletKind::Credit).await?;
     let grant = Movement { comment, plan: Some(&plan), priced: true, ..Movement::of(LedgerAction::AddUser) };
-    book(tx, id, Amount::ZERO, plan.credit, grant, author).await.map(drop)
+    book(tx, id, WalletKind::Credit, Amount::ZERO, plan.credit, grant, author).await.map(drop)
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -457,30 +494,105 @@ impl Movement<'_> {
 }
 
 /// Locks a subscriber and its wallet, which is made where there is none.
-async fn hold(tx: &mut Tx<'_>, login: &str, author: &Author) -> Result<Option<(i64, Wallet)>, StoreError> {
+async fn hold(
+    tx: &mut Tx<'_>,
+    login: &str,
+    kind: WalletKind,
+    author: &Author,
+) -> Result<Option<(i64, Wallet)>, StoreError> {
     let Some(id) = seen(tx, login, author).await? else { return Ok(None) };
+    Ok(hold_of(tx, id, kind, author).await?.map(|wallet| (id, wallet)))
+}
+
+async fn hold_of(
+    tx: &mut Tx<'_>,
+    id: i64,
+    kind: WalletKind,
+    author: &Author,
+) -> Result<Option<Wallet>, StoreError> {
     column(tx, "updated_at", id, Bind::Int(author.at.0)).await?;
     column(tx, "updated_by", id, Bind::Text(&author.name)).await?;
     let locked = tx.pick("", " FOR UPDATE", " FOR UPDATE");
-    if let Some(wallet) = wallet(tx, id, locked).await? {
-        return Ok(Some((id, wallet)));
+    if let Some(wallet) = wallet(tx, id, kind, locked).await? {
+        return Ok(Some(wallet));
     }
-    add_wallet(tx, id).await?;
-    Ok(wallet(tx, id, locked).await?.map(|wallet| (id, wallet)))
+    add_wallet(tx, id, kind).await?;
+    wallet(tx, id, kind, locked).await
 }
 
-async fn add_wallet(tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError> {
+/// Changes a wallet as part of a transaction of whoever calls: the row of the audit is the caller's. Of
+/// several wallets of one subscriber the credit is moved first, so that nobody waits for each other.
+pub(super) async fn move_wallet(
+    tx: &mut Tx<'_>,
+    id: i64,
+    kind: WalletKind,
+    change: CreditChange,
+    action: LedgerAction,
+    comment: &str,
+    author: &Author,
+) -> Result<Result<LedgerEntry, CreditObstacle>, StoreError> {
+    let Some(wallet) = hold_of(tx, id, kind, author).await? else {
+        return Ok(Err(CreditObstacle::NoSubscriber));
+    };
+    let after = match change {
+        CreditChange::Add(amount) => wallet.balance.plus(amount),
+        CreditChange::Set(amount) => Some(amount),
+        CreditChange::Multiply(factor) => wallet.balance.times(factor),
+    };
+    let Some(after) = after else { return Ok(Err(CreditObstacle::TooLarge)) };
+    let owes = kind == WalletKind::Money && is_postpaid(tx, id).await?;
+    if after < wallet.balance && after < wallet.limit.negated() && !owes {
+        return Ok(Err(CreditObstacle::BelowLimit { after, limit: wallet.limit }));
+    }
+    let Some(delta) = after.minus(wallet.balance) else { return Ok(Err(CreditObstacle::TooLarge)) };
+    let movement = Movement { comment, ..Movement::of(action) };
+    let entry = book(tx, id, kind, wallet.balance, delta, movement, author).await?;
+    if kind == WalletKind::Credit && delta.is_positive() {
+        column(tx, "service_state", id, Bind::Text(RECHARGED)).await?;
+    }
+    Ok(Ok(entry))
+}
+
+/// Tells the ledger that a subscriber, or more for one, was sold at its plan's price: a row of the wallet
+/// `money`, which does not move by it. `None`: it has no plan.
+pub(super) async fn record_sale(
+    tx: &mut Tx<'_>,
+    id: i64,
+    action: LedgerAction,
+    comment: &str,
+    author: &Author,
+) -> Result<Option<LedgerEntry>, StoreError> {
+    let Some(plan) = plan_of(tx, id).await? else { return Ok(None) };
+    let Some(wallet) = hold_of(tx, id, WalletKind::Money, author).await? else { return Ok(None) };
+    let sale = Movement { comment, plan: Some(&plan), priced: true, ..Movement::of(action) };
+    book(tx, id, WalletKind::Money, wallet.balance, Amount::ZERO, sale, author).await.map(Some)
+}
+
+async fn is_postpaid(tx: &mut Tx<'_>, id: i64) -> Result<bool, StoreError> {
+    let sql = "SELECT kind FROM tk_subscriber WHERE id = ?";
+    let kinds = tx.fetch("tk_subscriber", sql, &[Bind::Int(id)], |row| row.word(0)).await?;
+    Ok(kinds.first().is_some_and(|kind| kind == POSTPAID))
+}
+
+async fn add_wallet(tx: &mut Tx<'_>, id: i64, kind: WalletKind) -> Result<(), StoreError> {
     let (insert, conflict) =
         tx.pick(("INSERT OR IGNORE", ""), ("INSERT", " ON CONFLICT DO NOTHING"), ("INSERT IGNORE", ""));
-    let sql = format!("{insert} INTO tk_wallet (subscriber_id, kind) VALUES (?, '{WALLET}'){conflict}");
+    let sql =
+        format!("{insert} INTO tk_wallet (subscriber_id, kind) VALUES (?, '{}'){conflict}", kind.as_str());
     tx.run("tk_wallet", &sql, &[Bind::Int(id)]).await.map(drop)
 }
 
-async fn wallet(tx: &mut Tx<'_>, id: i64, locked: &str) -> Result<Option<Wallet>, StoreError> {
+async fn wallet(
+    tx: &mut Tx<'_>,
+    id: i64,
+    kind: WalletKind,
+    locked: &str,
+) -> Result<Option<Wallet>, StoreError> {
     let text = tx.pick("TEXT", "text", "CHAR");
     let sql = format!(
         "SELECT CAST(balance AS {text}), CAST(spent AS {text}), CAST(charged AS {text}), CAST(credit_limit AS {text})
-         FROM tk_wallet WHERE subscriber_id = ? AND kind = '{WALLET}'{locked}"
+         FROM tk_wallet WHERE subscriber_id = ? AND kind = '{}'{locked}",
+        kind.as_str()
     );
     let binds = [Bind::Int(id)];
     let found = tx.fetch("tk_wallet", &sql, &binds, |row| {
@@ -528,6 +640,7 @@ async fn plan_of(tx: &mut Tx<'_>, id: i64) -> Result<Option<Gift>, StoreError> {
 async fn book(
     tx: &mut Tx<'_>,
     id: i64,
+    kind: WalletKind,
     before: Amount,
     delta: Amount,
     movement: Movement<'_>,
@@ -536,13 +649,15 @@ async fn book(
     let after = before.saturating_plus(delta);
     let decimal = tx.decimal();
     let sql = format!(
-        "UPDATE tk_wallet SET balance = {decimal}, updated_at = ? WHERE subscriber_id = ? AND kind = '{WALLET}'"
+        "UPDATE tk_wallet SET balance = {decimal}, updated_at = ? WHERE subscriber_id = ? AND kind = '{}'",
+        kind.as_str()
     );
     tx.run("tk_wallet", &sql, &[Bind::Amount(after), Bind::Int(author.at.0), Bind::Int(id)]).await?;
     let sql = format!(
         "INSERT INTO tk_ledger (subscriber_id, wallet, action, before_balance, delta, after_balance, price, currency,
              plan_id, comment, actor, dialect, remote_addr, at)
-         VALUES (?, '{WALLET}', ?, {decimal}, {decimal}, {decimal}, {decimal}, ?, ?, ?, ?, ?, ?, ?)"
+         VALUES (?, '{}', ?, {decimal}, {decimal}, {decimal}, {decimal}, ?, ?, ?, ?, ?, ?, ?)",
+        kind.as_str()
     );
     let sold = movement.plan.filter(|_| movement.priced);
     let entry = tx

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::{MySqlConnection, PgConnection, SqliteConnection};
 
-use crate::domain::{Amount, LedgerAction, Session, UniqueId};
+use crate::domain::{Amount, LedgerAction, Session, UniqueId, WalletKind};
 use crate::store::charges;
 use crate::store::columns::{Cell, clamped};
 use crate::store::db::{Columns, Db, amount, padded, unreadable, with_list};
@@ -26,8 +26,6 @@ pub(super) enum Within<'c> {
 const TOGETHER: usize = 256;
 /// Rows that one INSERT takes: few sizes, so that the texts stay prepared.
 const SIZES: [usize; 4] = [64, 16, 4, 1];
-/// The wallet that sessions are paid from.
-const WALLET: &str = "credit";
 
 /// Writes the accounts of charged sessions, and posts those that are closed.
 pub(super) async fn post(
@@ -39,7 +37,22 @@ pub(super) async fn post(
         let subscribers: BTreeSet<i64> =
             sessions.iter().filter_map(|session| session.subscriber).map(|id| id.0).collect();
         let subscribers: Vec<i64> = subscribers.into_iter().collect();
-        let mut desk = Desk { wallets: lock_wallets(db, connection, &subscribers).await?, ..Desk::default() };
+        let mut desk = Desk::default();
+        // The credits before the monies: whoever locks both does it in this order.
+        for (kind, _) in WalletKind::ALL {
+            let owners: BTreeSet<i64> = sessions
+                .iter()
+                .filter(|session| session.charge.as_ref().is_some_and(|charge| charge.wallet == kind))
+                .filter_map(|session| session.subscriber)
+                .map(|id| id.0)
+                .collect();
+            if owners.is_empty() {
+                continue;
+            }
+            let owners: Vec<i64> = owners.into_iter().collect();
+            let locked = lock_wallets(db, connection, kind, &owners).await?;
+            desk.wallets.extend(locked.into_iter().map(|(id, wallet)| ((kind, id), wallet)));
+        }
         desk.accounts = accounts(db, connection, sessions).await?;
         if sessions.iter().any(|session| !session.is_open()) {
             desk.usage = usage(db, connection, &subscribers).await?;
@@ -80,7 +93,7 @@ struct Paid {
 /// The rows as they are, and as they shall be.
 #[derive(Default)]
 struct Desk {
-    wallets: BTreeMap<i64, Wallet>,
+    wallets: BTreeMap<(WalletKind, i64), Wallet>,
     accounts: HashMap<UniqueId, Account>,
     usage: BTreeMap<(i64, i64), Paid>,
     account_rows: Vec<Vec<Cell>>,
@@ -92,7 +105,7 @@ struct Desk {
 impl Desk {
     fn take(&mut self, session: &Session) {
         let (Some(charge), Some(subscriber)) = (&session.charge, session.subscriber) else { return };
-        let Some(wallet) = self.wallets.get_mut(&subscriber.0) else { return };
+        let Some(wallet) = self.wallets.get_mut(&(charge.wallet, subscriber.0)) else { return };
         let account = self.accounts.entry(session.unique_id).or_default();
         let cost = charge.cost();
         if cost < account.used {
@@ -112,7 +125,7 @@ impl Desk {
                 account.postings += 1;
                 self.ledger_rows.push(vec![
                     Cell::Int(subscriber.0),
-                    word(WALLET),
+                    word(charge.wallet.as_str()),
                     word(LedgerAction::Usage.as_str()),
                     money(before),
                     money(wallet.balance.saturating_minus(before)),
@@ -167,9 +180,9 @@ impl Desk {
         let wallets: Vec<Vec<Cell>> = self
             .wallets
             .iter()
-            .map(|(subscriber, wallet)| {
+            .map(|((kind, subscriber), wallet)| {
                 let Wallet { balance, spent, charged, updated } = *wallet;
-                let ints = [Cell::Int(*subscriber), word(WALLET)];
+                let ints = [Cell::Int(*subscriber), word(kind.as_str())];
                 let sums = [money(balance), money(spent), money(charged), Cell::Int(updated)];
                 ints.into_iter().chain(sums).collect()
             })
@@ -314,13 +327,15 @@ impl Table {
 async fn lock_wallets(
     db: &Db,
     connection: &mut Within<'_>,
+    kind: WalletKind,
     subscribers: &[i64],
 ) -> Result<BTreeMap<i64, Wallet>, sqlx::Error> {
+    let kind = kind.as_str();
     let ids: Vec<Cell> = subscribers.iter().copied().map(Cell::Int).collect();
     let text = db.pick("TEXT", "text", "CHAR");
     let sql = format!(
         "SELECT subscriber_id, CAST(balance AS {text}), CAST(spent AS {text}), CAST(charged AS {text}), updated_at
-         FROM tk_wallet WHERE kind = '{WALLET}' AND subscriber_id IN ({{}}) ORDER BY subscriber_id{}",
+         FROM tk_wallet WHERE kind = '{kind}' AND subscriber_id IN ({{}}) ORDER BY subscriber_id{}",
         locking(db)
     );
     let read = |row: &dyn Columns| {
@@ -338,7 +353,7 @@ async fn lock_wallets(
     }
     let (insert, conflict) =
         db.pick(("INSERT OR IGNORE", ""), ("INSERT", " ON CONFLICT DO NOTHING"), ("INSERT IGNORE", ""));
-    let add = format!("{insert} INTO tk_wallet (subscriber_id, kind) VALUES (?, '{WALLET}'){conflict}");
+    let add = format!("{insert} INTO tk_wallet (subscriber_id, kind) VALUES (?, '{kind}'){conflict}");
     for id in ids.iter().zip(subscribers).filter(|(_, id)| !found.contains_key(id)).map(|(cell, _)| cell) {
         connection.run(db, &add, std::slice::from_ref(id)).await?;
     }

@@ -575,14 +575,14 @@ impl World {
             ["before_balance", "delta", "after_balance", "balance", "spent"].map(|name| self.text_of(name));
         let owner = self.text_of("subscriber_id");
         let entries =
-            format!("SELECT {owner}, {before}, {delta}, {after}, action FROM tk_ledger ORDER BY id");
-        let wallets = format!("SELECT {owner}, {balance}, {spent} FROM tk_wallet");
+            format!("SELECT {owner}, {before}, {delta}, {after}, action, wallet FROM tk_ledger ORDER BY id");
+        let wallets = format!("SELECT {owner}, {balance}, {spent}, kind FROM tk_wallet");
         let amount = |text: &str| Amount::parse(text).ok_or_else(|| format!("{text:?} is no amount"));
-        let mut sums: BTreeMap<String, (Amount, Amount)> = BTreeMap::new();
+        let mut sums: BTreeMap<(String, String), (Amount, Amount)> = BTreeMap::new();
         // The wallets first: what is posted between the two questions is in the ledger alone.
         let wallets = self.raw.rows(&wallets).await;
         for row in self.raw.rows(&entries).await {
-            let (sum, used) = sums.entry(row[0].clone()).or_default();
+            let (sum, used) = sums.entry((row[0].clone(), row[5].clone())).or_default();
             let (before, delta) = (amount(&row[1])?, amount(&row[2])?);
             if before.plus(delta) != Some(amount(&row[3])?) {
                 return Err(format!("a row of the ledger does not add up: {row:?}"));
@@ -593,7 +593,7 @@ impl World {
             }
         }
         for row in wallets {
-            let sum = sums.get(&row[0]).copied().unwrap_or_default();
+            let sum = sums.get(&(row[0].clone(), row[3].clone())).copied().unwrap_or_default();
             if (amount(&row[1])?, amount(&row[2])?) != sum {
                 return Err(format!("wallet {row:?} is not what its ledger adds up to: {sum:?}"));
             }
