@@ -72,6 +72,7 @@ fn people(survey: &Survey, unknown: &[String], nas: Option<&NasRows>, adopted: O
             row("plans made", adopted.plans.to_string());
             row("primary plans found", adopted.with_plan.to_string());
             row("found disabled", adopted.disabled.to_string());
+            row("contacts taken over", adopted.contacts.to_string());
         }
         None => {
             row("subscribers to make", survey.unseen.to_string());
@@ -99,8 +100,8 @@ fn people(survey: &Survey, unknown: &[String], nas: Option<&NasRows>, adopted: O
         );
         row("octets look swapped", figures);
     }
-    if let Some(contacts) = survey.contacts.filter(|contacts| *contacts > 0) {
-        row("contacts left in userinfo", contacts.to_string());
+    if let Some(contacts) = survey.contacts.filter(|contacts| *contacts > 0 && adopted.is_none()) {
+        row("contacts in userinfo", contacts.to_string());
     }
     let mut text = table(&["WHAT", "VALUE"], &rows);
     if adopted.is_none() {

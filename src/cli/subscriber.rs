@@ -219,6 +219,7 @@ pub(super) async fn subscriber(command: &SubscriberCommand, context: &Context) -
                 plan: plan.clone(),
                 account: account.clone(),
                 attributes: attributes.clone(),
+                ..SubscriberOrder::default()
             };
             let id = management.add_subscriber(&order).await?;
             let value = json!({ "id": id.0, "login": login });
@@ -262,6 +263,7 @@ pub(super) async fn subscriber(command: &SubscriberCommand, context: &Context) -
                 activation: date("activation", activation)?,
                 attributes: attributes.clone(),
                 remove: remove.clone(),
+                ..SubscriberChange::default()
             };
             management.set_subscriber(login, &change).await?;
             show(&management.subscriber(login, false).await?, context);

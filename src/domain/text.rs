@@ -52,6 +52,15 @@ fn escaped_octet(text: &[u8]) -> Option<u8> {
     (octet == 0 || octet >= 0x80).then_some(octet)
 }
 
+/// Does a text look like the address of a device: five to eight pairs of hexadecimal digits, separated or
+/// not? Some devices have longer addresses than MAC addresses, and some lists have shorter ones.
+#[must_use]
+pub fn is_mac_like(text: &str) -> bool {
+    let digits = text.bytes().filter(|octet| !matches!(octet, b'-' | b':' | b'.')).count();
+    let plain = text.bytes().all(|octet| octet.is_ascii_hexdigit() || matches!(octet, b'-' | b':' | b'.'));
+    plain && digits % 2 == 0 && (10..=16).contains(&digits)
+}
+
 /// The twelve lower-case hexadecimal digits of a MAC address written in any of the usual ways
 /// (`AA-BB-…`, `aa:bb:…`, `aabb.ccdd.eeff`, bare), or `None` if it is not one. A suffix such as the
 /// `:SSID` of a Called-Station-Id is not part of an address.

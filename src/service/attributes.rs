@@ -51,8 +51,17 @@ pub(super) fn sort(texts: &[String], dictionary: &Dictionary) -> Result<Sorted, 
     Ok(sorted)
 }
 
+/// The same for a name and a value that take the place of whatever was set before. The value is taken as it is.
+pub(super) fn put(name: &str, value: &str, dictionary: &Dictionary) -> Result<(NewAttribute, bool), String> {
+    typed(name, ":=", value, dictionary)
+}
+
 fn read(text: &str, dictionary: &Dictionary) -> Result<(NewAttribute, bool), String> {
     let (name, op, value) = split(text).ok_or_else(|| format!("{text:?} is not 'Name op value'"))?;
+    typed(name, op, value, dictionary)
+}
+
+fn typed(name: &str, op: &str, value: &str, dictionary: &Dictionary) -> Result<(NewAttribute, bool), String> {
     let Some((def, tag)) = dictionary.attribute_with_tag(name) else {
         return Err(format!("no dictionary has an attribute {name}"));
     };

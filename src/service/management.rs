@@ -18,15 +18,14 @@ use super::gate::{ManagementGate, digest};
 use crate::domain::dynamic_auth::{Order, Outcome};
 use crate::domain::operator::{ApiKey, Dialect, Operator, Rights, Scope};
 use crate::domain::plan::{Concurrency, Plan, PlanId, PlanTerms};
-use crate::domain::{Amount, Nas, Session, SubscriberId, SubscriberStatus, UniqueId};
+use crate::domain::{Amount, Contact, ContactField, Kind, Nas, Session, SubscriberStatus, UniqueId};
 use crate::engine;
 use crate::entropy::Entropy;
 use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
 use crate::store::{
-    Adopted, AttributeEdit, Author, NasEntry, NewAttribute, NewKey, NewNas, NewOperator, NewSubscriber,
-    OpenCursor, OpenPage, OrderRow, PlanDraft, Store, SubscriberEdit, SubscriberObstacle, SubscriberRecord,
-    Survey,
+    Adopted, Author, NasEntry, NewAttribute, NewKey, NewNas, NewOperator, OpenCursor, OpenPage, OrderRow,
+    PlanDraft, Store, Survey,
 };
 use crate::time::{Now, UnixTime};
 
@@ -55,6 +54,20 @@ pub struct SubscriberOrder {
     pub account: String,
     /// `Name op value`.
     pub attributes: Vec<String>,
+    /// What kind of login it is, where the proof does not say.
+    pub kind: Option<Kind>,
+    /// Names of further groups, after the plan's.
+    pub groups: Vec<String>,
+    /// Who it is to people.
+    pub contact: Contact,
+    /// It is refused until it is enabled.
+    pub disabled: bool,
+    /// It counts as sold.
+    pub sold: bool,
+    /// The batch it is made in.
+    pub batch: Option<i64>,
+    /// For people.
+    pub comments: String,
 }
 
 /// How a subscriber proves who it is.
@@ -103,6 +116,20 @@ pub struct SubscriberChange {
     pub attributes: Vec<String>,
     /// Names whose rows go.
     pub remove: Vec<String>,
+    /// Another login.
+    pub login: Option<String>,
+    /// Another kind of login. Who needs no password loses the one it has; who needs one has to get it.
+    pub kind: Option<Kind>,
+    /// All of its groups in their order; the first becomes its plan.
+    pub groups: Option<Vec<String>>,
+    /// Refuse it; or let it in again, if an operator's disabling is all that keeps it out.
+    pub disabled: Option<bool>,
+    /// Fields of its contact; empty clears one.
+    pub contact: Vec<(ContactField, String)>,
+    /// It counts as sold.
+    pub sold: Option<bool>,
+    /// For people.
+    pub comments: Option<String>,
 }
 
 /// What shall be different about a plan; `None` stays, `Some(None)` is taken away.
@@ -517,155 +544,6 @@ impl Management<'_> {
     }
 }
 
-/// Subscribers.
-impl Management<'_> {
-    /// Makes a subscriber; gives its number.
-    ///
-    /// # Errors
-    /// [`ServiceError::Conflict`] where the login is taken, [`ServiceError::NotFound`] for the plan or
-    /// account, [`ServiceError::Invalid`].
-    pub async fn add_subscriber(&self, order: &SubscriberOrder) -> Result<SubscriberId, ServiceError> {
-        let (store, author) = self.write()?;
-        check_name("login", &order.login)?;
-        let Sorted { mut check, reply } = attributes::sort(&order.attributes, self.dictionary())?;
-        let has_proof = check.iter().any(|item| proves(&item.attribute));
-        let kind = match &order.proof {
-            Proof::Attributes if has_proof => "user",
-            Proof::Attributes => {
-                return Err(ServiceError::invalid(
-                    "password",
-                    "is missing: a password, --mac or --pin is needed",
-                ));
-            }
-            Proof::Mac if crate::domain::text::mac_digits(order.login.as_bytes()).is_none() => {
-                return Err(ServiceError::invalid("login", format!("{} is not a MAC address", order.login)));
-            }
-            Proof::Mac => "mac",
-            Proof::Pin => "pin",
-            Proof::Password(_) => "user",
-        };
-        if let Some(item) = proof_row(&order.proof)? {
-            check.insert(0, item);
-        }
-        let sorted = Sorted { check: check.clone(), reply: reply.clone() };
-        let mut summary = attributes::summary(&sorted);
-        summary.extend(order.plan.iter().map(|plan| format!("plan={plan}")));
-        let new = NewSubscriber {
-            login: order.login.clone(),
-            kind,
-            account: account_or_main(&order.account),
-            plan: order.plan.clone(),
-            check,
-            reply,
-            summary: summary.join("; "),
-        };
-        let plan = order.plan.as_deref().unwrap_or_default();
-        let names = Names { login: &order.login, plan, account: &order.account };
-        store.add_subscriber(&new, &author).await?.map_err(|obstacle| obstacle_error(obstacle, names))
-    }
-
-    /// Changes a subscriber.
-    ///
-    /// # Errors
-    /// [`ServiceError::NotFound`] for it or the plan, [`ServiceError::Invalid`].
-    pub async fn set_subscriber(&self, login: &str, change: &SubscriberChange) -> Result<(), ServiceError> {
-        let (store, author) = self.write()?;
-        let Sorted { mut check, reply } = attributes::sort(&change.attributes, self.dictionary())?;
-        if let Some(proof) = &change.password
-            && let Some(item) = proof_row(proof)?
-        {
-            check.push(item);
-        }
-        let mut summary = attributes::summary(&Sorted { check: check.clone(), reply: reply.clone() });
-        summary.extend(change.remove.iter().map(|name| format!("-{name}")));
-        if let Some(plan) = &change.plan {
-            summary.push(format!("plan={}", plan.as_deref().unwrap_or("none")));
-        }
-        if let Some((status, reason)) = &change.status {
-            if *status == SubscriberStatus::Deleted {
-                return Err(ServiceError::invalid("status", "deleted is what delete makes"));
-            }
-            summary.push(format!("status={} {reason}", status.as_str()));
-        }
-        if let Some(day) = change.reset_day {
-            check_reset_day(day)?;
-            summary
-                .push(format!("reset_day={}", day.map_or_else(|| "none".to_owned(), |day| day.to_string())));
-        }
-        if let Some(choice) = change.concurrency {
-            summary.push(format!("concurrency={}", choice.map_or("none", Concurrency::as_str)));
-        }
-        for (name, date) in [("expires", change.expires), ("activation", change.activation)] {
-            if let Some(date) = date {
-                summary.push(format!(
-                    "{name}={}",
-                    date.map_or_else(|| "none".to_owned(), |at| at.0.to_string())
-                ));
-            }
-        }
-        let edit = SubscriberEdit {
-            plan: change.plan.clone(),
-            status: change.status.clone(),
-            concurrency: change.concurrency,
-            reset_day: change.reset_day,
-            expires: change.expires,
-            activation: change.activation,
-            attributes: AttributeEdit { check, reply, remove: change.remove.clone() },
-            summary: summary.join("; "),
-        };
-        let plan = change.plan.as_ref().and_then(Option::as_deref).unwrap_or_default();
-        let names = Names { login, plan, account: "" };
-        store.set_subscriber(login, &edit, &author).await?.map_err(|obstacle| obstacle_error(obstacle, names))
-    }
-
-    /// Removes a subscriber; its login is free again, its open sessions are told to end.
-    ///
-    /// # Errors
-    /// [`ServiceError::NotFound`].
-    pub async fn delete_subscriber(&self, login: &str) -> Result<(), ServiceError> {
-        let (store, author) = self.write()?;
-        found(store.delete_subscriber(login, &author).await?, "subscriber", login)
-    }
-
-    /// A subscriber with its rows; secrets are masked unless asked for and allowed.
-    ///
-    /// # Errors
-    /// [`ServiceError::NotFound`]; [`Denial::Secrets`].
-    pub async fn subscriber(&self, login: &str, reveal: bool) -> Result<SubscriberRecord, ServiceError> {
-        if reveal && !self.rights.secrets {
-            return Err(ServiceError::Denied(Denial::Secrets));
-        }
-        let found = self.read()?.find_subscriber(login, &self.author()).await?;
-        let mut found = found.ok_or_else(|| ServiceError::not_found("subscriber", login))?;
-        if !reveal {
-            for row in found.check.iter_mut().chain(&mut found.reply) {
-                if attributes::is_secret(&row.attribute) {
-                    row.value = attributes::MASK.into();
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// Subscribers with a number above `after` whose login contains `search`, by number. The first page
-    /// gives numbers to logins that other tools have written since.
-    ///
-    /// # Errors
-    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
-    pub async fn subscribers(
-        &self,
-        search: &str,
-        after: SubscriberId,
-        limit: u32,
-    ) -> Result<Vec<SubscriberRecord>, ServiceError> {
-        let store = self.read()?;
-        if after.0 <= 0 {
-            store.sight_all(self.now().unix).await?;
-        }
-        Ok(store.list_subscribers(search, after, limit).await?)
-    }
-}
-
 /// A random secret as text.
 #[must_use]
 pub fn random_secret(entropy: &mut dyn Entropy) -> String {
@@ -684,22 +562,6 @@ fn found(yes: bool, what: &'static str, name: &str) -> Result<(), ServiceError> 
 
 pub(super) fn taken(what: &'static str, name: &str) -> ServiceError {
     ServiceError::Exists { what, name: name.to_owned() }
-}
-
-#[derive(Clone, Copy)]
-struct Names<'a> {
-    login: &'a str,
-    plan: &'a str,
-    account: &'a str,
-}
-
-fn obstacle_error(obstacle: SubscriberObstacle, names: Names<'_>) -> ServiceError {
-    match obstacle {
-        SubscriberObstacle::Taken => taken("subscriber", names.login),
-        SubscriberObstacle::NoSubscriber => ServiceError::not_found("subscriber", names.login),
-        SubscriberObstacle::NoPlan => ServiceError::not_found("plan", names.plan),
-        SubscriberObstacle::NoAccount => ServiceError::not_found("account", names.account),
-    }
 }
 
 /// A name that every table can hold and every person can type.
@@ -750,7 +612,7 @@ fn check_terms(terms: &PlanTerms) -> Result<(), ServiceError> {
     check_reset_day(terms.reset_day)
 }
 
-fn check_reset_day(day: Option<u8>) -> Result<(), ServiceError> {
+pub(super) fn check_reset_day(day: Option<u8>) -> Result<(), ServiceError> {
     match day {
         Some(day) if !(1..=31).contains(&day) => {
             Err(ServiceError::invalid("reset_day", "expects a day of the month, 1 to 31"))
@@ -758,34 +620,6 @@ fn check_reset_day(day: Option<u8>) -> Result<(), ServiceError> {
         _ => Ok(()),
     }
 }
-
-/// Does a check item of this name decide who somebody is?
-fn proves(attribute: &str) -> bool {
-    attribute == "Auth-Type" || attribute.contains("Password")
-}
-
-/// The row of radcheck that a proof is.
-fn proof_row(proof: &Proof) -> Result<Option<NewAttribute>, ServiceError> {
-    match proof {
-        Proof::Attributes => Ok(None),
-        Proof::Mac | Proof::Pin => Ok(Some(NewAttribute::new("Auth-Type", ":=", "Accept"))),
-        Proof::Password(password) => {
-            let reason = if password.is_empty() {
-                "must not be empty"
-            } else if password.contains('\0') {
-                "must not contain NUL"
-            } else if password.len() > PASSWORD_OCTETS_MAX {
-                "has at most 128 octets (RFC 2865 §5.2)"
-            } else {
-                return Ok(Some(NewAttribute::new("Cleartext-Password", ":=", password.as_str())));
-            };
-            Err(ServiceError::invalid("password", reason))
-        }
-    }
-}
-
-/// User-Password holds no more.
-const PASSWORD_OCTETS_MAX: usize = 128;
 
 /// Sessions.
 impl Management<'_> {

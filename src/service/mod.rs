@@ -31,6 +31,7 @@ mod reports;
 mod serve;
 mod silent;
 mod state;
+mod subscribers;
 mod tenure;
 mod warnings;
 pub mod writer;
@@ -59,6 +60,7 @@ pub use management::{
 pub use quotas::{Balance, Lapse, UsageReport};
 pub use serve::Serve;
 pub use state::Settings;
+pub use subscribers::{AttributeOrder, AttributeOutcome};
 pub use warnings::{RowWarnings, row_warnings};
 
 use self::coa::Coa;

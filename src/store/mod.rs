@@ -39,10 +39,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Database, Executor as _, MySql, Postgres, Sqlite, TransactionManager as _};
 
 pub use admin::{
-    Adopted, AttributeEdit, Author, ChargeUsage, CreditChange, CreditObstacle, CreditRecord, Figure,
-    KeySecret, LedgerEntry, LimitEdit, NasEntry, NewAttribute, NewDevice, NewExpiry, NewKey, NewNas,
-    NewOperator, NewQuota, NewSubscriber, NewTopUp, OperatorSecret, OwnEdit, Place, PlanDraft, QuotaEdit,
-    QuotaOwner, RuleObstacle, RuleOwner, SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey,
+    Adopted, AttributeChange, AttributeEdit, AttributePut, Author, ChargeUsage, CredentialEdit, CreditChange,
+    CreditObstacle, CreditRecord, Figure, KeySecret, LedgerEntry, LimitEdit, NasEntry, NewAttribute,
+    NewDevice, NewExpiry, NewKey, NewNas, NewOperator, NewQuota, NewSubscriber, NewTopUp, OperatorSecret,
+    OwnEdit, Place, PlanDraft, PutRow, QuotaEdit, QuotaOwner, RuleObstacle, RuleOwner, SubscriberEdit,
+    SubscriberObstacle, SubscriberRecord, Survey,
 };
 pub use attempts::Attempt;
 pub use changes::{Change, ChangeCursor, Changes};
@@ -56,6 +57,7 @@ use commit::Statements;
 use db::{Db, Pools};
 use ready::Ready;
 use schema::Schema;
+use subscribers::FIRST_SIGHT;
 
 use crate::domain::UniqueId;
 
@@ -111,6 +113,9 @@ struct Inner {
     /// Digest of what was last committed of each open session beside counters and times: a record
     /// that changes nothing of it is a small update.
     committed: Mutex<HashMap<UniqueId, u64, foldhash::fast::RandomState>>,
+    /// Last entry of the change feed, and how many of the last ones there were, when new logins were last looked
+    /// for.
+    sighted: Mutex<Option<(i64, i64)>>,
     /// Hears the notifications of PostgreSQL.
     listener: tokio::sync::Mutex<Option<sqlx::postgres::PgListener>>,
 }
@@ -164,6 +169,7 @@ impl Store {
             allow_unsafe_durability: settings.allow_unsafe_durability,
             learned: ArcSwapOption::empty(),
             committed: Mutex::default(),
+            sighted: Mutex::default(),
             listener: tokio::sync::Mutex::default(),
         }));
         store.durability().await?;

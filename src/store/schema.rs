@@ -129,7 +129,7 @@ impl Schema {
 }
 
 /// Names, types and limits of a table's columns; none if there is no such table.
-async fn columns_of(db: &Db, table: &'static str) -> Result<HashMap<String, Column>, StoreError> {
+pub(super) async fn columns_of(db: &Db, table: &'static str) -> Result<HashMap<String, Column>, StoreError> {
     let failed = |error: sqlx::Error| StoreError::from_sql(&error, table);
     let described = match db {
         Db::Sqlite(pools) => {

@@ -16,7 +16,12 @@ use crate::domain::{
 use crate::time::UnixTime;
 
 /// `created_by` of the rows that are made when a login is first seen; no trigger announces them.
-const FIRST_SIGHT: &str = "first sight";
+pub(super) const FIRST_SIGHT: &str = "first sight";
+
+/// Entries of the change feed among which one may commit later than a higher one.
+const LATE_CHANGES: i64 = 1_000;
+/// More changed logins than these are not looked at one by one.
+const NEW_LOGINS_MAX: i64 = 2_000;
 
 /// What belongs to each subscriber, in the order in which it came.
 fn by_subscriber<T>(rows: Vec<(SubscriberId, T)>) -> BTreeMap<SubscriberId, Vec<T>> {
@@ -172,6 +177,58 @@ impl Store {
              WHERE s.id IS NULL ORDER BY l.place, l.id {conflict}"
         );
         execute!(self.db(), write, "tk_subscriber", &sql, [now.0, now.0])
+    }
+
+    /// The same where the change feed says that there may be new logins, and nothing otherwise: lists ask for it
+    /// with every first page.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn sight_new(&self, now: UnixTime) -> Result<(), StoreError> {
+        // How many of the last entries there are tells of one that was late to commit.
+        let sql = format!(
+            "SELECT COALESCE(MAX(id), 0), COUNT(*) FROM tk_changes
+             WHERE id > (SELECT COALESCE(MAX(id), 0) - {LATE_CHANGES} FROM tk_changes)"
+        );
+        let state =
+            fetch!(self.db(), read, "tk_changes", &sql, [], |row| Ok((row.number(0)?, row.number(1)?)))?;
+        let state = state.into_iter().next().unwrap_or_default();
+        let before = *self.0.sighted.lock();
+        if before == Some(state) {
+            return Ok(());
+        }
+        let mut all = true;
+        if let Some((last, _)) = before
+            && last <= state.0
+        {
+            let sql = "SELECT DISTINCT k FROM tk_changes WHERE id > ? AND tbl IN ('radcheck', 'radreply', 'radusergroup')
+                LIMIT ?";
+            let since = last.saturating_sub(LATE_CHANGES);
+            let news =
+                fetch!(self.db(), read, "tk_changes", sql, [since, NEW_LOGINS_MAX], |row| row.word(0))?;
+            let many = i64::try_from(news.len()).is_ok_and(|count| count >= NEW_LOGINS_MAX);
+            all = many || news.iter().any(SmolStr::is_empty);
+            if !all {
+                self.sight(&news, now).await?;
+            }
+        }
+        if all {
+            self.sight_all(now).await?;
+        }
+        *self.0.sighted.lock() = Some(state);
+        Ok(())
+    }
+
+    /// Gives those of these logins that have rows, and no number yet, a number.
+    async fn sight(&self, logins: &[SmolStr], now: UnixTime) -> Result<(), StoreError> {
+        let names: Vec<&str> = logins.iter().map(SmolStr::as_str).collect();
+        let sql = "SELECT username FROM tk_subscriber WHERE username IN ({})";
+        let known = fetch_in!(self.db(), "tk_subscriber", sql, &names, [], |row| row.word(0))?;
+        let known: HashSet<SmolStr> = known.into_iter().collect();
+        for login in names.iter().filter(|login| !known.contains(**login)) {
+            self.first_sight(login, now).await?;
+        }
+        Ok(())
     }
 
     /// The usage buckets of a subscriber from `since` on, and its lifetime's.

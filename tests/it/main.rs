@@ -17,6 +17,7 @@ mod limits;
 mod management;
 mod mutations;
 mod overshoot;
+mod people;
 mod reports;
 mod scenarios;
 mod simulation;

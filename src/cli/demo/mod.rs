@@ -91,6 +91,7 @@ impl Playground {
                 plan: Some(plan.to_owned()),
                 account: String::new(),
                 attributes: texts(attributes),
+                ..SubscriberOrder::default()
             };
             management.add_subscriber(&order).await
         };

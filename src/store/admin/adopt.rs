@@ -5,7 +5,7 @@
 
 use smol_str::SmolStr;
 
-use super::subscribers::DISABLED_GROUP;
+use super::groups::DISABLED_GROUP;
 use super::tx::{Bind, Tx};
 use super::{Author, Event, audit};
 use crate::domain::text::mac_digits;
@@ -50,6 +50,8 @@ pub struct Adopted {
     pub with_plan: u64,
     /// Subscribers that were found disabled.
     pub disabled: u64,
+    /// Subscribers that daloRADIUS knows by name, and that had no contact yet.
+    pub contacts: u64,
 }
 
 /// Subscribers that are looked at at a time.
@@ -146,6 +148,7 @@ impl Store {
             self.adopt_subscribers(&page, &plans, author, &mut adopted).await?;
             progress(done.min(total), total);
         }
+        adopted.contacts = self.adopt_contacts().await?;
         let mut tx = Tx::begin(self.db()).await?;
         let new = Some(format!("{} subscribers, {} plans", adopted.subscribers, adopted.plans));
         audit(&mut tx, author, Event { object: "database", id: None, verb: "adopt", old: None, new }).await?;

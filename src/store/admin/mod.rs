@@ -4,25 +4,34 @@
 //! octet here, since a database may take `Bob` for `bob`. One file per noun; `tx` runs their texts.
 
 mod adopt;
+mod attributes;
+mod contacts;
+mod create;
 mod credit;
+mod dalo;
+mod groups;
 mod limits;
 mod nas;
 mod operators;
 mod orders;
+mod people;
 mod plans;
 mod quotas;
+mod rename;
 mod subscribers;
 mod tenure;
 pub(super) mod tx;
 
 pub use adopt::{Adopted, Survey};
+pub use attributes::{AttributeChange, AttributePut, PutRow};
+pub use create::NewSubscriber;
 pub use credit::{ChargeUsage, CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle};
 pub use limits::{Figure, LimitEdit, OwnEdit, QuotaEdit};
 pub use nas::{NasEntry, NewNas};
 pub use operators::{KeySecret, NewKey, NewOperator, OperatorSecret, Place};
 pub use plans::PlanDraft;
 pub use quotas::{NewQuota, NewTopUp, QuotaOwner};
-pub use subscribers::{AttributeEdit, NewSubscriber, SubscriberEdit, SubscriberObstacle, SubscriberRecord};
+pub use subscribers::{AttributeEdit, CredentialEdit, SubscriberEdit, SubscriberObstacle, SubscriberRecord};
 pub use tenure::{NewDevice, NewExpiry, RuleOwner};
 
 pub(super) use credit::{charge_rule, rule_columns};
@@ -45,6 +54,20 @@ pub struct Author {
     pub remote: String,
     /// When.
     pub at: UnixTime,
+}
+
+impl Author {
+    /// What `created_by` and `updated_by` of a subscriber say. Clients of mFusion know these words, whichever
+    /// key was used; the audit has the key.
+    #[must_use]
+    pub fn signature(&self) -> &str {
+        match self.dialect {
+            Dialect::Mfusion => "RADIUS API",
+            Dialect::Antamedia | Dialect::Jaze | Dialect::Ibsng | Dialect::Native | Dialect::Cli => {
+                &self.name
+            }
+        }
+    }
 }
 
 /// An attribute as it is written into a table of attributes.

@@ -4,7 +4,7 @@ use sqlx::{MySql, Postgres, Sqlite, Transaction};
 
 use crate::domain::Amount;
 use crate::store::StoreError;
-use crate::store::db::{Columns, Db, read_all};
+use crate::store::db::{Columns, Db, IN_MOST, padded, read_all, with_list};
 
 /// A transaction. Dropped without [`Tx::commit`], it leaves nothing behind.
 pub(in crate::store) enum Tx<'p> {
@@ -12,6 +12,9 @@ pub(in crate::store) enum Tx<'p> {
     Postgres(Transaction<'p, Postgres>, &'p Db),
     MySql(Transaction<'p, MySql>),
 }
+
+/// Rows of one INSERT: with every table's columns far below what each database takes for placeholders.
+const ROWS_MOST: usize = 250;
 
 /// A value for a placeholder.
 #[derive(Clone, Copy, Debug)]
@@ -154,6 +157,39 @@ impl<'p> Tx<'p> {
                 read_all(rows.iter(), table, read)
             }
         }
+    }
+
+    /// The same for every part of a list, whose values stand for `{}` in the text.
+    pub(super) async fn fetch_in<T>(
+        &mut self,
+        table: &'static str,
+        sql: &str,
+        list: &[Bind<'_>],
+        read: impl Fn(&dyn Columns) -> Result<T, sqlx::Error>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        for part in list.chunks(IN_MOST) {
+            let text = with_list(sql, part.len());
+            let binds: Vec<Bind<'_>> = padded(part).collect();
+            found.extend(self.fetch(table, &text, &binds, &read).await?);
+        }
+        Ok(found)
+    }
+
+    /// Inserts rows of the same columns, many at a time. `head` is `INSERT INTO … (…)`.
+    pub(super) async fn insert_rows<'a, const N: usize>(
+        &mut self,
+        table: &'static str,
+        head: &str,
+        rows: &[[Bind<'a>; N]],
+    ) -> Result<(), StoreError> {
+        let row = format!("({})", vec!["?"; N].join(", "));
+        for part in rows.chunks(ROWS_MOST) {
+            let text = format!("{head} VALUES {}", vec![row.as_str(); part.len()].join(", "));
+            let binds: Vec<Bind<'a>> = part.iter().flatten().copied().collect();
+            self.run(table, &text, &binds).await?;
+        }
+        Ok(())
     }
 
     /// One of three texts.
