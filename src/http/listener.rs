@@ -33,7 +33,7 @@ use super::tls::Certificate;
 /// Connections of one listener at a time; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 1_024;
 /// Octets of the head of a request, and of what is read ahead of a body.
-const HEAD_MAX: usize = 32_768;
+const HEAD_MAX: usize = 16_384;
 /// Header fields of a request.
 const HEADERS_MAX: usize = 100;
 /// Pause after the system had no socket to give, or no memory for one.

@@ -542,6 +542,16 @@ fn a_secret_of_a_key_is_shown_once() {
     let secret = made["secret"].as_str().unwrap().as_bytes();
     let holds = |octets: &[u8]| octets.windows(secret.len()).any(|window| window == secret);
     assert!(!holds(&database) && !holds(&wal), "only a digest is stored");
+    let rotated = place.json(&["key", "rotate", key_id]);
+    assert_eq!(rotated["key_id"], made["key_id"]);
+    assert_ne!(rotated["secret"], made["secret"]);
+    for (verb, enabled) in [("disable", false), ("enable", true)] {
+        assert_eq!(place.json(&["key", verb, key_id]), json!({ "key_id": key_id, "enabled": enabled }));
+        assert_eq!(place.json(&["key", "list"])[0]["enabled"], json!(enabled));
+    }
+    for verb in ["rotate", "disable", "enable"] {
+        place.refused(&["key", verb, "none"], "there is no key");
+    }
     assert_eq!(place.json(&["key", "delete", key_id]), json!({ "deleted": key_id }));
     place.refused(&["key", "delete", key_id], "there is no key");
     place.refused(

@@ -1,16 +1,17 @@
 //! The management service: one battery of truths for the three databases.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tollkeeper::domain::Amount;
-use tollkeeper::domain::operator::{Dialect, Rights};
+use tollkeeper::domain::operator::{Dialect, Rights, Scope};
 use tollkeeper::domain::{SubscriberId, SubscriberStatus};
 use tollkeeper::engine::{self, token::TokenKey};
 use tollkeeper::entropy::SeededEntropy;
 use tollkeeper::radius::dictionary::Dictionary;
 use tollkeeper::service::{
-    Denial, Imagined, ManagementGate, OperatorCredential, PlanChange, Proof, ServiceError, SubscriberChange,
-    SubscriberOrder,
+    Denial, Imagined, MadeKey, Management, ManagementGate, OperatorCredential, PlanChange, Proof,
+    ServiceError, SubscriberChange, SubscriberOrder,
 };
 use tollkeeper::store::Store;
 use tollkeeper::time::SystemClock;
@@ -24,6 +25,7 @@ battery! {
     what_other_tools_write_is_listed_and_changed,
     the_audit_knows_who_did_what_and_no_secret,
     credentials_open_what_they_allow,
+    a_token_lives_as_long_as_its_key,
     an_adopted_database_keeps_its_rows,
 }
 
@@ -196,6 +198,54 @@ async fn the_audit_knows_who_did_what_and_no_secret(database: &TestDatabase) {
         assert!(!all.contains(secret), "{secret} is in {all}");
     }
     store.close().await;
+}
+
+async fn a_token_lives_as_long_as_its_key(database: &TestDatabase) {
+    let store = database.store().await;
+    let gate = gate(&store).with_tokens(&[7; 32]);
+    let mut raw = database.raw().await;
+    raw.run(
+        "INSERT INTO tk_account (id, name, parent_id, time_zone) VALUES (5, 'North', 0, 'Asia/Singapore')",
+    )
+    .await;
+    raw.run("INSERT INTO tk_account (id, name, parent_id, time_zone) VALUES (6, 'Pier', 5, '')").await;
+    let mut entropy = SeededEntropy::new(11);
+    let management = gate.console("tester");
+    let mut made = management.create_key(Dialect::Mfusion, Rights::ALL, "North", &mut entropy).await.unwrap();
+    let hour = Duration::from_hours(1);
+    let enter = async |token: &str, dialect| {
+        let credential = OperatorCredential::Token { dialect, token };
+        gate.enter(credential, "192.0.2.1").await.map(Management::into_owned)
+    };
+    let issue = async |made: &MadeKey| gate.issue(Dialect::Mfusion, &made.key_id, &made.secret, hour).await;
+    let (wrong, off) = (ServiceError::Denied(Denial::Credential), ServiceError::Denied(Denial::Disabled));
+
+    let token = issue(&made).await.unwrap().token;
+    let operator = enter(&token, Dialect::Mfusion).await.unwrap();
+    assert_eq!(*operator.scope(), Scope::Accounts([5, 6].into()), "its account and those below");
+    assert_eq!(operator.zone().iana_name(), Some("Asia/Singapore"));
+    assert_eq!(enter(&token, Dialect::Jaze).await.map(drop), Err(wrong.clone()));
+    assert!(store.keys().await.unwrap()[0].last_used.is_some());
+
+    management.enable_key(&made.key_id, false).await.unwrap();
+    assert_eq!(enter(&token, Dialect::Mfusion).await.map(drop), Err(off.clone()));
+    assert_eq!(issue(&made).await.map(drop), Err(off.clone()));
+    let guess = MadeKey { secret: "guess".to_owned(), ..made.clone() };
+    assert_eq!(issue(&guess).await.map(drop), Err(wrong.clone()), "only its owner learns that it is off");
+    management.enable_key(&made.key_id, true).await.unwrap();
+    raw.run("UPDATE tk_account SET enabled = 0 WHERE id = 5").await;
+    assert_eq!(enter(&token, Dialect::Mfusion).await.map(drop), Err(off));
+    raw.run("UPDATE tk_account SET enabled = 1 WHERE id = 5").await;
+    enter(&token, Dialect::Mfusion).await.unwrap();
+
+    let old = made.clone();
+    made = management.rotate_key(&made.key_id, &mut entropy).await.unwrap();
+    assert_eq!(enter(&token, Dialect::Mfusion).await.map(drop), Err(wrong.clone()));
+    assert_eq!(issue(&old).await.map(drop), Err(wrong.clone()));
+    let token = issue(&made).await.unwrap().token;
+    enter(&token, Dialect::Mfusion).await.unwrap();
+    management.delete_key(&made.key_id).await.unwrap();
+    assert_eq!(enter(&token, Dialect::Mfusion).await.map(drop), Err(wrong));
 }
 
 async fn credentials_open_what_they_allow(database: &TestDatabase) {

@@ -11,14 +11,18 @@ use super::output::Output;
 use super::{Failure, context::user};
 use crate::config::Settings;
 use crate::domain::TriState;
+use crate::domain::operator::{Dialect, Rights};
 use crate::entropy::{Entropy as _, SystemEntropy};
+use crate::http::Addresses;
 use crate::radius::Secret;
 use crate::server::Ready;
-use crate::service::{Management, PlanChange, Proof, SubscriberOrder};
+use crate::service::{MadeKey, Management, PlanChange, Proof, SubscriberOrder};
 use crate::store::{NewNas, Store};
 
 /// The shared secret of every example there is.
 const SECRET: &str = "testing123";
+/// What Antamedia's callers send, unless the configuration says something else.
+const PASSPHRASE: &str = "playground";
 /// The password of the simulated guests.
 const GUEST_PASSWORD: &str = "guest";
 /// Simulated guests.
@@ -30,6 +34,10 @@ const DEVICE: &str = "02-00-00-00-0A-01";
 pub(super) struct Playground {
     folder: PathBuf,
     nases: fleet::Nases,
+    /// Of mFusion.
+    key: Option<MadeKey>,
+    /// Of Antamedia, where the configuration has none.
+    passphrase: Option<&'static str>,
 }
 
 impl Playground {
@@ -40,7 +48,7 @@ impl Playground {
         let failed = |error| Failure::Io(folder.display().to_string(), error);
         std::fs::create_dir(&folder).map_err(failed)?;
         let nases = fleet::Nases::bind().await.map_err(|error| Failure::Io("demo".to_owned(), error))?;
-        let playground = Self { folder, nases };
+        let mut playground = Self { folder, nases, key: None, passphrase: None };
         settings.data_dir.clone_from(&playground.folder);
         settings.database.url = playground.database();
         let config = format!(
@@ -52,7 +60,14 @@ impl Playground {
         let store = Store::connect(&settings.store()).await?;
         store.migrate().await?;
         let gate = context::gate(settings, &store)?;
-        playground.fill(&gate.console(&user())).await?;
+        let console = gate.console(&user());
+        playground.fill(&console).await?;
+        let key = console.create_key(Dialect::Mfusion, Rights::ALL, "", &mut SystemEntropy).await?;
+        playground.key = Some(key);
+        if settings.dialects.antamedia_passphrase.is_none() {
+            settings.dialects.antamedia_passphrase = Some(secret(PASSPHRASE));
+            playground.passphrase = Some(PASSPHRASE);
+        }
         store.close().await;
         Ok(playground)
     }
@@ -129,8 +144,8 @@ impl Playground {
     /// Sets the simulated devices going, and says on standard error what can be tried.
     pub(super) fn open(&self, ready: &Ready, output: &Output) -> Fleet {
         let (auth, accounting) = (reachable(&ready.auth), reachable(&ready.accounting));
-        output.complain(&self.hints(auth, accounting, ready.http.http.map(|at| reachable(&[at]))));
-        let secret = Secret::new(SECRET.as_bytes()).expect("it is not empty");
+        output.complain(&self.hints(auth, accounting, ready.http));
+        let secret = secret(SECRET);
         let mut devices = vec![
             fleet::Device::new("carol", "carol", "02-00-00-00-0C-01", true),
             fleet::Device::new(DEVICE, DEVICE, DEVICE, true),
@@ -147,7 +162,7 @@ impl Playground {
         Fleet(self.nases.run(devices, auth, accounting, &Arc::new(secret)))
     }
 
-    fn hints(&self, auth: SocketAddr, accounting: SocketAddr, http: Option<SocketAddr>) -> String {
+    fn hints(&self, auth: SocketAddr, accounting: SocketAddr, http: Addresses) -> String {
         let program =
             std::env::current_exe().map_or_else(|_| "tollkeeper".into(), |path| path.display().to_string());
         let config = self.config();
@@ -165,9 +180,15 @@ impl Playground {
                 "  echo User-Name=bob,Acct-Session-Id=1,Acct-Status-Type=Start | radclient -x {accounting} acct {SECRET}"
             ),
         ];
-        if let Some(http) = http {
+        if let Some(http) = http.http.map(|at| reachable(&[at])) {
             lines.push(format!("  curl http://{http}/health"));
             lines.push(format!("  curl http://{http}/metrics"));
+            lines.push(format!("  curl http://{http}/openapi.json"));
+            lines.extend(self.key.iter().flat_map(|key| mfusion(http, key)));
+        }
+        let antamedia = http.antamedia.map(|at| reachable(&[at]));
+        if let Some((antamedia, passphrase)) = antamedia.zip(self.passphrase) {
+            lines.push(format!("  curl 'http://{antamedia}/getaccountlist?pass={passphrase}'"));
         }
         for command in [
             "session list",
@@ -184,6 +205,25 @@ impl Playground {
         ));
         lines.join("\n")
     }
+}
+
+/// A token, and something to do with it.
+fn mfusion(at: SocketAddr, key: &MadeKey) -> [String; 3] {
+    let root = format!("http://{at}/mbox/api/hotspot");
+    let MadeKey { key_id, secret } = key;
+    [
+        format!(
+            "  TOKEN=$(curl -s {root}/auth -d '{{\"api_id\":\"{key_id}\",\"secret\":\"{secret}\"}}' | grep -o 'eyJ[^\"]*' | head -1)"
+        ),
+        format!("  curl -H \"Authorization: Bearer $TOKEN\" '{root}/users?perPage=3'"),
+        format!(
+            "  curl -H \"Authorization: Bearer $TOKEN\" {root}/users -d '{{\"username\":\"dave\",\"password\":\"hello\",\"usertype\":\"user\",\"profiles\":\"silver\"}}'"
+        ),
+    ]
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text.as_bytes()).expect("it is written here and not empty")
 }
 
 impl Drop for Playground {
