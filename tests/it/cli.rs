@@ -6,6 +6,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::programs::program;
+
 /// A folder of its own, with a configuration and a SQLite database in it.
 struct Place {
     folder: tempfile::TempDir,
@@ -747,6 +749,8 @@ struct Playground {
     out: BufReader<ChildStdout>,
     config: String,
     ready: String,
+    /// What can be tried, as it was printed.
+    hints: Vec<String>,
 }
 
 impl Playground {
@@ -765,17 +769,18 @@ impl Playground {
         let mut ready = String::new();
         out.read_line(&mut ready).unwrap();
         // The hints name the configuration of the playground.
-        let mut config = None;
+        let (mut config, mut hints) = (None, Vec::new());
         for line in BufReader::new(child.stderr.take().unwrap()).lines() {
             let line = line.unwrap();
             if let Some((_, path)) = line.split_once("session list --config ") {
                 config = Some(path.to_owned());
             }
+            hints.push(line.trim().to_owned());
             if line.contains(" load auth ") {
                 break;
             }
         }
-        Self { place, child, out, config: config.unwrap(), ready }
+        Self { place, child, out, config: config.unwrap(), ready, hints }
     }
 
     fn address(&self, name: &str) -> String {
@@ -813,6 +818,17 @@ fn a_playground_is_alive_and_leaves_nothing_behind() {
         assert!(!playground.address(name).ends_with(":0"), "{}", playground.ready);
     }
     assert!(playground.ready.starts_with("ready auth="), "{}", playground.ready);
+
+    let of_the_apis = |line: &&String| {
+        ["TOKEN=", "/users", "getaccountlist", "openapi"].iter().any(|word| line.contains(word))
+    };
+    let lines: Vec<&str> = playground.hints.iter().filter(of_the_apis).map(String::as_str).collect();
+    assert!(lines.len() >= 4, "{:?}", playground.hints);
+    if program("curl", "curl").is_some() {
+        let said = Command::new("sh").args(["-c", &lines.join("\n")]).output().unwrap();
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(said.contains("\"openapi\""), "{lines:?}: {said}");
+    }
 
     let load = playground.place.json(&[
         "load",

@@ -46,6 +46,7 @@ scenarios! {
     limits,
     logins,
     mfusion_auth,
+    mfusion_rest,
     names,
     packs,
     quotas,

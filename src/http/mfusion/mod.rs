@@ -15,6 +15,7 @@
 //! ```
 
 mod auth;
+mod describe;
 mod extract;
 mod failure;
 mod reports;
@@ -76,8 +77,9 @@ pub(super) fn router(shared: &Shared) -> (Router, OpenApi) {
         .routes(routes!(reports::online))
         .routes(routes!(reports::attempts))
         .routes(routes!(reports::purchases));
-    let (router, description) = routes.split_for_parts();
+    let (router, mut description) = routes.split_for_parts();
     let rest = shared.dialects.mfusion.rest_errors;
+    describe::complete(&mut description, rest);
     let router = router
         .fallback(async || Failure::no_route())
         .method_not_allowed_fallback(async || Failure::wrong_method())
