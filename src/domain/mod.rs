@@ -4,6 +4,7 @@
 //! them alone. Refuses to know how they are stored, sent or shown: no serde, sqlx or tokio here.
 //! Read [`session`] next, then [`decision`].
 
+pub mod account;
 pub mod charge;
 pub mod contact;
 pub mod decision;

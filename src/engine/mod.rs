@@ -3,6 +3,7 @@
 pub mod access;
 pub mod accounting;
 pub mod charge;
+pub mod codes;
 pub mod password;
 pub mod policy;
 pub mod quota;

@@ -155,10 +155,11 @@ impl Management<'_> {
         let compiler = Compiler { dictionary: self.shared_dictionary(), zone: zone.clone() };
         let compiled: Vec<Arc<CompiledGroup>> =
             groups.iter().map(|group| Arc::new(compiler.group(group))).collect();
+        let plans = Plans::new(&store.plan_limits().await?);
         let subscriber = compiler.subscriber(
             &rows,
             &|name| compiled.iter().find(|group| group.name == name).map(Arc::clone),
-            Plans::new(&store.plan_limits().await?).of(&rows),
+            plans.of(&rows),
         );
         let mut case = Case {
             imagined,

@@ -427,10 +427,11 @@ impl Management<'_> {
         let compiler = Compiler { dictionary: self.shared_dictionary(), zone: settings.zone.clone() };
         let compiled: Vec<Arc<CompiledGroup>> =
             groups.iter().map(|group| Arc::new(compiler.group(group))).collect();
+        let plans = Plans::new(&store.plan_limits().await?);
         let subscriber = compiler.subscriber(
             &rows,
             &|name| compiled.iter().find(|group| group.name == name).map(Arc::clone),
-            Plans::new(&store.plan_limits().await?).of(&rows),
+            plans.of(&rows),
         );
         let rules = sessions::Settings { zone: settings.zone.clone(), ..sessions::Settings::default() };
         let mut sessions = SubscriberSessions::new(Some(rows.id));

@@ -246,7 +246,9 @@ impl Management<'_> {
         &self.gate.inner().configured
     }
 
-    pub(super) fn now(&self) -> Now {
+    /// What the clocks say.
+    #[must_use]
+    pub fn now(&self) -> Now {
         self.gate.inner().clock.now()
     }
 

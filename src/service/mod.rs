@@ -6,6 +6,7 @@
 //! `state.rs` and `writer.rs`.
 
 mod aaa;
+mod accounts;
 mod answer;
 mod attributes;
 pub mod coa;
@@ -46,6 +47,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 pub use aaa::Aaa;
+pub use accounts::{AccountError, Refilled};
 pub use answer::{Acknowledgement, Answer, Deliver, NoReply, Resolved, Waiter, Wanted, Work};
 pub use attributes::{MASK, is_secret, shown};
 pub use credit::ChargeRuleOrder;

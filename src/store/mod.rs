@@ -39,11 +39,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Database, Executor as _, MySql, Postgres, Sqlite, TransactionManager as _};
 
 pub use admin::{
-    Adopted, AttributeChange, AttributeEdit, AttributePut, Author, ChargeUsage, CredentialEdit, CreditChange,
-    CreditObstacle, CreditRecord, Figure, KeySecret, LedgerEntry, LimitEdit, NasEntry, NewAttribute,
-    NewDevice, NewExpiry, NewKey, NewNas, NewOperator, NewQuota, NewSubscriber, NewTopUp, OperatorSecret,
-    OwnEdit, Place, PlanDraft, PutRow, QuotaEdit, QuotaOwner, RuleObstacle, RuleOwner, SubscriberEdit,
-    SubscriberObstacle, SubscriberRecord, Survey,
+    AccountEdit, AccountObstacle, AccountRow, Adopted, AttributeChange, AttributeEdit, AttributePut, Author,
+    ChargeUsage, CredentialEdit, CreditChange, CreditObstacle, CreditRecord, Figure, KeySecret, LedgerEntry,
+    LimitEdit, MoneyEdit, NasEntry, NewAttribute, NewBatch, NewDevice, NewDeviceLogin, NewExpiry, NewKey,
+    NewNas, NewOperator, NewQuota, NewSubscriber, NewTopUp, OperatorSecret, OwnEdit, Place, PlanDraft,
+    PlanValues, PutRow, QuotaEdit, QuotaOwner, RuleObstacle, RuleOwner, SubscriberEdit, SubscriberObstacle,
+    SubscriberRecord, Survey,
 };
 pub use attempts::Attempt;
 pub use changes::{Change, ChangeCursor, Changes};

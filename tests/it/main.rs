@@ -4,6 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "an index out of bounds fails the test")]
 #![expect(clippy::print_stdout, reason = "a test that is skipped says why")]
 
+mod antamedia;
 mod architecture;
 mod cli;
 mod coa;

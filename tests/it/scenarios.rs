@@ -36,6 +36,9 @@ macro_rules! scenarios {
 scenarios! {
     everywhere:
     accounts,
+    antamedia_accounts,
+    antamedia_clients,
+    antamedia_sessions,
     bindings,
     concurrency,
     counters,

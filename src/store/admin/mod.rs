@@ -3,6 +3,7 @@
 //! A change of a `rad*` table goes to rows by their number, found by comparing names octet for
 //! octet here, since a database may take `Bob` for `bob`. One file per noun; `tx` runs their texts.
 
+mod accounts;
 mod adopt;
 mod attributes;
 mod contacts;
@@ -22,6 +23,9 @@ mod subscribers;
 mod tenure;
 pub(super) mod tx;
 
+pub use accounts::{
+    AccountEdit, AccountObstacle, AccountRow, MoneyEdit, NewBatch, NewDeviceLogin, PlanValues,
+};
 pub use adopt::{Adopted, Survey};
 pub use attributes::{AttributeChange, AttributePut, PutRow};
 pub use create::NewSubscriber;

@@ -612,7 +612,7 @@ impl World {
         );
         let usage = |days: &str| {
             format!(
-                "SELECT s.username, {}, {}, {} FROM tk_usage u JOIN tk_subscriber s ON s.id = u.subscriber_id WHERE {days}",
+                "SELECT s.username, {}, {}, {} FROM tk_usage u JOIN tk_subscriber s ON s.id = u.subscriber_id WHERE s.username IS NOT NULL AND {days}",
                 number("u.seconds"),
                 number("u.input"),
                 number("u.output")
