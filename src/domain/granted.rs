@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use smol_str::SmolStr;
 
+use super::overrides::LoginTerms;
 use super::profile::{Rate, Volume};
 use crate::radius::attribute::{Attributes, IDLE_TIMEOUT};
 use crate::time::UnixTime;
@@ -26,6 +27,8 @@ pub struct Granted {
     pub redirect: Option<SmolStr>,
     /// The rows' attributes that can be changed in mid-session, as they go on the wire.
     pub rows: Box<[u8]>,
+    /// What this login alone has; it is part of the above, and decides with the rest when it is looked at again.
+    pub login: Option<Box<LoginTerms>>,
 }
 
 /// How two [`Granted`] differ.
@@ -101,6 +104,13 @@ impl Granted {
         word("total", self.volume.total);
         word("total-down", self.volume.down);
         word("total-up", self.volume.up);
+        if let Some(login) = &self.login {
+            word("login-ends", login.ends.map(|ends| ends.0.unsigned_abs()));
+            word("login-octets", login.octets);
+            word("login-down", login.rate.down);
+            word("login-up", login.rate.up);
+            word("login-idle", login.idle_timeout.map(u64::from));
+        }
         if !self.rows.is_empty() {
             let _ = write!(text, " rows={}", hex::encode(&self.rows));
         }
@@ -118,7 +128,7 @@ impl Granted {
             return None;
         }
         let mut granted = Self::default();
-        let mut rate = Rate::default();
+        let (mut rate, mut login) = (Rate::default(), LoginTerms::default());
         let (words, portal) = match text.split_once("portal=") {
             Some((words, portal)) => (words, Some(SmolStr::new(portal))),
             None => (text, None),
@@ -134,11 +144,17 @@ impl Granted {
                 "total" => granted.volume.total = Some(number()?),
                 "total-down" => granted.volume.down = Some(number()?),
                 "total-up" => granted.volume.up = Some(number()?),
+                "login-ends" => login.ends = Some(UnixTime(i64::try_from(number()?).ok()?)),
+                "login-octets" => login.octets = Some(number()?),
+                "login-down" => login.rate.down = Some(number()?),
+                "login-up" => login.rate.up = Some(number()?),
+                "login-idle" => login.idle_timeout = Some(u32::try_from(number()?).ok()?),
                 "rows" => granted.rows = hex::decode(value).ok()?.into(),
                 _ => return None,
             }
         }
         granted.rate = Some(rate).filter(|rate| !rate.is_unlimited());
+        granted.login = (login != LoginTerms::default()).then(|| Box::new(login));
         Some(granted)
     }
 
@@ -146,7 +162,7 @@ impl Granted {
     /// another. The ends are left out, which move by themselves where time or volume is what is sold.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let text = Self { ends: None, volume: Volume::default(), ..self.clone() }.to_text();
+        let text = Self { ends: None, volume: Volume::default(), login: None, ..self.clone() }.to_text();
         // FNV-1a.
         let fold = |digest: u64, octet: u8| (digest ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3);
         text.bytes().fold(0xcbf2_9ce4_8422_2325, fold)
@@ -180,8 +196,13 @@ mod tests {
         let numbers = any::<[Option<u64>; 5]>();
         let rows = prop::collection::vec(any::<u8>(), 0..40);
         let portal = prop::option::of("https://[a-z/= ?&]{1,30}");
-        (numbers, prop::option::of(0..i64::MAX), rows, portal).prop_map(
-            |([down, up, total, total_down, total_up], ends, rows, portal)| Granted {
+        let login = any::<(Option<u64>, Option<u32>)>();
+        (numbers, prop::option::of(0..i64::MAX), rows, portal, login).prop_map(
+            |([down, up, total, total_down, total_up], ends, rows, portal, (octets, idle_timeout))| Granted {
+                login: (octets.is_some() || idle_timeout.is_some()).then(|| {
+                    let rate = Rate { down: octets, up: None };
+                    Box::new(LoginTerms { ends: None, octets, rate, idle_timeout })
+                }),
                 ends: ends.map(UnixTime),
                 rate: Some(Rate { down, up }).filter(|rate| !rate.is_unlimited()),
                 volume: Volume { total, down: total_down, up: total_up },

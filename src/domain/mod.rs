@@ -35,7 +35,7 @@ pub use granted::{Difference, Granted};
 pub use money::{Amount, Price};
 pub use nas::{Nas, NasIdentity, NasSource, PackId, TriState};
 pub use nas_table::NasTable;
-pub use overrides::AccountOverride;
+pub use overrides::{AccountOverride, LoginOverride, LoginTerms};
 pub use page::{Page, Paging};
 pub use person::{Kind, Member, PeopleFilter, Person, Profile, StoredProof, Who};
 pub use profile::{Rate, Volume};

@@ -4,7 +4,7 @@
 use smol_str::SmolStr;
 
 use super::charge::{ChargeRule, Credit};
-use super::overrides::AccountOverride;
+use super::overrides::{AccountOverride, LoginOverride};
 use super::plan::{Concurrency, PlanId};
 use super::profile::Rate;
 use super::usage::Usage;
@@ -249,6 +249,8 @@ pub struct SubscriberTerms {
     pub credit: Option<Credit>,
     /// What it has in the place of what its plan and its rows say.
     pub own: AccountOverride,
+    /// What the next logins of devices have.
+    pub logins: Vec<LoginOverride>,
 }
 
 /// What of a plan bears on the sessions of its subscribers. Limits: seconds or octets; `None` is none.

@@ -135,6 +135,8 @@ pub struct Tenure {
     pub expiry: Vec<ExpiryRow>,
     /// `tk_device`.
     pub devices: Vec<DeviceRow>,
+    /// A device that has logged in with the password logs in by itself later.
+    pub autologin: bool,
 }
 
 /// All rows of one group.

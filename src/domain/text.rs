@@ -78,6 +78,33 @@ pub fn mac_digits(octets: &[u8]) -> Option<[u8; 12]> {
     filled.next().is_none().then_some(digits)
 }
 
+/// The address as RFC 3580 §3.20 writes it: `AA-BB-CC-00-11-22`.
+#[must_use]
+pub fn mac_text(digits: &[u8; 12]) -> SmolStr {
+    SmolStr::from(grouped(digits, 2, "-", true))
+}
+
+/// The usual ways to write an address: bare, with colons, hyphens or dots, in either case.
+#[must_use]
+pub fn mac_spellings(digits: &[u8; 12]) -> [String; 8] {
+    [
+        grouped(digits, 12, "", false),
+        grouped(digits, 12, "", true),
+        grouped(digits, 2, ":", false),
+        grouped(digits, 2, ":", true),
+        grouped(digits, 2, "-", false),
+        grouped(digits, 2, "-", true),
+        grouped(digits, 4, ".", false),
+        grouped(digits, 4, ".", true),
+    ]
+}
+
+fn grouped(digits: &[u8; 12], size: usize, between: &str, upper: bool) -> String {
+    let text = |part: &[u8]| part.iter().map(|digit| char::from(*digit)).collect::<String>();
+    let joined = digits.chunks(size).map(text).collect::<Vec<_>>().join(between);
+    if upper { joined.to_ascii_uppercase() } else { joined }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,7 +134,9 @@ mod tests {
     fn a_mac_address_has_one_form() {
         for form in ["AA-BB-CC-00-11-22", "aa:bb:cc:00:11:22", "aabb.cc00.1122", "AABBCC001122"] {
             assert_eq!(mac_digits(form.as_bytes()), Some(*b"aabbcc001122"));
+            assert!(mac_spellings(b"aabbcc001122").contains(&form.to_owned()));
         }
+        assert_eq!(mac_text(b"aabbcc001122"), "AA-BB-CC-00-11-22");
         for other in ["AA-BB-CC-00-11", "AA-BB-CC-00-11-22-33", "bob", ""] {
             assert_eq!(mac_digits(other.as_bytes()), None);
         }

@@ -126,6 +126,12 @@ impl fmt::Display for ExpiryRow {
 /// Other sources let a device in and shut none out.
 pub const STATIC_DEVICE: &str = "static";
 
+/// `tk_device.source` of a device that has logged in with the password, and logs in by itself since.
+pub const AUTOLOGIN_DEVICE: &str = "autologin";
+
+/// `tk_device.source` of a device that an operator has let in.
+pub const LOGIN_DEVICE: &str = "loginaccount";
+
 /// A row of `tk_device`: a device that a subscriber is bound to, by MAC, by address, or by both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceRow {

@@ -13,19 +13,20 @@ use smol_str::SmolStr;
 use zeroize::Zeroize as _;
 
 use super::password::{Comparison, SlowCheck, StoredPassword};
-use super::policy::{Attempt, AuthType, Limits, Open, Policy, ReplyPlan, Subscriber};
+use super::policy::{Attempt, AuthType, Limits, Mac, Open, Policy, ReplyPlan, Subscriber};
 use super::trace::{Said, Seen, Step, Trace, Unseen, Witness};
 use super::{Settings, charge};
 use crate::domain::plan::Concurrency;
 use crate::domain::text::text_from_octets;
 use crate::domain::{
-    ClassToken, Granted, PostAuth, Rate, RejectReason, SubscriberId, UniqueId, Uses, Volume,
+    ClassToken, Granted, LoginTerms, PostAuth, Rate, RejectReason, SubscriberId, UniqueId, Usage, Uses,
+    Volume,
 };
 use crate::entropy::Entropy;
-use crate::packs::{Pack, Past, Profile};
+use crate::packs::{Pack, Past, Profile, is_changeable};
 use crate::radius::attribute::{
-    Attributes, CHARGEABLE_USER_IDENTITY, CLASS, STATE, TERMINATION_ACTION, VENDOR_SPECIFIC, microsoft,
-    vendor, vendor_attributes,
+    Attributes, CHARGEABLE_USER_IDENTITY, CLASS, IDLE_TIMEOUT, STATE, TERMINATION_ACTION, USER_NAME,
+    VENDOR_SPECIFIC, microsoft, vendor, vendor_attributes,
 };
 use crate::radius::credentials::{
     self, Chap, Credentials, MsChap1, MsChap2, NtHash, lan_manager_key, mschap1_matches, mschap1_mppe_keys,
@@ -46,6 +47,8 @@ pub struct AccessFacts<'a> {
     pub standing: Standing<'a>,
     /// Verdict of a [`SlowCheck`] that this request gave before.
     pub password: Option<bool>,
+    /// The row by which the device is let in as the subscriber, without its password.
+    pub device: Option<&'a SmolStr>,
     /// How the NAS is told things.
     pub pack: &'a Pack,
     /// Settings.
@@ -63,9 +66,17 @@ pub struct Standing<'a> {
     pub uses: Uses,
     /// The open session that is looked at again; `None` for one that is about to begin.
     pub session: Option<UniqueId>,
+    /// What this login alone has.
+    pub terms: Option<LoginTerms>,
 }
 
 impl Standing<'_> {
+    /// What the session that is looked at again has used.
+    fn used(&self) -> Usage {
+        let session = self.session.and_then(|id| self.sessions?.session(id));
+        session.map(|session| session.total()).unwrap_or_default()
+    }
+
     /// When the session that is looked at again began.
     fn began(&self) -> Option<UnixTime> {
         Some(self.sessions?.session(self.session?)?.started)
@@ -138,7 +149,8 @@ pub fn access(
     entropy: &mut dyn Entropy,
 ) -> Verdict {
     let credentials = request.credentials();
-    let decide = Decide { request, facts, credentials: &credentials, method: method(&credentials) };
+    let method = if facts.device.is_some() { "device" } else { method(&credentials) };
+    let decide = Decide { request, facts, credentials: &credentials, method };
     match decide.run(now, entropy) {
         Ok(decided) => Verdict::Decided(decided),
         Err(Stop::Slow(check)) => Verdict::SlowPassword(check),
@@ -179,6 +191,8 @@ pub struct Grant<'a> {
     /// When the same question may get another answer, if nothing else happens: a period begins anew, a
     /// window ends.
     pub until: Option<UnixTime>,
+    /// What this login alone has; it is part of the above, but for the Idle-Timeout.
+    pub terms: Option<LoginTerms>,
 }
 
 impl Grant<'_> {
@@ -186,7 +200,8 @@ impl Grant<'_> {
     #[must_use]
     pub fn granted(&self, now: UnixTime) -> Granted {
         let mut rows = Vec::new();
-        for attribute in self.reply.changeable() {
+        let said = self.rows();
+        for attribute in Attributes::new(&said).filter(|attribute| is_changeable(*attribute)) {
             // It came off a wire, so it fits on one.
             rows.extend([attribute.number, u8::try_from(attribute.value.len() + 2).unwrap_or(u8::MAX)]);
             rows.extend_from_slice(attribute.value);
@@ -197,7 +212,24 @@ impl Grant<'_> {
             volume: self.volume,
             redirect: self.redirect.clone(),
             rows: rows.into(),
+            login: self.terms.map(Box::new),
         }
+    }
+
+    /// The rows' attributes as they go on the wire, with the Idle-Timeout of this login.
+    fn rows(&self) -> Cow<'_, [u8]> {
+        let rows = self.reply.attributes();
+        let Some(seconds) = self.terms.and_then(|terms| terms.idle_timeout) else {
+            return Cow::Borrowed(rows.rest());
+        };
+        let mut own = ReplyAttributes::new();
+        for attribute in rows.filter(|attribute| attribute.number != IDLE_TIMEOUT) {
+            own.push(attribute.number, attribute.value);
+        }
+        if seconds > 0 {
+            own.push_u32(IDLE_TIMEOUT, seconds);
+        }
+        Cow::Owned(own.attributes().rest().to_vec())
     }
 
     /// The attributes of the Accept, in the words of the NAS. `confidential`: hidden ones may be among them.
@@ -223,7 +255,7 @@ impl Grant<'_> {
             redirect: self.redirect.clone(),
             session_timeout: self.session_timeout.as_ref().map(|(left, _)| left.saturating_add(past.seconds)),
             interim_interval: self.interim_interval,
-            rows: Cow::Borrowed(self.reply.attributes().rest()),
+            rows: self.rows(),
         }
     }
 }
@@ -252,6 +284,8 @@ pub enum Offer {
     Right,
     /// Another one.
     Wrong,
+    /// None: this device asks to be let in.
+    Device(Mac),
 }
 
 /// What a login would be answered, and every rule that was looked at.
@@ -265,10 +299,21 @@ pub fn explain<'a>(
 ) -> (Result<Grant<'a>, Denial>, Vec<Seen>) {
     let mut trace = Trace::new();
     let outcome = barred(subscriber, &policy.limits, &mut trace)
-        .and_then(|()| proved(policy, offer, &mut trace))
+        .and_then(|()| match offer {
+            Offer::Device(mac) if let_in(subscriber, &mac, now, &mut trace) => Ok(()),
+            offer => proved(policy, offer, &mut trace),
+        })
         .and_then(|()| entitle(subscriber, policy, standing, settings, now, &mut trace));
     let seen = trace.end(&outcome);
     (outcome, seen)
+}
+
+/// Is a device let in without a password?
+fn let_in(subscriber: &Subscriber, mac: &Mac, now: Now, witness: &mut impl Witness) -> bool {
+    witness.at(Step::Credentials);
+    let Some(rule) = subscriber.admits(mac, now.unix) else { return false };
+    witness.saw(Said::Passed, || (rule.clone(), "lets the device in without a password".to_owned()));
+    true
 }
 
 /// What an imagined login proves with what is stored.
@@ -360,6 +405,9 @@ fn entitle<'a>(
     let mut timeout = Timeout { now: now.unix, zone, first: None, until: policy.bound_until };
     witness.at(Step::Validity);
     valid(subscriber, &policy.limits, &standing, &mut timeout, witness)?;
+    if let Some(ends) = standing.terms.and_then(|terms| terms.ends) {
+        timeout.ends(ends, RejectReason::TimelyQuotaExceeded, &LOGIN_TERMS, witness)?;
+    }
     witness.at(Step::Quotas);
     let mut allowance = subscriber
         .account(&policy.limits, standing.sessions, standing.session, settings)
@@ -374,6 +422,16 @@ fn entitle<'a>(
         })?;
     if let Some((seconds, rule)) = &allowance.time {
         timeout.seconds(*seconds, rule, witness);
+    }
+    if let Some(octets) = standing.terms.and_then(|terms| terms.octets) {
+        let used = standing.used();
+        if used.input.max(used.output) >= octets {
+            return deny(RejectReason::TrafficQuotaExceeded, &LOGIN_TERMS);
+        }
+        witness.saw(Said::Limits, || (LOGIN_TERMS, format!("{octets} octets of each direction")));
+        for held in [&mut allowance.volume.down, &mut allowance.volume.up] {
+            *held = Some(held.map_or(octets, |held| held.min(octets)));
+        }
     }
     witness.at(Step::Credit);
     let reach = charge::reach(subscriber, policy, &standing, settings, now.unix)?;
@@ -409,7 +467,9 @@ fn entitle<'a>(
     // A plan's rate is among its rows; here it is what the line does, and the direction of which an exhausted
     // quota says nothing.
     let sold = subscriber.plan().map(|plan| plan.rate).unwrap_or_default();
-    let said = slower(allowance.rate, subscriber.own_rate());
+    let (own, login) = (subscriber.own_rate(), standing.terms.map(|terms| terms.rate).unwrap_or_default());
+    let own = Rate { down: login.down.or(own.down), up: login.up.or(own.up) };
+    let said = slower(allowance.rate, own);
     let line = Rate { down: said.down.or(sold.down), up: said.up.or(sold.up) };
     let interim_interval = policy.reply.interim_interval.unwrap_or(settings.interim_interval);
     witness.saw(Said::Passed, || {
@@ -438,6 +498,7 @@ fn entitle<'a>(
         volume: allowance.volume,
         redirect: allowance.redirect,
         until: [timeout.until, allowance.until, reach.until].into_iter().flatten().min(),
+        terms: standing.terms,
     })
 }
 
@@ -602,7 +663,7 @@ impl Decide<'_> {
         let settings = self.facts.settings;
         let policy = subscriber.policy(Attempt::of(self.request, self.facts.source), settings, now);
         barred(subscriber, &policy.limits, &mut Unseen)?;
-        let proof = self.prove(&policy)?;
+        let proof = if self.facts.device.is_some() { Proof::Plain } else { self.prove(&policy)? };
         let grant = entitle(subscriber, &policy, self.facts.standing, settings, now, &mut Unseen)?;
         if grant.gives_way {
             return Err(Stop::GiveWay);
@@ -724,6 +785,10 @@ impl Decide<'_> {
         let token = self.facts.settings.token_key.issue(subscriber.id, entropy);
         attributes.push(CLASS, &token.to_class());
         self.push_asked_for(subscriber, token, &mut attributes);
+        if self.facts.device.is_some() && !attributes.attributes().any(|row| row.number == USER_NAME) {
+            // RFC 2865 §5.1: the NAS should name the session so, and not by the device.
+            attributes.push(USER_NAME, subscriber.login.as_bytes());
+        }
         Decided {
             reply: AccessReply::Accept(attributes),
             reject: None,
@@ -736,7 +801,10 @@ impl Decide<'_> {
             token: Some(token),
             places: grant.places,
             interim_interval: grant.interim_interval,
-            granted: grant.places.map(|_| grant.granted(now.unix).to_text()).unwrap_or_default(),
+            granted: match (grant.places, grant.terms) {
+                (None, None) => SmolStr::default(),
+                _ => grant.granted(now.unix).to_text(),
+            },
         }
     }
 
@@ -887,6 +955,7 @@ fn method(credentials: &Credentials<'_>) -> &'static str {
 const ACCEPTED: SmolStr = SmolStr::new_static("accepted");
 const NO_PASSWORD: SmolStr = SmolStr::new_static("no password is stored");
 const WRONG_PASSWORD: SmolStr = SmolStr::new_static("the password is wrong");
+const LOGIN_TERMS: SmolStr = SmolStr::new_static("tk_override of this login");
 const REPLY_SESSION_TIMEOUT: SmolStr = SmolStr::new_static("reply Session-Timeout");
 
 /// Termination-Action RADIUS-Request (RFC 2865 §5.29).

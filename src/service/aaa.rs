@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 use super::answer::{Acknowledgement, Answer, NoReply, Resolved, Waiter, Wanted, Work};
 use super::credit;
 use super::directory::{Known, Lookup};
+use super::keepsakes::Keepsake;
 use super::life::Remembered;
 use super::loader::PATIENCE;
 use super::reconciler::{Rows, SAME_DEVICE, WAY_MAX};
@@ -16,14 +17,14 @@ use super::serve::Serve;
 use super::state::State;
 use super::writer::Pending;
 use crate::domain::plan::Concurrency;
-use crate::domain::text::text_from_octets;
+use crate::domain::text::{mac_digits, text_from_octets};
 use crate::domain::{
-    AccountingRecord, ClassToken, CloseGuess, Decision, Nas, NasIdentity, NasReload, NasTable, RecordStatus,
-    SessionKey, UniqueId, Write,
+    AccountingRecord, ClassToken, CloseGuess, Decision, Granted, Nas, NasIdentity, NasReload, NasTable,
+    RecordStatus, SessionKey, UniqueId, Write,
 };
 use crate::engine::accounting;
 use crate::engine::password::SlowCheck;
-use crate::engine::policy::Attempt;
+use crate::engine::policy::{Attempt, Mac};
 use crate::engine::{AccessFacts, Decided, Standing, Verdict, access};
 use crate::entropy::SystemEntropy;
 use crate::radius::{
@@ -49,20 +50,25 @@ impl Serve for Aaa {
         resolved: Resolved,
         now: Now,
     ) -> Answer<AccessReply> {
-        let known = match self.known(login_of(request.user_name()), resolved, now) {
-            Ok(known) => known,
-            Err(login) => {
-                let who = Some(Wanted::Login(login));
-                return Answer::Later(Work::Load { who, sessions: SmallVec::new() });
+        let (known, device) = match self.who(request, resolved, now) {
+            Ok(who) => who,
+            Err(who) => {
+                return Answer::Later(Work::Load { who: Some(who), sessions: SmallVec::new() });
             }
         };
-        let decide = |password| self.decide(known.as_deref(), nas, source, request, password, now);
+        let device = device.as_ref();
+        let decide = |password| self.decide(known.as_deref(), device, nas, source, request, password, now);
         let verdict = match decide(resolved.password) {
             (Verdict::SlowPassword(check), _) if self.0.memo.knows(&check, now.instant) => decide(Some(true)),
             verdict => verdict,
         };
         match verdict {
-            (Verdict::Decided(decided), _) => self.answer(known.as_deref(), source, request, decided, now),
+            (Verdict::Decided(decided), _) => {
+                if decided.reject.is_none() && device.is_none() {
+                    self.remember_device(known.as_deref(), request, now);
+                }
+                self.answer(known.as_deref(), source, request, decided, now)
+            }
             (Verdict::SlowPassword(check), _) => Answer::Later(Work::SlowPassword(check)),
             (Verdict::GiveWay, Some(session)) => Answer::Later(Work::GiveWay(session)),
             (Verdict::GiveWay, None) => Answer::Silence(NoReply::Overloaded),
@@ -124,10 +130,79 @@ impl Aaa {
         }
     }
 
+    /// Whose login it is, and the row by which the device is let in where nobody has the login and User-Name
+    /// is the address of a device, or missing. What the request says of the device elsewhere must not be
+    /// another one: whoever can type a name at a portal could else be anybody whose address is seen in the air.
+    ///
+    /// # Errors
+    /// Who has to be looked up first.
+    fn who(
+        &self,
+        request: &AccessRequest<'_>,
+        resolved: Resolved,
+        now: Now,
+    ) -> Result<(Option<Arc<Known>>, Option<SmolStr>), Wanted> {
+        match self.known(login_of(request.user_name()), resolved, now) {
+            Ok(Some(known)) => return Ok((Some(known), None)),
+            Ok(None) => {}
+            Err(login) => return Err(Wanted::Login(login)),
+        }
+        let Some(mac) = device_of(request.user_name(), request.calling_station_id()) else {
+            return Ok((None, None));
+        };
+        let found =
+            self.by_device(&mac, resolved, now, |known| known.policy.admits(&mac, now.unix).cloned())?;
+        Ok(found.map_or((None, None), |(known, rule)| (Some(known), Some(rule))))
+    }
+
+    /// Of those whom a device lets in the first of whom `is` gives something.
+    fn by_device<T>(
+        &self,
+        mac: &Mac,
+        resolved: Resolved,
+        now: Now,
+        is: impl Fn(&Known) -> Option<T>,
+    ) -> Result<Option<(Arc<Known>, T)>, Wanted> {
+        let directory = &self.0.directory;
+        let logins = match directory.device(mac, now.instant) {
+            Some(logins) => logins,
+            None if resolved.looked_up => return Ok(None),
+            None => return Err(Wanted::Device(*mac)),
+        };
+        for login in logins {
+            match directory.lookup(&login, now.instant) {
+                Lookup::Known(known) => {
+                    if let Some(found) = is(&known) {
+                        return Ok(Some((known, found)));
+                    }
+                }
+                Lookup::NotLoaded if !resolved.looked_up => return Err(Wanted::Login(login)),
+                // It has another login since, or is gone.
+                Lookup::Absent if !resolved.looked_up => {
+                    directory.forget_devices(std::slice::from_ref(mac));
+                    return Err(Wanted::Device(*mac));
+                }
+                Lookup::Absent | Lookup::NotLoaded => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The device of a login by password logs in by itself later, where the account says so.
+    fn remember_device(&self, known: Option<&Known>, request: &AccessRequest<'_>, now: Now) {
+        let Some(known) = known.filter(|known| known.policy.keeps_devices()) else { return };
+        let Some(mac) = request.calling_station_id().and_then(mac_digits) else { return };
+        if known.policy.admits(&mac, now.unix).is_none() {
+            self.0.keepsakes.keep(Keepsake::Device(known.policy.id, mac));
+        }
+    }
+
     /// The decision, and on Accept the place, under the subscriber's lock.
+    #[expect(clippy::too_many_arguments, reason = "they are the facts of one request")]
     fn decide(
         &self,
         known: Option<&Known>,
+        let_in: Option<&SmolStr>,
         nas: &Nas,
         source: IpAddr,
         request: &AccessRequest<'_>,
@@ -140,6 +215,7 @@ impl Aaa {
             source,
             standing: Standing { uses: known.map(Known::uses).unwrap_or_default(), ..Standing::default() },
             password,
+            device: let_in,
             pack: self.0.packs.get(nas.pack),
             settings: &settings.engine,
         };
@@ -148,15 +224,26 @@ impl Aaa {
         };
         let nas = identity(source, request);
         let text = |octets: Option<&[u8]>| octets.map(text_from_octets).unwrap_or_default();
-        let station = text(request.calling_station_id());
+        let mut station = text(request.calling_station_id());
+        if station.is_empty() && let_in.is_some() {
+            station = text(request.user_name());
+        }
+        let mac = mac_digits(station.as_bytes());
         let device = Device::of(&station, &nas, &text(request.acct_session_id()));
         self.0.with_login(&known.policy.login, Some(known), now, |sessions| {
+            // What an Accept a moment ago gave to the device, it gives again: that may have been lost.
+            let ordered = mac.and_then(|mac| known.login_terms(&mac, now.unix));
+            let terms = ordered.map(|(_, terms)| terms).or_else(|| {
+                let granted = Granted::parse(sessions.reserved_for(&device, now)?)?;
+                granted.login.as_deref().copied()
+            });
             let standing = Standing {
                 occupancy: sessions.occupancy(&device, now),
                 sessions: Some(sessions),
                 // Under the lock, so that of several first logins one is the first.
                 uses: known.uses(),
                 session: None,
+                terms,
             };
             let facts = AccessFacts { standing, ..facts };
             let verdict = access(request, &facts, now, &mut SystemEntropy);
@@ -167,7 +254,11 @@ impl Aaa {
                 && let Decided { reject: None, token: Some(token), places, .. } = *decided
             {
                 self.note_use(known, now);
-                if places.is_some() {
+                if let Some((id, _)) = ordered {
+                    known.take_login(id);
+                    self.0.keepsakes.keep(Keepsake::Login(id, now.unix));
+                }
+                if places.is_some() || terms.is_some() {
                     sessions.reserve(Reservation {
                         token,
                         device,
@@ -295,6 +386,18 @@ impl Aaa {
             }
         }
         match self.known(login_of(request.user_name()), resolved, now) {
+            Ok(None) if token.is_none() && device_of(request.user_name(), None).is_some() => {
+                let mac = device_of(request.user_name(), request.calling_station_id());
+                let theirs = |known: &Known| known.policy.knows_device(&mac?).then_some(());
+                match mac.map_or(Ok(None), |mac| self.by_device(&mac, resolved, now, theirs)) {
+                    Ok(found) => {
+                        let known = found.map(|(known, ())| known);
+                        let bound = known.as_ref().map(|known| known.policy.login.clone());
+                        Claim { token, bound, known, missing: None }
+                    }
+                    Err(who) => Claim { token, bound: None, known: None, missing: Some(who) },
+                }
+            }
             Ok(known) => {
                 let theirs = |known: &Arc<Known>| tokens().find(|token| key.issued(*token, known.policy.id));
                 let token = token.or_else(|| known.as_ref().and_then(theirs));
@@ -463,6 +566,16 @@ fn rows_of(record: &AccountingRecord) -> SmallVec<[(SessionKey, UniqueId); 2]> {
     rows
 }
 
+/// The device that asks to be let in by its address: User-Name where that is one, else Calling-Station-Id where
+/// there is no User-Name. Where both are addresses they must be of one device.
+fn device_of(user_name: Option<&[u8]>, calling_station_id: Option<&[u8]>) -> Option<Mac> {
+    let station = calling_station_id.and_then(mac_digits);
+    match user_name.filter(|name| !name.is_empty()) {
+        Some(name) => mac_digits(name).filter(|mac| station.is_none_or(|station| station == *mac)),
+        None => station,
+    }
+}
+
 /// The login that a User-Name names. Octets that no database could hold name nobody.
 fn login_of(user_name: Option<&[u8]>) -> Option<SmolStr> {
     let text = std::str::from_utf8(user_name?).ok()?;
@@ -482,6 +595,22 @@ fn identity(source: IpAddr, request: &Verified<'_>) -> NasIdentity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_asks_by_its_own_address_alone() {
+        let mac = Some(*b"02000000000a");
+        for name in [&b"02-00-00-00-00-0A"[..], b"0200.0000.000a", b"02000000000A"] {
+            assert_eq!(device_of(Some(name), None), mac);
+            assert_eq!(device_of(Some(name), Some(b"02:00:00:00:00:0a")), mac);
+            // No address: the NAS says nothing of the device.
+            assert_eq!(device_of(Some(name), Some(b"port 7")), mac);
+            assert_eq!(device_of(Some(name), Some(b"02:00:00:00:00:0b")), None);
+        }
+        assert_eq!(device_of(None, Some(b"02:00:00:00:00:0a")), mac);
+        assert_eq!(device_of(Some(b""), Some(b"02:00:00:00:00:0a")), mac);
+        assert_eq!(device_of(Some(b"bob"), Some(b"02:00:00:00:00:0a")), None);
+        assert_eq!(device_of(None, None), None);
+    }
 
     #[test]
     fn pc_12_a_user_name_is_a_whole_login_or_nobodys() {

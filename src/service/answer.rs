@@ -7,6 +7,7 @@ use smol_str::SmolStr;
 
 use crate::domain::{SessionKey, SubscriberId, UniqueId};
 use crate::engine::password::SlowCheck;
+use crate::engine::policy::Mac;
 
 /// What becomes of an Access-Request.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub enum Wanted {
     Login(SmolStr),
     /// Who has this number: our token in Class named it.
     Subscriber(SubscriberId),
+    /// Whom this device lets in.
+    Device(Mac),
 }
 
 /// What has to be done before a request can be answered. Never longer than a deadline of its own.

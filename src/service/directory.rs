@@ -15,8 +15,8 @@ use smol_str::SmolStr;
 
 use super::life::{Life, Remembered};
 use super::plans::Plans;
-use crate::domain::{Day, SubscriberId, SubscriberRows, Usage, Uses, Write};
-use crate::engine::policy::{CompiledGroup, Compiler, Subscriber};
+use crate::domain::{Day, LoginTerms, SubscriberId, SubscriberRows, Usage, Uses, Write};
+use crate::engine::policy::{CompiledGroup, Compiler, Mac, Subscriber};
 use crate::sessions::{Days, day_of};
 use crate::store::{Attempt, Store, StoreError};
 use crate::time::{Now, UnixTime};
@@ -27,6 +27,14 @@ const ABSENT_FOR: Duration = Duration::from_secs(60);
 const ABSENT_MAX: usize = 50_000;
 /// Days of usage that are kept in memory.
 const USAGE_DAYS: i32 = 40;
+/// How long it is known whom a device lets in, or that it lets in nobody. The change feed ends it sooner.
+const DEVICE_FOR: Duration = Duration::from_secs(600);
+/// Devices of which that is known: a stranger with a secret may try any number.
+const DEVICES_MAX: usize = 200_000;
+/// Subscribers whom one device may let in; the latest counts that its rows allow.
+const OWNERS_MAX: usize = 4;
+/// Devices asked for in one query, each in the usual spellings.
+const DEVICE_BATCH: usize = 60;
 /// Logins asked for in one query.
 const LOAD_BATCH: usize = 500;
 
@@ -89,6 +97,16 @@ impl Known {
         self.life.uses(self.policy.uses)
     }
 
+    /// What the next login of a device has, with the number of its row, unless a login has it already.
+    pub(super) fn login_terms(&self, mac: &Mac, now: UnixTime) -> Option<(i64, LoginTerms)> {
+        self.policy.login_terms(mac, now).filter(|(id, _)| !self.life.is_taken(*id))
+    }
+
+    /// A login has the terms of this row.
+    pub(super) fn take_login(&self, id: i64) {
+        self.life.take(id);
+    }
+
     /// Notes a use; gives what SQL is to know of it.
     pub(super) fn note_use(&self, at: UnixTime) -> SmallVec<[Write; 2]> {
         self.life.note(self.policy.id, self.policy.uses, at)
@@ -118,6 +136,14 @@ impl Known {
     }
 }
 
+/// Whom a device lets in, if anybody.
+#[derive(Debug)]
+struct Owners {
+    /// Those whose rows came last first.
+    logins: SmallVec<[SmolStr; 1]>,
+    until: Instant,
+}
+
 #[derive(Debug)]
 enum Slot {
     Known(Arc<Known>),
@@ -129,6 +155,8 @@ pub(super) struct Directory {
     entries: DashMap<SmolStr, Slot>,
     /// Those of `entries` who are known, by number.
     numbers: DashMap<SubscriberId, Arc<Known>>,
+    /// Whom devices let in. What a subscriber's rows say of the device is what counts.
+    devices: DashMap<Mac, Owners>,
     groups: parking_lot::RwLock<HashMap<SmolStr, Arc<CompiledGroup>>>,
     /// `None` until they are asked for.
     plans: parking_lot::RwLock<Option<Arc<Plans>>>,
@@ -145,6 +173,7 @@ impl Directory {
         Self {
             entries: DashMap::new(),
             numbers: DashMap::new(),
+            devices: DashMap::new(),
             groups: parking_lot::RwLock::default(),
             plans: parking_lot::RwLock::default(),
             absent: AtomicUsize::new(0),
@@ -160,6 +189,55 @@ impl Directory {
             Some(Slot::Absent { until }) if now < *until => Lookup::Absent,
             _ => Lookup::NotLoaded,
         }
+    }
+
+    /// Whom a device lets in, whose rows came last first; `None` where that is not known.
+    pub(super) fn device(&self, mac: &Mac, now: Instant) -> Option<SmallVec<[SmolStr; 1]>> {
+        self.devices.get(mac).filter(|owners| now < owners.until).map(|owners| owners.logins.clone())
+    }
+
+    /// The change feed says that somebody has written these devices, or what is known of them turns out to be
+    /// stale.
+    pub(super) fn forget_devices(&self, macs: &[Mac]) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        for mac in macs {
+            self.devices.remove(mac);
+        }
+    }
+
+    /// Reads whom devices let in. Gives the logins that are not in memory.
+    pub(super) async fn load_devices(
+        &self,
+        store: &Store,
+        devices: &[Mac],
+        now: Now,
+    ) -> Result<Vec<SmolStr>, StoreError> {
+        let mut unknown = BTreeSet::new();
+        for devices in devices.chunks(DEVICE_BATCH) {
+            for attempt in 1..=3 {
+                let generation = self.generation();
+                let found = store.device_logins(devices).await?;
+                // As with the rows of subscribers.
+                if attempt < 3 && generation != self.generation() {
+                    continue;
+                }
+                if self.devices.len().saturating_add(devices.len()) > DEVICES_MAX {
+                    self.devices.clear();
+                }
+                for mac in devices {
+                    let mut logins: SmallVec<[SmolStr; 1]> = SmallVec::new();
+                    for (_, login) in found.iter().filter(|(found, _)| found == mac) {
+                        if logins.len() < OWNERS_MAX && !logins.contains(login) {
+                            logins.push(login.clone());
+                        }
+                    }
+                    unknown.extend(logins.iter().filter(|login| !self.entries.contains_key(*login)).cloned());
+                    self.devices.insert(*mac, Owners { logins, until: now.instant + DEVICE_FOR });
+                }
+                break;
+            }
+        }
+        Ok(unknown.into_iter().collect())
     }
 
     /// Who has this number, if that one is in memory.
@@ -222,6 +300,7 @@ impl Directory {
         *self.plans.write() = None;
         self.entries.clear();
         self.numbers.clear();
+        self.devices.clear();
         self.absent.store(0, Ordering::Relaxed);
     }
 

@@ -11,11 +11,12 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use super::answer::{NoReply, Wanted};
-use super::directory::Lookup;
+use super::directory::{Known, Lookup};
 use super::error::ServiceError;
 use super::management::Management;
 use super::plans::Plans;
 use super::state::State;
+use crate::domain::text::mac_digits;
 use crate::domain::{Day, Nas, NasIdentity, NasTable, RejectReason, Uses};
 use crate::engine::charge::Charging;
 use crate::engine::password::{Comparison, SlowCheck};
@@ -101,8 +102,38 @@ impl Explainer {
             found => found,
         };
         let Lookup::Known(known) = known else {
-            return Err(ServiceError::not_found("subscriber", imagined.login));
+            return self.explain_device(imagined).await;
         };
+        self.explain_known(&known, imagined, Offer::Right).await
+    }
+
+    /// Explains the login of a device that is let in without a password, by its address.
+    async fn explain_device(&self, imagined: Imagined<'_>) -> Result<Explanation, ServiceError> {
+        let state = &*self.0;
+        let nobody = || ServiceError::not_found("subscriber", imagined.login);
+        let mac = mac_digits(imagined.login.as_bytes()).ok_or_else(nobody)?;
+        let loaded = state.load_devices(vec![mac]).await;
+        loaded.map_err(|_| unavailable("the device could not be read"))?;
+        let now = state.clock.now();
+        for login in state.directory.device(&mac, now.instant).into_iter().flatten() {
+            if let Lookup::Known(known) = self.known(&login)
+                && known.policy.admits(&mac, now.unix).is_some()
+            {
+                let device = imagined.device.or(Some(imagined.login));
+                let imagined = Imagined { login: &login, device, ..imagined };
+                return self.explain_known(&known, imagined, Offer::Device(mac)).await;
+            }
+        }
+        Err(nobody())
+    }
+
+    async fn explain_known(
+        &self,
+        known: &Known,
+        imagined: Imagined<'_>,
+        offer: Offer,
+    ) -> Result<Explanation, ServiceError> {
+        let state = &*self.0;
         let mut case = Case {
             imagined,
             nases: &state.nas.load(),
@@ -111,12 +142,12 @@ impl Explainer {
             uses: known.uses(),
             settings: &state.settings.engine,
             dictionary: &state.dictionary,
-            offer: Offer::Right,
+            offer,
         };
         case.check_password(state.clock.now()).await?;
         let now = state.clock.now();
         let mut explanation =
-            state.with_login(&login, Some(&known), now, |sessions| case.explain(sessions, now));
+            state.with_login(&known.policy.login, Some(known), now, |sessions| case.explain(sessions, now));
         explanation.last = known.attempts();
         Ok(explanation)
     }
@@ -132,6 +163,19 @@ impl Management<'_> {
     /// # Errors
     /// [`ServiceError::NotFound`] for a login that nobody has.
     pub async fn explain(&self, imagined: Imagined<'_>) -> Result<Explanation, ServiceError> {
+        let explained = self.explain_as(imagined, Offer::Right).await;
+        let Some(mac) = mac_digits(imagined.login.as_bytes()) else { return explained };
+        if !matches!(explained, Err(ServiceError::NotFound { .. })) {
+            return explained;
+        }
+        // Nobody has the login: a device may be let in by its address.
+        let owners = self.read()?.device_logins(&[mac]).await?;
+        let Some((_, login)) = owners.first() else { return explained };
+        let device = imagined.device.or(Some(imagined.login));
+        self.explain_as(Imagined { login, device, ..imagined }, Offer::Device(mac)).await
+    }
+
+    async fn explain_as(&self, imagined: Imagined<'_>, offer: Offer) -> Result<Explanation, ServiceError> {
         let store = self.read()?;
         let now = self.now();
         let settings = self.engine();
@@ -169,7 +213,7 @@ impl Management<'_> {
             uses: subscriber.uses,
             settings,
             dictionary: self.dictionary(),
-            offer: Offer::Right,
+            offer,
         };
         case.check_password(now).await?;
         let mut explanation = case.explain(&sessions, now);
@@ -265,11 +309,13 @@ impl Case<'_> {
             identifier: self.identifier().map(SmolStr::new).unwrap_or_default(),
         };
         let device = Device::of(imagined.device.unwrap_or_default(), &identity, "");
+        let mac = imagined.device.and_then(|device| mac_digits(device.as_bytes()));
         let standing = Standing {
             occupancy: sessions.occupancy(&device, now),
             sessions: Some(sessions),
             uses: self.uses,
             session: None,
+            terms: mac.and_then(|mac| subscriber.login_terms(&mac, now.unix)).map(|(_, terms)| terms),
         };
         let (outcome, steps) = explain(subscriber, &policy, self.offer, standing, settings, now);
         let mut warnings = self.warnings();

@@ -9,6 +9,8 @@ use smol_str::SmolStr;
 
 use super::coa::Coa;
 use super::state::State;
+use crate::domain::text::mac_digits;
+use crate::engine::policy::Mac;
 use crate::store::{Change, ChangeCursor, StoreError};
 use crate::telemetry::names;
 use crate::time::{Now, UnixTime};
@@ -43,6 +45,8 @@ struct News {
     groups: BTreeSet<SmolStr>,
     /// By their groups.
     plans: BTreeSet<SmolStr>,
+    /// That let somebody in, or did.
+    devices: Vec<Mac>,
     every_login: bool,
     nases: bool,
     orders: bool,
@@ -117,6 +121,9 @@ impl Feed {
                 state.look_at_moving(login);
             }
         }
+        if !news.devices.is_empty() {
+            state.directory.forget_devices(&news.devices);
+        }
         if news.nases {
             state.load_nases().await?;
         }
@@ -153,6 +160,7 @@ impl News {
                 "tk_plan" | "tk_charge_rule" | "tk_account" | "tk_quota" | "tk_term" => {
                     news.every_login = true
                 }
+                "tk_device" => news.devices.extend(mac_digits(change.key.as_bytes())),
                 "nas" | "tk_nas" => news.nases = true,
                 "tk_coa" => news.orders = true,
                 _ => {}
@@ -178,6 +186,7 @@ mod tests {
                 change("radgroupreply", "gold", 5),
                 change("tk_nas", "3", 6),
                 change("tk_coa", "9", 8),
+                change("tk_device", "02:00:00:00:00:0A", 9),
                 change("tk_plan", "silver", 9),
                 change("tk_admin", "carol", 10),
             ],
@@ -186,6 +195,7 @@ mod tests {
         assert_eq!(news.plans, BTreeSet::from(["silver".into()]));
         assert_eq!(news.logins, BTreeSet::from(["bob".into()]));
         assert_eq!(news.groups, BTreeSet::from(["gold".into()]));
+        assert_eq!(news.devices, [*b"02000000000a"]);
         assert!(news.nases && news.orders && !news.every_login);
         assert_eq!(news.oldest, Some(UnixTime(5)));
     }

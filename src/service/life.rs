@@ -16,6 +16,9 @@ use crate::time::UnixTime;
 /// Seconds between two notes of a subscriber's last use.
 const USE_NOTED_EVERY: i64 = 60;
 
+/// Rows that are remembered as taken of one subscriber.
+const TAKEN: usize = 16;
+
 /// Attempts that are remembered of one subscriber.
 const ATTEMPTS: usize = 4;
 
@@ -26,6 +29,8 @@ pub(super) struct Life {
     /// Unix seconds of the last use that was noted in SQL; 0 if none was.
     used: AtomicI64,
     attempts: Mutex<VecDeque<Remembered>>,
+    /// Rows of `tk_override` whose terms a login has, until SQL knows.
+    taken: Mutex<SmallVec<[i64; 2]>>,
 }
 
 /// A decided login, as much of it as is shown.
@@ -58,6 +63,21 @@ impl Life {
         if rows.first.is_some() || before.first.is_some() {
             self.begun.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Has a login the terms of this row?
+    pub(super) fn is_taken(&self, row: i64) -> bool {
+        self.taken.lock().contains(&row)
+    }
+
+    /// A login has the terms of this row, and no other gets them.
+    pub(super) fn take(&self, row: i64) {
+        let mut taken = self.taken.lock();
+        if taken.len() >= TAKEN {
+            // SQL has known of it for long.
+            taken.remove(0);
+        }
+        taken.push(row);
     }
 
     /// Notes a use; gives what SQL is to know of it. The first use is noted whenever it is one, in whatever

@@ -11,7 +11,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::answer::{NoReply, Wanted};
 use super::state::State;
+use crate::domain::text::mac_digits;
 use crate::domain::{SessionKey, SubscriberId, UniqueId};
+use crate::engine::policy::Mac;
 use crate::store::StoreError;
 
 /// Requests that may wait to be fetched for.
@@ -101,6 +103,7 @@ fn still_wanted(requests: &mut Vec<Request>) {
 async fn round(state: &State, requests: &[Request]) -> Result<(), StoreError> {
     let mut logins: BTreeSet<SmolStr> = BTreeSet::new();
     let mut numbers: BTreeSet<SubscriberId> = BTreeSet::new();
+    let mut devices: BTreeSet<Mac> = BTreeSet::new();
     for wanted in requests.iter().filter_map(|request| request.who.as_ref()) {
         match wanted {
             Wanted::Login(login) => {
@@ -108,6 +111,9 @@ async fn round(state: &State, requests: &[Request]) -> Result<(), StoreError> {
             }
             Wanted::Subscriber(number) => {
                 numbers.insert(*number);
+            }
+            Wanted::Device(mac) => {
+                devices.insert(*mac);
             }
         }
     }
@@ -120,7 +126,16 @@ async fn round(state: &State, requests: &[Request]) -> Result<(), StoreError> {
             logins.extend(state.store.logins(&numbers).await?);
         }
         let logins: Vec<_> = logins.into_iter().collect();
-        if logins.is_empty() { Ok(()) } else { state.load_subscribers(&logins).await }
+        if !logins.is_empty() {
+            state.load_subscribers(&logins).await?;
+        }
+        // A login that nobody has may be a device that lets somebody in.
+        let nobodys = logins.iter().filter_map(|login| {
+            let mac = mac_digits(login.as_bytes())?;
+            state.is_absent(login).then_some(mac)
+        });
+        devices.extend(nobodys);
+        state.load_devices(devices.into_iter().collect()).await
     };
     let restored = async { if sessions.is_empty() { Ok(()) } else { state.load_sessions(&sessions).await } };
     tokio::try_join!(subscribers, restored).map(drop)

@@ -18,6 +18,7 @@ mod feed;
 mod gate;
 mod health;
 mod index;
+mod keepsakes;
 mod life;
 mod limits;
 mod loader;
@@ -69,6 +70,7 @@ use self::coa::Coa;
 use self::directory::Directory;
 use self::feed::Feed;
 use self::index::Index;
+use self::keepsakes::Keepsakes;
 use self::loader::Loader;
 use self::memo::Memo;
 use self::meters::Meters;
@@ -149,6 +151,7 @@ impl Service {
         drop(effects);
         let (recorder, recorder_task) =
             Recorder::start(Arc::clone(&parts.store), parts.settings.login_records_per_second);
+        let (keepsakes, keeping) = Keepsakes::start(Arc::clone(&parts.store));
         let (loader, rounds) = Loader::new();
         let compiler =
             Compiler { dictionary: Arc::clone(&parts.dictionary), zone: parts.settings.engine.zone.clone() };
@@ -165,6 +168,7 @@ impl Service {
             index: Index::default(),
             writer,
             recorder,
+            keepsakes,
             loader,
             memo: Memo::new(&mut SystemEntropy),
             reconciler: Reconciler::new(enforcement),
@@ -182,7 +186,8 @@ impl Service {
         let reloads = restore(&state).await?;
         let sessions: Arc<dyn coa::Sessions> = Arc::clone(&state) as Arc<dyn coa::Sessions>;
         let (coa, coa_recorder) = Coa::new(parts.coa, sessions, parts.dictionary, parts.packs, parts.clock);
-        let recorders = vec![recorder_task, tokio::spawn(coa_recorder.run(Store::clone(&state.store)))];
+        let recorders =
+            vec![recorder_task, keeping, tokio::spawn(coa_recorder.run(Store::clone(&state.store)))];
         let weak = Arc::downgrade(&state);
         for reload in reloads {
             // After a crash between the durable row and the sweep.

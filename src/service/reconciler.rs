@@ -330,7 +330,9 @@ impl State {
         let attempt =
             Attempt { attributes: recalled.attributes().rest(), source: session.nas.source, recalled: true };
         let policy = subscriber.policy(attempt, settings, now);
+        let login = Granted::parse(&session.details.granted).and_then(|granted| granted.login);
         let standing = Standing {
+            terms: login.as_deref().copied(),
             sessions: Some(sessions),
             uses: known.uses(),
             session: Some(session.unique_id),

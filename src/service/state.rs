@@ -14,9 +14,10 @@ use parking_lot::Mutex;
 use smol_str::SmolStr;
 use tokio::sync::Semaphore;
 
-use super::directory::{Directory, Known};
+use super::directory::{Directory, Known, Lookup};
 use super::health::Health;
 use super::index::Index;
+use super::keepsakes::Keepsakes;
 use super::loader::Loader;
 use super::memo::Memo;
 use super::meters::Meters;
@@ -30,6 +31,7 @@ use crate::domain::{
     UniqueId,
 };
 use crate::engine;
+use crate::engine::policy::Mac;
 use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
 use crate::sessions::{self, Change, RecordFacts, SubscriberSessions};
@@ -88,6 +90,7 @@ pub(super) struct State {
     pub(super) index: Index,
     pub(super) writer: Writer,
     pub(super) recorder: Recorder,
+    pub(super) keepsakes: Keepsakes,
     pub(super) loader: Loader,
     pub(super) memo: Memo,
     pub(super) reconciler: Reconciler,
@@ -282,6 +285,17 @@ impl State {
     /// Fetches the rows of these logins.
     pub(super) async fn load_subscribers(&self, logins: &[SmolStr]) -> Result<(), StoreError> {
         self.directory.load(&self.store, logins, self.clock.now()).await
+    }
+
+    /// Does nobody have the login, as far as memory knows?
+    pub(super) fn is_absent(&self, login: &str) -> bool {
+        matches!(self.directory.lookup(login, self.clock.now().instant), Lookup::Absent)
+    }
+
+    /// Fetches whom these devices let in, and the rows of those.
+    pub(super) async fn load_devices(&self, devices: Vec<Mac>) -> Result<(), StoreError> {
+        let unknown = self.directory.load_devices(&self.store, &devices, self.clock.now()).await?;
+        if unknown.is_empty() { Ok(()) } else { self.load_subscribers(&unknown).await }
     }
 
     /// Fetches what SQL knows of sessions with these keys or rows.

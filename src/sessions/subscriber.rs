@@ -541,6 +541,14 @@ impl SubscriberSessions {
         occupancy
     }
 
+    /// What an Accept gave to a device that has not begun its session yet.
+    #[must_use]
+    pub fn reserved_for(&self, device: &Device, now: Now) -> Option<&str> {
+        let held =
+            self.reservations.iter().find(|held| held.until > now.instant && device.is(&held.device))?;
+        Some(&held.granted)
+    }
+
     /// The session that has run the longest of those of other devices that may be asked to end for a
     /// login of `device`; from now on it is being asked, until `until` at most. It keeps its place
     /// until [`Self::gives_way`] says what became of that, so that no more places are taken than there are.

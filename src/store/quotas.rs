@@ -8,8 +8,8 @@ use super::{Store, StoreError};
 use crate::domain::plan::{Concurrency, PlanId};
 use crate::domain::subscriber::POSTPAID;
 use crate::domain::{
-    AccountOverride, Credit, Exhaustion, Metric, Period, PlanLimits, Quota, QuotaRole, Rate, SubscriberId,
-    SubscriberTerms, TopUp, Usage, WalletKind,
+    AccountOverride, Credit, Exhaustion, LoginOverride, Metric, Period, PlanLimits, Quota, QuotaRole, Rate,
+    SubscriberId, SubscriberTerms, TopUp, Usage, WalletKind,
 };
 
 /// `tk_quota.origin` of what was bought on top.
@@ -92,6 +92,23 @@ impl Store {
             };
             Ok((SubscriberId(row.number(0)?), own))
         })?;
+        let sql = "SELECT subscriber_id, id, mac, seconds, octets, rate_down, rate_up, idle_timeout, expires_at
+             FROM tk_override WHERE kind = 'login' AND taken_at IS NULL AND subscriber_id IN ({}) ORDER BY id";
+        let logins = fetch_in!(self.db(), "tk_override", sql, subscribers, [], |row| {
+            let login = LoginOverride {
+                id: row.number(1)?,
+                mac: row.word(2)?,
+                seconds: row.int(3)?.and_then(|number| u64::try_from(number).ok()),
+                octets: row.int(4)?.and_then(|number| u64::try_from(number).ok()),
+                rate: Rate { down: rate(row.int(5)?), up: rate(row.int(6)?) },
+                idle_timeout: small(row.int(7)?),
+                expires: row.time(8)?,
+            };
+            Ok((SubscriberId(row.number(0)?), login))
+        })?;
+        for (subscriber, login) in logins {
+            terms.entry(subscriber).or_default().logins.push(login);
+        }
         for (subscriber, own) in rows {
             let terms = terms.entry(subscriber).or_default();
             terms.own = terms.own.then(own);

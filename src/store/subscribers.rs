@@ -46,7 +46,7 @@ struct Known {
 
 const KNOWN: &str = "SELECT s.id, s.username, s.status, s.kind, s.first_use_at, s.expires_at, s.status_reason,
     s.created_at, s.activation_at, s.renewed_at, s.last_use_at, a.name, a.enabled, p.groupname, p.validity_days,
-    s.concurrency
+    s.concurrency, s.autologin
     FROM tk_subscriber s LEFT JOIN tk_account a ON a.id = s.account_id LEFT JOIN tk_plan p ON p.id = s.plan_id";
 
 impl Known {
@@ -70,6 +70,7 @@ impl Known {
                     (Some(plan), Some(days)) => Some((days, plan)),
                     _ => None,
                 },
+                autologin: matches!(row.int(16), Ok(Some(flag)) if flag != 0),
                 ..Tenure::default()
             },
             concurrency: Concurrency::parse(&row.word(15)?),

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use tollkeeper::domain::{Day, Metric, SubscriberId, Usage, Write};
+use tollkeeper::domain::{Day, LoginOverride, Metric, SubscriberId, Usage, Write};
 use tollkeeper::engine::{self, token::TokenKey};
 use tollkeeper::radius::dictionary::Dictionary;
 use tollkeeper::service::{
     Idle, Left, LimitChange, ManagementGate, PlanChange, Proof, ServiceError, SubscriberOrder, Turn,
 };
-use tollkeeper::store::{CommitWrites as _, Store};
-use tollkeeper::time::{Clock as _, SystemClock};
+use tollkeeper::store::{CommitWrites as _, LetIn, Store};
+use tollkeeper::time::{Clock as _, SystemClock, UnixTime};
 
 use crate::support::databases::{Kind, TestDatabase, battery};
 
@@ -18,6 +18,7 @@ battery! {
     what_is_left_of_a_term_follows_what_is_used,
     rates_places_and_idle_times_are_the_accounts_own,
     a_change_is_one_row_of_the_audit_and_a_wrong_one_none,
+    a_device_is_let_in_by_one_order_and_remembered_for_one_account,
 }
 
 fn gate(store: &Store) -> ManagementGate {
@@ -180,5 +181,53 @@ async fn a_change_is_one_row_of_the_audit_and_a_wrong_one_none(database: &TestDa
     assert_eq!(said, [["bob time_left=60 monthly_quota=9 places=2"]]);
     management.delete_subscriber("bob").await.unwrap();
     assert!(raw.rows("SELECT origin FROM tk_quota").await.is_empty());
+    store.close().await;
+}
+
+async fn a_device_is_let_in_by_one_order_and_remembered_for_one_account(database: &TestDatabase) {
+    let store = database.store().await;
+    let gate = gate(&store);
+    let bob = bob(&gate).await;
+    let management = gate.console("tester");
+    let order = |login: &str| SubscriberOrder {
+        login: login.to_owned(),
+        proof: Proof::Pin,
+        ..SubscriberOrder::default()
+    };
+    let anna = management.add_subscriber(&order("anna")).await.unwrap();
+    let mac = *b"02000000000a";
+    let terms = LoginOverride { seconds: Some(60), ..LoginOverride::default() };
+    let let_in = LetIn { mac, until: None, terms };
+    management.let_in("bob", &let_in).await.unwrap();
+    management.let_in("bob", &LetIn { terms: LoginOverride::default(), ..let_in.clone() }).await.unwrap();
+    let owners = async || {
+        store.device_logins(&[mac]).await.unwrap().into_iter().map(|(_, login)| login).collect::<Vec<_>>()
+    };
+    assert_eq!(owners().await, ["bob"]);
+    let mut raw = database.raw().await;
+    assert!(raw.rows("SELECT kind FROM tk_override").await.is_empty(), "the later order has no terms");
+    management.let_in("anna", &let_in).await.unwrap();
+    assert_eq!(owners().await, ["anna", "bob"], "the newest first");
+    assert_eq!(raw.rows("SELECT mac FROM tk_override").await, [["02-00-00-00-00-0A"]]);
+    let past = LetIn { until: Some(UnixTime(1)), ..let_in.clone() };
+    assert!(matches!(management.let_in("bob", &past).await, Err(ServiceError::Invalid { .. })));
+    assert!(matches!(management.let_in("carol", &let_in).await, Err(ServiceError::NotFound { .. })));
+    raw.run("DELETE FROM tk_device").await;
+    // Remembered once, for the last account, and so many of one account.
+    let mac = |number: u8| *format!("0200000000{number:02x}").as_bytes().first_chunk().unwrap();
+    for number in [1, 2, 3, 1, 2] {
+        store.remember_device(bob, &mac(number), 2).await.unwrap();
+    }
+    let kept = |rows: Vec<Vec<String>>| rows.into_iter().map(|row| row[0].clone()).collect::<Vec<_>>();
+    let of_bob = "SELECT mac FROM tk_device ORDER BY id";
+    assert_eq!(kept(raw.rows(of_bob).await), ["02-00-00-00-00-01", "02-00-00-00-00-02"]);
+    raw.run("UPDATE tk_device SET mac = '02:00:00:00:00:02' WHERE mac = '02-00-00-00-00-02'").await;
+    store.remember_device(bob, &mac(2), 2).await.unwrap();
+    assert_eq!(kept(raw.rows(of_bob).await), ["02-00-00-00-00-01", "02:00:00:00:00:02"]);
+    store.remember_device(anna, &mac(2), 2).await.unwrap();
+    assert_eq!(store.device_logins(&[mac(2)]).await.unwrap(), [(mac(2), "anna".into())]);
+    management.set_autologin("anna", true).await.unwrap();
+    management.set_autologin("anna", false).await.unwrap();
+    assert_eq!(kept(raw.rows(of_bob).await), ["02-00-00-00-00-01"]);
     store.close().await;
 }

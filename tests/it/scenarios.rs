@@ -43,6 +43,7 @@ scenarios! {
     concurrency,
     counters,
     credit,
+    devices,
     dynamic_authorization,
     frozen_database,
     ghosts,

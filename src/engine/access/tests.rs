@@ -174,6 +174,7 @@ impl Login {
             source: SOURCE,
             standing: Standing { occupancy, ..Standing::default() },
             password,
+            device: None,
             settings: &settings,
         };
         access(&request, &facts, now(), &mut SeededEntropy::new(1))

@@ -10,6 +10,7 @@
 
 mod binding;
 mod condition;
+mod doors;
 mod items;
 mod merge;
 mod operator;
@@ -26,6 +27,7 @@ use smol_str::{SmolStr, format_smolstr};
 
 use self::binding::Bindings;
 use self::condition::{Circumstances, Condition};
+use self::doors::Doors;
 use self::items::{Check, Control, FallThrough, Reader, Rows};
 use self::merge::{Item, Merged, merge};
 use self::validity::Validity;
@@ -36,12 +38,11 @@ use super::quota::{self, Account, Bucket, CompiledPlan, Holder};
 use crate::domain::plan::Concurrency;
 use crate::domain::subscriber::{POSTPAID, TICKET};
 use crate::domain::{
-    AccountOverride, Credit, Day, GroupRows, NasIdentity, Rate, RejectReason, SubscriberId, SubscriberRows,
-    SubscriberStatus, Tenure, UniqueId, Usage, Uses, WalletKind,
+    AccountOverride, Credit, Day, GroupRows, LoginTerms, NasIdentity, Rate, RejectReason, SubscriberId,
+    SubscriberRows, SubscriberStatus, Tenure, UniqueId, Usage, Uses, WalletKind,
 };
-use crate::packs::is_changeable;
 use crate::radius::attribute::{
-    ACCT_INTERIM_INTERVAL, Attribute, Attributes, IDLE_TIMEOUT, NAS_FILTER_RULE, SESSION_TIMEOUT,
+    ACCT_INTERIM_INTERVAL, Attributes, IDLE_TIMEOUT, NAS_FILTER_RULE, SESSION_TIMEOUT,
 };
 use crate::radius::dictionary::Dictionary;
 use crate::radius::value::Encoded;
@@ -50,6 +51,7 @@ use crate::sessions::SubscriberSessions;
 use crate::time::{Now, UnixTime};
 
 pub use condition::Attempt;
+pub use doors::Mac;
 pub use items::{AuthType, Warning};
 pub use operator::Operator;
 pub use validity::Dates;
@@ -83,6 +85,8 @@ pub struct Subscriber {
     pub(super) barred: Option<SmolStr>,
     pub(super) validity: Validity,
     bindings: Bindings,
+    /// Devices that let it in; most have none.
+    doors: Option<Box<Doors>>,
     concurrency: Option<Concurrency>,
     groups: Box<[Arc<CompiledGroup>]>,
     plan: Plan,
@@ -154,11 +158,6 @@ impl ReplyPlan {
     #[must_use]
     pub fn hidden(&self) -> &[Hidden] {
         &self.hidden
-    }
-
-    /// Those of the attributes that a running session can be given anew.
-    pub fn changeable(&self) -> impl Iterator<Item = Attribute<'_>> {
-        self.attributes().filter(|attribute| is_changeable(*attribute))
     }
 
     /// Puts an Idle-Timeout in the place of the rows'; 0 is none.
@@ -256,6 +255,7 @@ impl Compiler {
         let days = rows.tenure.validity_days.as_ref().map(|(days, plan)| (*days, plan));
         let validity = Validity::new(dates, &rows.tenure.expiry, days, &mut warnings);
         let bindings = Bindings::new(&rows.tenure.devices, &mut warnings);
+        let doors = Doors::new(&rows.tenure.devices, &rows.terms.logins, rows.tenure.autologin);
         let groups: Box<[Arc<CompiledGroup>]> = rows
             .groups
             .iter()
@@ -284,6 +284,7 @@ impl Compiler {
             barred: barred(rows),
             validity,
             bindings,
+            doors: (!doors.is_empty()).then(|| Box::new(doors)),
             concurrency: rows.concurrency,
             groups,
             plan,
@@ -363,6 +364,30 @@ impl Subscriber {
     #[must_use]
     pub const fn plan(&self) -> Option<&Arc<CompiledPlan>> {
         self.sold.as_ref()
+    }
+
+    /// The row that lets a device in without the password.
+    #[must_use]
+    pub fn admits(&self, device: &Mac, now: UnixTime) -> Option<&SmolStr> {
+        self.doors.as_ref()?.admits(device, now)
+    }
+
+    /// Is the device one that is or was let in without the password? Then its sessions are the subscriber's.
+    #[must_use]
+    pub fn knows_device(&self, device: &Mac) -> bool {
+        self.doors.as_ref().is_some_and(|doors| doors.knows(device))
+    }
+
+    /// Is a device that has logged in with the password to be let in without it later?
+    #[must_use]
+    pub fn keeps_devices(&self) -> bool {
+        self.doors.as_ref().is_some_and(|doors| doors.keeps)
+    }
+
+    /// What the next login of a device has, with the number of its row.
+    #[must_use]
+    pub fn login_terms(&self, device: &Mac, now: UnixTime) -> Option<(i64, LoginTerms)> {
+        self.doors.as_ref()?.terms(device, now)
     }
 
     /// Does it pay afterwards? Then its quotas do not hold.
@@ -476,6 +501,7 @@ impl Subscriber {
         self.has_quotas
             || self.counts_first_use()
             || self.charging().is_some()
+            || self.doors.as_ref().is_some_and(|doors| doors.has_logins())
             || match &self.plan {
                 Plan::Static { limits, .. } => limits.simultaneous_use.is_some(),
                 Plan::Conditional(_) => true,
