@@ -434,6 +434,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_head_that_comes_octet_by_octet_is_cut_off() {
+        let running = run(Settings { timeout: Duration::from_millis(200), ..settings() }).await;
+        let stream = TcpStream::connect(running.addresses.http.unwrap()).await.unwrap();
+        let (mut reader, mut writer) = stream.into_split();
+        let trickle = async {
+            let mut octet: &[u8] = b"GET /health HTTP/1.1\r\nX: ";
+            while writer.write_all(octet).await.is_ok() {
+                octet = b"x";
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let mut answer = Vec::new();
+        let ended = async {
+            tokio::select! {
+                () = trickle => {}
+                _ = reader.read_to_end(&mut answer) => {}
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn stopping_ends_idle_connections_and_returns() {
         let running = run(settings()).await;
         let mut idle = TcpStream::connect(running.addresses.http.unwrap()).await.unwrap();
