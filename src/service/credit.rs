@@ -7,7 +7,7 @@ use super::management::{Management, check_name, taken};
 use crate::domain::{Amount, ChargeRule, LedgerAction, Price, WalletKind};
 use crate::engine::{Subscriber, charge};
 use crate::sessions::{Change, SubscriberSessions};
-use crate::store::{CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle};
+use crate::store::{CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle, WalletOrder};
 
 /// Rates what a record has added to its session, under the subscriber's lock. What is charged nothing is
 /// only looked at.
@@ -64,7 +64,7 @@ impl Management<'_> {
     /// # Errors
     /// [`ServiceError::NotFound`].
     pub async fn wallet(&self, login: &str, kind: WalletKind) -> Result<CreditRecord, ServiceError> {
-        let found = self.read()?.wallet(login, kind, &self.author()).await?;
+        let found = self.read()?.wallet(login, kind, self.scope(), &self.author()).await?;
         found.ok_or_else(|| ServiceError::not_found("subscriber", login))
     }
 
@@ -100,7 +100,8 @@ impl Management<'_> {
         if matches!(change, CreditChange::Multiply(factor) if factor.is_negative()) {
             return Err(ServiceError::invalid("credit", "a factor must not be negative"));
         }
-        let changed = store.change_wallet(login, kind, change, action, comment, &author).await?;
+        let order = WalletOrder { kind, change, action, comment };
+        let changed = store.change_wallet(login, order, self.scope(), &author).await?;
         changed.map_err(|obstacle| obstacle_error(obstacle, login))
     }
 
@@ -117,7 +118,7 @@ impl Management<'_> {
     ) -> Result<LedgerEntry, ServiceError> {
         let (store, author) = self.write()?;
         check_comment(comment)?;
-        let sold = store.record_sale(login, action, comment, &author).await?;
+        let sold = store.record_sale(login, action, comment, self.scope(), &author).await?;
         sold.map_err(|obstacle| obstacle_error(obstacle, login))
     }
 
@@ -130,7 +131,7 @@ impl Management<'_> {
         if limit.is_negative() {
             return Err(ServiceError::invalid("limit", "must not be negative"));
         }
-        if store.set_credit_limit(login, limit, &author).await? {
+        if store.set_credit_limit(login, limit, self.scope(), &author).await? {
             Ok(())
         } else {
             Err(ServiceError::not_found("subscriber", login))
@@ -145,7 +146,7 @@ impl Management<'_> {
     pub async fn renew(&self, login: &str, comment: &str) -> Result<Amount, ServiceError> {
         let (store, author) = self.write()?;
         check_comment(comment)?;
-        let renewed = store.renew(login, comment, &author).await?;
+        let renewed = store.renew(login, comment, self.scope(), &author).await?;
         renewed.map_err(|obstacle| obstacle_error(obstacle, login))
     }
 
@@ -156,7 +157,7 @@ impl Management<'_> {
     pub async fn recharge(&self, login: &str, comment: &str) -> Result<Amount, ServiceError> {
         let (store, author) = self.write()?;
         check_comment(comment)?;
-        let recharged = store.recharge(login, comment, &author).await?;
+        let recharged = store.recharge(login, comment, self.scope(), &author).await?;
         recharged.map_err(|obstacle| obstacle_error(obstacle, login))
     }
 
@@ -184,7 +185,7 @@ impl Management<'_> {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<LedgerEntry>, ServiceError> {
-        let found = self.read()?.ledger(login, kind, before, limit, &self.author()).await?;
+        let found = self.read()?.ledger(login, kind, before, limit, self.scope(), &self.author()).await?;
         found.ok_or_else(|| ServiceError::not_found("subscriber", login))
     }
 }

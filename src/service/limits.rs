@@ -12,8 +12,9 @@ use smol_str::SmolStr;
 use super::error::ServiceError;
 use super::management::Management;
 use super::plans::Plans;
+use crate::domain::operator::Scope;
 use crate::domain::{
-    AccountOverride, Day, Exhaustion, Metric, Period, Quota, QuotaRole, Rate, SubscriberId, Usage,
+    AccountOverride, Day, Exhaustion, Metric, Period, Quota, QuotaRole, Rate, SubscriberId, Usage, Who,
 };
 use crate::engine::policy::{Attempt, Subscriber};
 use crate::engine::quota::Account;
@@ -400,7 +401,7 @@ impl Management<'_> {
         let (store, author) = self.write()?;
         let snapshot = self.snapshot_in(store, login).await?;
         let edit = change.edit(&snapshot.limits(self.engine(), self.now()))?;
-        let done = store.set_limits(login, &edit, &author).await?;
+        let done = store.set_limits(login, &edit, self.scope(), &author).await?;
         done.map(drop).ok_or_else(|| ServiceError::not_found("subscriber", login))
     }
 
@@ -417,6 +418,11 @@ impl Management<'_> {
     ) -> Result<Snapshot, ServiceError> {
         let now = self.now();
         let name = SmolStr::new(login);
+        if *self.scope() != Scope::Everything
+            && store.person(Who::Login(login), self.scope(), &self.author()).await?.is_none()
+        {
+            return Err(ServiceError::not_found("subscriber", login));
+        }
         let rows = store.subscribers(std::slice::from_ref(&name), Day::LIFETIME, now.unix).await?;
         let Some(mut rows) = rows.into_iter().find(|rows| rows.login == name) else {
             return Err(ServiceError::not_found("subscriber", login));

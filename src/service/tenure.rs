@@ -5,7 +5,7 @@ use super::management::Management;
 use crate::domain::text::mac_digits;
 use crate::domain::{DeviceRow, ExpiryKind, ExpiryRow, ExpiryUnit};
 use crate::radius::value;
-use crate::store::{LetIn, NewDevice, NewExpiry, RuleOwner};
+use crate::store::{NewDevice, NewExpiry, RuleOwner};
 use crate::time::UnixTime;
 
 /// So many units are more than any contract lasts: a mistyped figure.
@@ -98,46 +98,6 @@ impl Management<'_> {
         }
         let added = store.add_device(login, new, &author).await?;
         added.ok_or_else(|| ServiceError::not_found("subscriber", login))
-    }
-
-    /// Lets a device in as a subscriber, without its password; what is ordered for its next login holds for that and
-    /// its session alone. In the place of an earlier order for the device.
-    ///
-    /// # Errors
-    /// [`ServiceError::NotFound`]; [`ServiceError::Invalid`] for a figure that cannot be.
-    pub async fn let_in(&self, login: &str, order: &LetIn) -> Result<(), ServiceError> {
-        let (store, author) = self.write()?;
-        let LetIn { terms, until, .. } = order;
-        let too_large = |figure: Option<u64>| figure.is_some_and(|figure| i64::try_from(figure).is_err());
-        for (field, figure) in [
-            ("time", terms.seconds),
-            ("quota", terms.octets),
-            ("rate_down", terms.rate.down),
-            ("rate_up", terms.rate.up),
-        ] {
-            if too_large(figure) {
-                return Err(ServiceError::invalid(field, "is too large"));
-            }
-        }
-        if until.or(terms.expires).is_some_and(|until| until <= author.at) {
-            return Err(ServiceError::invalid("expires", "lies in the past"));
-        }
-        if store.let_in(login, order, &author).await? {
-            return Ok(());
-        }
-        Err(ServiceError::not_found("subscriber", login))
-    }
-
-    /// Says whether a device that has logged in with the password is let in without it later.
-    ///
-    /// # Errors
-    /// [`ServiceError::NotFound`].
-    pub async fn set_autologin(&self, login: &str, on: bool) -> Result<(), ServiceError> {
-        let (store, author) = self.write()?;
-        if store.set_autologin(login, on, &author).await? {
-            return Ok(());
-        }
-        Err(ServiceError::not_found("subscriber", login))
     }
 
     /// The devices of a subscriber.

@@ -42,10 +42,10 @@ use sqlx::{Database, Executor as _, MySql, Postgres, Sqlite, TransactionManager 
 pub use admin::{
     AccountEdit, AccountObstacle, AccountRow, Adopted, AttributeChange, AttributeEdit, AttributePut, Author,
     ChargeUsage, CredentialEdit, CreditChange, CreditObstacle, CreditRecord, Figure, KeySecret, LedgerEntry,
-    LetIn, LimitEdit, MoneyEdit, NasEntry, NewAttribute, NewBatch, NewDevice, NewDeviceLogin, NewExpiry,
-    NewKey, NewNas, NewOperator, NewQuota, NewSubscriber, NewTopUp, OperatorSecret, OwnEdit, Place,
-    PlanDraft, PlanValues, PutRow, QuotaEdit, QuotaOwner, RuleObstacle, RuleOwner, SubscriberEdit,
-    SubscriberObstacle, SubscriberRecord, Survey,
+    LimitEdit, MoneyEdit, NasEntry, NewAttribute, NewBatch, NewDevice, NewDeviceLogin, NewExpiry, NewKey,
+    NewNas, NewOperator, NewQuota, NewSubscriber, NewTopUp, OperatorSecret, OwnEdit, Place, PlanDraft,
+    PlanValues, PutRow, QuotaEdit, QuotaOwner, RuleObstacle, RuleOwner, SubscriberEdit, SubscriberObstacle,
+    SubscriberRecord, Survey, WalletOrder,
 };
 pub use attempts::Attempt;
 pub use changes::{Change, ChangeCursor, Changes};

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use tollkeeper::domain::{Day, LoginOverride, Metric, SubscriberId, Usage, Write};
+use tollkeeper::domain::operator::{Dialect, Rights};
+use tollkeeper::domain::{Amount, Day, LedgerAction, Metric, SubscriberId, Usage, WalletKind, Write};
 use tollkeeper::engine::{self, token::TokenKey};
+use tollkeeper::entropy::SystemEntropy;
 use tollkeeper::radius::dictionary::Dictionary;
 use tollkeeper::service::{
-    Idle, Left, LimitChange, ManagementGate, PlanChange, Proof, ServiceError, SubscriberOrder, Turn,
+    Idle, Left, LimitChange, ManagementGate, OperatorCredential, PlanChange, Proof, ServiceError,
+    SubscriberOrder, Turn,
 };
-use tollkeeper::store::{CommitWrites as _, LetIn, Store};
-use tollkeeper::time::{Clock as _, SystemClock, UnixTime};
+use tollkeeper::store::{CommitWrites as _, CreditChange, Store};
+use tollkeeper::time::{Clock as _, SystemClock};
 
 use crate::support::databases::{Kind, TestDatabase, battery};
 
@@ -18,7 +21,8 @@ battery! {
     what_is_left_of_a_term_follows_what_is_used,
     rates_places_and_idle_times_are_the_accounts_own,
     a_change_is_one_row_of_the_audit_and_a_wrong_one_none,
-    a_device_is_let_in_by_one_order_and_remembered_for_one_account,
+    a_device_is_remembered_for_one_account_and_so_many_of_one,
+    an_account_of_another_zone_is_not_found,
 }
 
 fn gate(store: &Store) -> ManagementGate {
@@ -175,8 +179,8 @@ async fn a_change_is_one_row_of_the_audit_and_a_wrong_one_none(database: &TestDa
         ..LimitChange::default()
     };
     assert!(matches!(management.set_limits("carol", &change).await, Err(ServiceError::NotFound { .. })));
-    management.set_limits("bob", &change).await.unwrap();
     let mut raw = database.raw().await;
+    management.set_limits("bob", &change).await.unwrap();
     let said = raw.rows("SELECT new_value FROM tk_audit WHERE attribute = 'limits'").await;
     assert_eq!(said, [["bob time_left=60 monthly_quota=9 places=2"]]);
     management.delete_subscriber("bob").await.unwrap();
@@ -184,7 +188,7 @@ async fn a_change_is_one_row_of_the_audit_and_a_wrong_one_none(database: &TestDa
     store.close().await;
 }
 
-async fn a_device_is_let_in_by_one_order_and_remembered_for_one_account(database: &TestDatabase) {
+async fn a_device_is_remembered_for_one_account_and_so_many_of_one(database: &TestDatabase) {
     let store = database.store().await;
     let gate = gate(&store);
     let bob = bob(&gate).await;
@@ -195,24 +199,7 @@ async fn a_device_is_let_in_by_one_order_and_remembered_for_one_account(database
         ..SubscriberOrder::default()
     };
     let anna = management.add_subscriber(&order("anna")).await.unwrap();
-    let mac = *b"02000000000a";
-    let terms = LoginOverride { seconds: Some(60), ..LoginOverride::default() };
-    let let_in = LetIn { mac, until: None, terms };
-    management.let_in("bob", &let_in).await.unwrap();
-    management.let_in("bob", &LetIn { terms: LoginOverride::default(), ..let_in.clone() }).await.unwrap();
-    let owners = async || {
-        store.device_logins(&[mac]).await.unwrap().into_iter().map(|(_, login)| login).collect::<Vec<_>>()
-    };
-    assert_eq!(owners().await, ["bob"]);
     let mut raw = database.raw().await;
-    assert!(raw.rows("SELECT kind FROM tk_override").await.is_empty(), "the later order has no terms");
-    management.let_in("anna", &let_in).await.unwrap();
-    assert_eq!(owners().await, ["anna", "bob"], "the newest first");
-    assert_eq!(raw.rows("SELECT mac FROM tk_override").await, [["02-00-00-00-00-0A"]]);
-    let past = LetIn { until: Some(UnixTime(1)), ..let_in.clone() };
-    assert!(matches!(management.let_in("bob", &past).await, Err(ServiceError::Invalid { .. })));
-    assert!(matches!(management.let_in("carol", &let_in).await, Err(ServiceError::NotFound { .. })));
-    raw.run("DELETE FROM tk_device").await;
     // Remembered once, for the last account, and so many of one account.
     let mac = |number: u8| *format!("0200000000{number:02x}").as_bytes().first_chunk().unwrap();
     for number in [1, 2, 3, 1, 2] {
@@ -226,8 +213,41 @@ async fn a_device_is_let_in_by_one_order_and_remembered_for_one_account(database
     assert_eq!(kept(raw.rows(of_bob).await), ["02-00-00-00-00-01", "02:00:00:00:00:02"]);
     store.remember_device(anna, &mac(2), 2).await.unwrap();
     assert_eq!(store.device_logins(&[mac(2)]).await.unwrap(), [(mac(2), "anna".into())]);
-    management.set_autologin("anna", true).await.unwrap();
-    management.set_autologin("anna", false).await.unwrap();
-    assert_eq!(kept(raw.rows(of_bob).await), ["02-00-00-00-00-01"]);
+    // One that an operator lets in is nobody's to forget.
+    raw.run(&format!(
+        "INSERT INTO tk_device (subscriber_id, mac, source) VALUES ({}, '020000000002', 'loginaccount')",
+        bob.0
+    ))
+    .await;
+    store.remember_device(anna, &mac(2), 2).await.unwrap();
+    let owners = store.device_logins(&[mac(2)]).await.unwrap();
+    assert_eq!(owners, [(mac(2), "bob".into()), (mac(2), "anna".into())], "the newest row first");
+    store.close().await;
+}
+
+async fn an_account_of_another_zone_is_not_found(database: &TestDatabase) {
+    let store = database.store().await;
+    let gate = gate(&store);
+    bob(&gate).await;
+    let mut raw = database.raw().await;
+    raw.run("INSERT INTO tk_account (name, parent_id) VALUES ('north', 0)").await;
+    let console = gate.console("tester");
+    let key = console.create_key(Dialect::Native, Rights::ALL, "north", &mut SystemEntropy).await.unwrap();
+    let credential =
+        OperatorCredential::Key { dialect: Dialect::Native, key_id: &key.key_id, secret: &key.secret };
+    let management = gate.enter(credential, "127.0.0.1").await.unwrap();
+    let change = LimitChange { places: Some(Some(1)), ..LimitChange::default() };
+    let more = CreditChange::Add(Amount::parse("1").unwrap());
+    let unknown = |error: ServiceError| matches!(error, ServiceError::NotFound { .. });
+    assert!(unknown(management.limits("bob").await.unwrap_err()));
+    assert!(unknown(management.set_limits("bob", &change).await.unwrap_err()));
+    let moved = management.change_wallet("bob", WalletKind::Money, more, LedgerAction::MoneyInc, "").await;
+    assert!(unknown(moved.unwrap_err()));
+    assert!(unknown(management.wallet("bob", WalletKind::Money).await.unwrap_err()));
+    raw.run("UPDATE tk_subscriber SET account_id = (SELECT id FROM tk_account WHERE name = 'north')").await;
+    management.set_limits("bob", &change).await.unwrap();
+    assert_eq!(management.limits("bob").await.unwrap().places, Some(1));
+    management.change_wallet("bob", WalletKind::Money, more, LedgerAction::MoneyInc, "").await.unwrap();
+    assert!(raw.rows("SELECT kind FROM tk_wallet WHERE kind = 'credit'").await.is_empty());
     store.close().await;
 }

@@ -5,11 +5,12 @@
 
 use smol_str::SmolStr;
 
-use super::subscribers::{column, seen};
+use super::subscribers::{column, locate};
 use super::tx::{Bind, Tx};
 use super::{Author, Event, audit, plans, quotas};
+use crate::domain::operator::Scope;
 use crate::domain::subscriber::POSTPAID;
-use crate::domain::{Amount, ChargeRule, LedgerAction, Price, SubscriberId, WalletKind};
+use crate::domain::{Amount, ChargeRule, LedgerAction, Price, SubscriberId, WalletKind, Who};
 use crate::store::db::{Columns, amount};
 use crate::store::{Store, StoreError};
 use crate::time::UnixTime;
@@ -53,6 +54,19 @@ pub enum CreditChange {
     Set(Amount),
     /// Times so much.
     Multiply(Amount),
+}
+
+/// How a wallet is to be changed, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalletOrder<'a> {
+    /// Which.
+    pub kind: WalletKind,
+    /// By how much, or to how much.
+    pub change: CreditChange,
+    /// What the ledger calls it.
+    pub action: LedgerAction,
+    /// For people.
+    pub comment: &'a str,
 }
 
 impl std::fmt::Display for CreditChange {
@@ -126,10 +140,11 @@ impl Store {
         &self,
         login: &str,
         kind: WalletKind,
+        scope: &Scope,
         author: &Author,
     ) -> Result<Option<CreditRecord>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        let Some(id) = seen(&mut tx, login, author).await? else { return Ok(None) };
+        let Some(id) = find(&mut tx, login, scope, author).await? else { return Ok(None) };
         let wallet = wallet(&mut tx, id, kind, "").await?.unwrap_or_default();
         let text = tx.pick("TEXT", "text", "CHAR");
         let sql = format!(
@@ -162,14 +177,13 @@ impl Store {
     pub async fn change_wallet(
         &self,
         login: &str,
-        kind: WalletKind,
-        change: CreditChange,
-        action: LedgerAction,
-        comment: &str,
+        order: WalletOrder<'_>,
+        scope: &Scope,
         author: &Author,
     ) -> Result<Result<LedgerEntry, CreditObstacle>, StoreError> {
+        let WalletOrder { kind, change, action, comment } = order;
         let mut tx = Tx::begin(self.db()).await?;
-        let Some(id) = seen(&mut tx, login, author).await? else {
+        let Some(id) = find(&mut tx, login, scope, author).await? else {
             return Ok(Err(CreditObstacle::NoSubscriber));
         };
         let entry = match move_wallet(&mut tx, id, kind, change, action, comment, author).await? {
@@ -193,10 +207,11 @@ impl Store {
         login: &str,
         action: LedgerAction,
         comment: &str,
+        scope: &Scope,
         author: &Author,
     ) -> Result<Result<LedgerEntry, CreditObstacle>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        let Some(id) = seen(&mut tx, login, author).await? else {
+        let Some(id) = find(&mut tx, login, scope, author).await? else {
             return Ok(Err(CreditObstacle::NoSubscriber));
         };
         let Some(entry) = record_sale(&mut tx, id, action, comment, author).await? else {
@@ -215,10 +230,11 @@ impl Store {
         &self,
         login: &str,
         limit: Amount,
+        scope: &Scope,
         author: &Author,
     ) -> Result<bool, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        let Some((id, wallet)) = hold(&mut tx, login, WalletKind::Credit, author).await? else {
+        let Some((id, wallet)) = hold(&mut tx, login, WalletKind::Credit, scope, author).await? else {
             return Ok(false);
         };
         let sql = format!(
@@ -240,10 +256,11 @@ impl Store {
         &self,
         login: &str,
         comment: &str,
+        scope: &Scope,
         author: &Author,
     ) -> Result<Result<Amount, CreditObstacle>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        let Some((id, wallet)) = hold(&mut tx, login, WalletKind::Credit, author).await? else {
+        let Some((id, wallet)) = hold(&mut tx, login, WalletKind::Credit, scope, author).await? else {
             return Ok(Err(CreditObstacle::NoSubscriber));
         };
         let Some(plan) = plan_of(&mut tx, id).await? else { return Ok(Err(CreditObstacle::NoPlan)) };
@@ -277,10 +294,11 @@ impl Store {
         &self,
         login: &str,
         comment: &str,
+        scope: &Scope,
         author: &Author,
     ) -> Result<Result<Amount, CreditObstacle>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        let Some((id, wallet)) = hold(&mut tx, login, WalletKind::Credit, author).await? else {
+        let Some((id, wallet)) = hold(&mut tx, login, WalletKind::Credit, scope, author).await? else {
             return Ok(Err(CreditObstacle::NoSubscriber));
         };
         let Some(plan) = plan_of(&mut tx, id).await? else { return Ok(Err(CreditObstacle::NoPlan)) };
@@ -309,10 +327,11 @@ impl Store {
         kind: WalletKind,
         before: Option<i64>,
         limit: u32,
+        scope: &Scope,
         author: &Author,
     ) -> Result<Option<Vec<LedgerEntry>>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        let Some(id) = seen(&mut tx, login, author).await? else { return Ok(None) };
+        let Some(id) = find(&mut tx, login, scope, author).await? else { return Ok(None) };
         let text = tx.pick("TEXT", "text", "CHAR");
         let sql = format!(
             "SELECT id, action, CAST(before_balance AS {text}), CAST(delta AS {text}), CAST(after_balance AS {text}),
@@ -493,14 +512,25 @@ impl Movement<'_> {
     }
 }
 
+/// The number of a subscriber within a scope.
+async fn find(
+    tx: &mut Tx<'_>,
+    login: &str,
+    scope: &Scope,
+    author: &Author,
+) -> Result<Option<i64>, StoreError> {
+    Ok(locate(tx, Who::Login(login), scope, author).await?.map(|located| located.id))
+}
+
 /// Locks a subscriber and its wallet, which is made where there is none.
 async fn hold(
     tx: &mut Tx<'_>,
     login: &str,
     kind: WalletKind,
+    scope: &Scope,
     author: &Author,
 ) -> Result<Option<(i64, Wallet)>, StoreError> {
-    let Some(id) = seen(tx, login, author).await? else { return Ok(None) };
+    let Some(id) = find(tx, login, scope, author).await? else { return Ok(None) };
     Ok(hold_of(tx, id, kind, author).await?.map(|wallet| (id, wallet)))
 }
 

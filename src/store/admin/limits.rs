@@ -1,10 +1,11 @@
 //! What an account has in the place of its plan's figures: rows of `tk_quota` and `tk_override`, and what
 //! counts as used in `tk_term`.
 
-use super::subscribers::{column, seen};
+use super::subscribers::{column, locate};
 use super::tx::{Bind, Tx};
 use super::{Author, Event, audit};
-use crate::domain::{AccountOverride, Day, Metric, Period, QuotaRole, Rate, SubscriberId, Usage};
+use crate::domain::operator::Scope;
+use crate::domain::{AccountOverride, Day, Metric, Period, QuotaRole, Rate, SubscriberId, Usage, Who};
 use crate::store::{Store, StoreError};
 use crate::time::UnixTime;
 
@@ -95,10 +96,14 @@ impl Store {
         &self,
         login: &str,
         edit: &LimitEdit,
+        scope: &Scope,
         author: &Author,
     ) -> Result<Option<SubscriberId>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        let Some(id) = seen(&mut tx, login, author).await? else { return Ok(None) };
+        let Some(located) = locate(&mut tx, Who::Login(login), scope, author).await? else {
+            return Ok(None);
+        };
+        let id = located.id;
         write(&mut tx, id, edit, author).await?;
         column(&mut tx, "updated_at", id, Bind::Int(author.at.0)).await?;
         column(&mut tx, "updated_by", id, Bind::Text(&author.name)).await?;

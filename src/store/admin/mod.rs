@@ -10,7 +10,6 @@ mod contacts;
 mod create;
 mod credit;
 mod dalo;
-mod devices;
 mod groups;
 mod limits;
 mod nas;
@@ -30,8 +29,9 @@ pub use accounts::{
 pub use adopt::{Adopted, Survey};
 pub use attributes::{AttributeChange, AttributePut, PutRow};
 pub use create::NewSubscriber;
-pub use credit::{ChargeUsage, CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle};
-pub use devices::LetIn;
+pub use credit::{
+    ChargeUsage, CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle, WalletOrder,
+};
 pub use limits::{Figure, LimitEdit, OwnEdit, QuotaEdit};
 pub use nas::{NasEntry, NewNas};
 pub use operators::{KeySecret, NewKey, NewOperator, OperatorSecret, Place};
