@@ -76,7 +76,7 @@ pub(super) enum ChargeCommand {
     },
 }
 
-fn amount(text: &str) -> Result<Amount, String> {
+pub(super) fn amount(text: &str) -> Result<Amount, String> {
     Amount::parse(text).ok_or_else(|| format!("expects {}", Amount::EXPECTED))
 }
 

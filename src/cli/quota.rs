@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use super::context::{Context, user};
 use super::output::{table, utc};
+use super::plan::amount;
 use super::{Exit, Failure};
-use crate::domain::{Exhaustion, Metric, Period, Quota, Rate, TopUp, Usage};
+use crate::domain::{Amount, Exhaustion, Metric, Period, Quota, Rate, TopUp, Usage};
 use crate::service::{Balance, Lapse, UsageReport};
-use crate::store::{NewQuota, QuotaOwner};
+use crate::store::{NewQuota, QuotaOwner, Sale};
 use crate::time::UnixTime;
 
 #[derive(Debug, clap::Subcommand)]
@@ -184,18 +185,40 @@ pub(super) struct TopUpArguments {
     /// Lapses after so many days.
     #[arg(long, value_name = "N")]
     days: Option<u32>,
+    /// What is bought, for the list of purchases.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    plan_name: String,
+    /// What it costs.
+    #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+    price: Option<Amount>,
+    /// Currency of the price.
+    #[arg(long, value_name = "CODE", default_value = "")]
+    currency: String,
+    /// For people.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    remarks: String,
+    /// Who sells it, if not whoever runs this.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    sold_by: String,
 }
 
 pub(super) async fn top_up(arguments: &TopUpArguments, context: &Context) -> Result<Exit, Failure> {
-    let TopUpArguments { login, octets, seconds, expires, days } = arguments;
+    let TopUpArguments { login, octets, seconds, expires, days, .. } = arguments;
     let lapse = match (expires, days) {
         (Some(date), _) => Lapse::At(date),
         (None, Some(days)) => Lapse::Days(*days),
         (None, None) => Lapse::Never,
     };
     let amount = octets.or(*seconds).unwrap_or(0);
+    let sale = Sale {
+        plan_name: arguments.plan_name.clone(),
+        price: arguments.price,
+        currency: arguments.currency.clone(),
+        remarks: arguments.remarks.clone(),
+        sold_by: arguments.sold_by.clone(),
+    };
     let management = context.gate.console(&user());
-    let id = management.top_up(login, octets.is_none(), amount, lapse).await?;
+    let id = management.top_up(login, octets.is_none(), amount, lapse, &sale).await?;
     let value = json!({ "id": id, "login": login });
     context.output.answer(&value, || format!("top-up {id} of {login}"));
     Ok(Exit::Done)

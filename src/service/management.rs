@@ -606,12 +606,17 @@ fn check_terms(terms: &PlanTerms) -> Result<(), ServiceError> {
             return Err(ServiceError::invalid(field, "is too large"));
         }
     }
-    let currency = &terms.currency;
-    let is_code = currency.len() == 3 && currency.bytes().all(|letter| letter.is_ascii_uppercase());
-    if !currency.is_empty() && !is_code {
-        return Err(ServiceError::invalid("currency", "expects three capital letters such as USD"));
-    }
+    check_currency(&terms.currency)?;
     check_reset_day(terms.reset_day)
+}
+
+/// A code of ISO 4217, or none.
+pub(super) fn check_currency(currency: &str) -> Result<(), ServiceError> {
+    let is_code = currency.len() == 3 && currency.bytes().all(|letter| letter.is_ascii_uppercase());
+    if currency.is_empty() || is_code {
+        return Ok(());
+    }
+    Err(ServiceError::invalid("currency", "expects three capital letters such as USD"))
 }
 
 pub(super) fn check_reset_day(day: Option<u8>) -> Result<(), ServiceError> {

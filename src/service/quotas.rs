@@ -5,13 +5,13 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::error::ServiceError;
-use super::management::Management;
+use super::management::{Management, check_currency};
 use super::plans::Plans;
-use crate::domain::{Day, Exhaustion, Metric, Period, Quota, Rate, TopUp, Usage};
+use crate::domain::{Amount, Day, Exhaustion, Metric, Period, Quota, Rate, TopUp, Usage};
 use crate::engine::policy::Attempt;
 use crate::engine::{CompiledGroup, Compiler};
 use crate::sessions::SubscriberSessions;
-use crate::store::{NewQuota, NewTopUp, QuotaOwner};
+use crate::store::{NewQuota, NewTopUp, QuotaOwner, Sale};
 use crate::time::UnixTime;
 
 /// A quota and what is left of it.
@@ -95,8 +95,8 @@ impl Management<'_> {
         }
     }
 
-    /// Sells a top-up of seconds or octets; gives the number of its quota. A bar that it lifts is lifted
-    /// within a second.
+    /// Sells a top-up of seconds or octets; gives the number of its quota. What it cost is a row of the
+    /// ledger, the sale one of the list of purchases. A bar that it lifts is lifted within a second.
     ///
     /// # Errors
     /// [`ServiceError::NotFound`] for the login, [`ServiceError::Invalid`].
@@ -106,8 +106,10 @@ impl Management<'_> {
         is_time: bool,
         amount: u64,
         lapse: Lapse<'_>,
+        sale: &Sale,
     ) -> Result<i64, ServiceError> {
         let (store, author) = self.write()?;
+        check_sale(sale)?;
         let field = if is_time { "seconds" } else { "octets" };
         if amount == 0 || i64::try_from(amount).is_err() {
             return Err(ServiceError::invalid(field, "expects a number above 0"));
@@ -124,7 +126,7 @@ impl Management<'_> {
             return Err(ServiceError::invalid("expires", "lies in the past"));
         }
         let new = NewTopUp { is_time, amount, expires };
-        let made = store.add_top_up(login, new, &author).await?;
+        let made = store.add_top_up(login, new, sale, &author).await?;
         made.ok_or_else(|| ServiceError::not_found("subscriber", login))
     }
 
@@ -177,6 +179,30 @@ impl Management<'_> {
         })
     }
 }
+
+fn check_sale(sale: &Sale) -> Result<(), ServiceError> {
+    for (field, text, most) in [
+        ("plan_name", &sale.plan_name, PLAN_NAME_MAX),
+        ("remarks", &sale.remarks, REMARKS_MAX),
+        ("sold_by", &sale.sold_by, PLAN_NAME_MAX),
+    ] {
+        if text.chars().count() > most {
+            return Err(ServiceError::invalid(field, format!("has at most {most} characters")));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(ServiceError::invalid(field, "must not contain control characters"));
+        }
+    }
+    if sale.price.is_some_and(Amount::is_negative) {
+        return Err(ServiceError::invalid("price", "must not be negative"));
+    }
+    check_currency(&sale.currency)
+}
+
+/// Characters of a name of what is sold, and of who sells it.
+const PLAN_NAME_MAX: usize = 190;
+/// Characters of remarks.
+const REMARKS_MAX: usize = 1_000;
 
 fn nobody(owner: QuotaOwner<'_>) -> ServiceError {
     match owner {

@@ -8,7 +8,7 @@ use crate::domain::report::{
     AttemptFilter, AttemptRow, Purchase, PurchaseFilter, SessionFilter, SessionRow, SessionTotals, Span,
     Statistics,
 };
-use crate::domain::{Page, Paging};
+use crate::domain::{Page, Paging, Who};
 
 /// Sessions of a subscriber's log that are read at a time.
 const LOG_PAGE: u32 = 2_000;
@@ -102,7 +102,7 @@ impl Management<'_> {
     }
 
     async fn known(&self, login: &str) -> Result<(), ServiceError> {
-        self.subscriber(login, false).await.map(drop)
+        self.person(Who::Login(login), false).await.map(drop)
     }
 
     /// The accounts of the scope, where it is not all of them.

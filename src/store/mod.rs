@@ -44,8 +44,8 @@ pub use admin::{
     ChargeUsage, CredentialEdit, CreditChange, CreditObstacle, CreditRecord, Figure, KeySecret, LedgerEntry,
     LimitEdit, MoneyEdit, NasEntry, NewAttribute, NewBatch, NewDevice, NewDeviceLogin, NewExpiry, NewKey,
     NewNas, NewOperator, NewQuota, NewSubscriber, NewTopUp, OperatorSecret, OwnEdit, Place, PlanDraft,
-    PlanValues, PutRow, QuotaEdit, QuotaOwner, RuleObstacle, RuleOwner, SubscriberEdit, SubscriberObstacle,
-    SubscriberRecord, Survey, WalletOrder,
+    PlanValues, PutRow, QuotaEdit, QuotaOwner, RuleObstacle, RuleOwner, Sale, SubscriberEdit,
+    SubscriberObstacle, SubscriberRecord, Survey, WalletOrder,
 };
 pub use attempts::Attempt;
 pub use changes::{Change, ChangeCursor, Changes};

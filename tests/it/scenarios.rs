@@ -50,6 +50,7 @@ scenarios! {
     limits,
     logins,
     mfusion_auth,
+    mfusion_reports,
     mfusion_rest,
     names,
     packs,

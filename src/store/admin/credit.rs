@@ -504,11 +504,13 @@ struct Movement<'a> {
     plan: Option<&'a Gift>,
     /// The plan's price is what it was sold for.
     priced: bool,
+    /// It was sold for this, and in this currency, whatever the plan says.
+    price: Option<(Amount, &'a str)>,
 }
 
 impl Movement<'_> {
     const fn of(action: LedgerAction) -> Self {
-        Self { action, comment: "", plan: None, priced: false }
+        Self { action, comment: "", plan: None, priced: false, price: None }
     }
 }
 
@@ -596,6 +598,20 @@ pub(super) async fn record_sale(
     let Some(wallet) = hold_of(tx, id, WalletKind::Money, author).await? else { return Ok(None) };
     let sale = Movement { comment, plan: Some(&plan), priced: true, ..Movement::of(action) };
     book(tx, id, WalletKind::Money, wallet.balance, Amount::ZERO, sale, author).await.map(Some)
+}
+
+/// Tells the ledger that more was sold to a subscriber for a price of its own; gives the number of the row.
+pub(super) async fn record_top_up(
+    tx: &mut Tx<'_>,
+    id: i64,
+    price: (Amount, &str),
+    comment: &str,
+    author: &Author,
+) -> Result<Option<i64>, StoreError> {
+    let Some(wallet) = hold_of(tx, id, WalletKind::Money, author).await? else { return Ok(None) };
+    let sale = Movement { comment, price: Some(price), ..Movement::of(LedgerAction::TopUp) };
+    let entry = book(tx, id, WalletKind::Money, wallet.balance, Amount::ZERO, sale, author).await?;
+    Ok(Some(entry.id))
 }
 
 async fn is_postpaid(tx: &mut Tx<'_>, id: i64) -> Result<bool, StoreError> {
@@ -690,6 +706,10 @@ async fn book(
         kind.as_str()
     );
     let sold = movement.plan.filter(|_| movement.priced);
+    let (price, currency) = match movement.price {
+        Some((price, currency)) => (Some(price), currency),
+        None => (sold.and_then(|plan| plan.price), sold.map_or("", |plan| plan.currency.as_str())),
+    };
     let entry = tx
         .insert(
             "tk_ledger",
@@ -700,8 +720,8 @@ async fn book(
                 Bind::Amount(before),
                 Bind::Amount(delta),
                 Bind::Amount(after),
-                Bind::MaybeAmount(sold.and_then(|plan| plan.price)),
-                Bind::Text(sold.map_or("", |plan| &plan.currency)),
+                Bind::MaybeAmount(price),
+                Bind::Text(currency),
                 Bind::MaybeInt(movement.plan.map(|plan| plan.id)),
                 Bind::Text(movement.comment),
                 Bind::Text(&author.name),

@@ -36,7 +36,7 @@ pub use limits::{Figure, LimitEdit, OwnEdit, QuotaEdit};
 pub use nas::{NasEntry, NewNas};
 pub use operators::{KeySecret, NewKey, NewOperator, OperatorSecret, Place};
 pub use plans::PlanDraft;
-pub use quotas::{NewQuota, NewTopUp, QuotaOwner};
+pub use quotas::{NewQuota, NewTopUp, QuotaOwner, Sale};
 pub use subscribers::{AttributeEdit, CredentialEdit, SubscriberEdit, SubscriberObstacle, SubscriberRecord};
 pub use tenure::{NewDevice, NewExpiry, RuleOwner};
 

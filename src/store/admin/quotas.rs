@@ -1,8 +1,13 @@
 //! Quotas, top-ups and terms: `tk_quota`, `tk_topup`, `tk_term`.
 
+use smol_str::SmolStr;
+
+use super::credit::record_top_up;
+use super::groups::DISABLED_GROUP;
 use super::tx::{Bind, Tx};
 use super::{Author, Event, audit, plans, subscribers};
-use crate::domain::{Day, Exhaustion, Metric, Period, Quota, TopUp};
+use crate::domain::{Amount, Day, Exhaustion, Metric, Period, Quota, TopUp};
+use crate::store::db::Columns;
 use crate::store::quotas::{QUOTA, Row, TOP_UP, read};
 use crate::store::{Store, StoreError};
 use crate::time::UnixTime;
@@ -33,6 +38,21 @@ pub struct NewQuota {
     pub begins: Option<u8>,
     /// Lower ones decide first.
     pub priority: i32,
+}
+
+/// What is written down of a sale.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sale {
+    /// What was bought, for people.
+    pub plan_name: String,
+    /// What it cost; `None` was given.
+    pub price: Option<Amount>,
+    /// ISO 4217; empty is not said.
+    pub currency: String,
+    /// For people.
+    pub remarks: String,
+    /// Who sold it; empty is whoever asks.
+    pub sold_by: String,
 }
 
 /// A top-up to be sold.
@@ -160,6 +180,7 @@ impl Store {
         &self,
         login: &str,
         new: NewTopUp,
+        sale: &Sale,
         author: &Author,
     ) -> Result<Option<i64>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
@@ -181,10 +202,37 @@ impl Store {
                 ],
             )
             .await?;
+        let ledger = match sale.price {
+            Some(price) => {
+                record_top_up(&mut tx, subscriber, (price, &sale.currency), &sale.remarks, author).await?
+            }
+            None => None,
+        };
+        let profiles = groups_of(&mut tx, login).await?.join(", ");
+        let profiles: String = profiles.chars().take(PROFILES_MOST).collect();
+        let sold_by = if sale.sold_by.is_empty() { &author.name } else { &sale.sold_by };
+        let sql = format!(
+            "INSERT INTO tk_topup (subscriber_id, quota_id, ledger_id, username, plan_name, profiles, amount, currency,
+                 remarks, created_by, at)
+             VALUES (?, ?, ?, ?, ?, ?, {}, ?, ?, ?, ?)",
+            tx.decimal()
+        );
         tx.run(
             "tk_topup",
-            "INSERT INTO tk_topup (subscriber_id, quota_id, created_by, at) VALUES (?, ?, ?, ?)",
-            &[Bind::Int(subscriber), Bind::Int(id), Bind::Text(&author.name), Bind::Int(author.at.0)],
+            &sql,
+            &[
+                Bind::Int(subscriber),
+                Bind::Int(id),
+                Bind::MaybeInt(ledger),
+                Bind::Text(login),
+                Bind::Text(&sale.plan_name),
+                Bind::Text(&profiles),
+                Bind::MaybeAmount(sale.price),
+                Bind::Text(&sale.currency),
+                Bind::Text(&sale.remarks),
+                Bind::Text(sold_by),
+                Bind::Int(author.at.0),
+            ],
         )
         .await?;
         let said = Some(format!("{login} {} {}", metric.as_str(), new.amount));
@@ -193,6 +241,18 @@ impl Store {
         tx.commit().await?;
         Ok(Some(id))
     }
+}
+
+/// Characters that `tk_topup.profiles` holds.
+const PROFILES_MOST: usize = 1_000;
+
+/// The groups of a login, the reserved one left out.
+async fn groups_of(tx: &mut Tx<'_>, login: &str) -> Result<Vec<SmolStr>, StoreError> {
+    let sql = "SELECT username, groupname FROM radusergroup WHERE username = ? ORDER BY priority";
+    let read = |row: &dyn Columns| Ok((row.word(0)?, row.word(1)?));
+    let rows = tx.fetch("radusergroup", sql, &[Bind::Text(login)], read).await?;
+    let own = rows.into_iter().filter(|(username, group)| username == login && group != DISABLED_GROUP);
+    Ok(own.map(|(_, group)| group).collect())
 }
 
 impl QuotaOwner<'_> {

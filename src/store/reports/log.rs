@@ -58,7 +58,12 @@ impl Log {
             if timed && self.is_few(tx, span).await? {
                 return self.of_span(tx, db, span, indexed.and(rest), page).await;
             }
-            let filter = indexed.and(rest).and(self.unindexed(db, span));
+            let mut filter = indexed.and(rest).and(self.unindexed(db, span));
+            if timed && matches!(db, Db::Postgres(_)) {
+                let top = self.top_of_span(tx, span).await?;
+                let below = Clause::new(format!("a.{} + 0 <= ?", self.id), [Value::Int(top)]);
+                filter = filter.and(below);
+            }
             return self.by_index(tx, db, filter, page).await;
         }
         if ascending {
@@ -141,20 +146,31 @@ impl Log {
         filter: Clause,
         page: Cut,
     ) -> Result<Vec<i64>, StoreError> {
-        if !matches!(db, Db::Postgres(_)) || self.table != "radacct" {
+        if !matches!(db, Db::Postgres(_)) {
             return self.by_number(tx, filter, page).await;
+        }
+        // Only our indexes have the number so; else the planner walks down the primary key for rows that it
+        // takes to be near.
+        let Self { table, id, .. } = self;
+        let all = |filter: Clause| {
+            let clause = Clause::new(format!("SELECT a.{id} + 0 AS number FROM {table} a"), []);
+            Numbers { id: "number", clause: clause.followed_by(filter.filter()) }
+        };
+        if self.table != "radacct" {
+            return page.by(&format!("a.{id} + 0"), all(filter)).numbers(tx, self.table).await;
         }
         // Our indexes there hold closed sessions only, so that a Start need not write them; of the open
         // ones there are few.
         let part = Cut { limit: page.limit.saturating_add(page.offset), offset: 0, ..page };
-        let closed = part.of(self.all(Clause::new("a.acctstoptime IS NOT NULL", []).and(filter.clone())));
+        let closed = all(Clause::new("a.acctstoptime IS NOT NULL", []).and(filter.clone()));
+        let closed = part.by(&format!("a.{id} + 0"), closed);
         let open = part.of(self.among(db, Clause::new("acctstoptime IS NULL", []), filter));
-        let both = Clause::new(format!("SELECT a.{id} FROM ((", id = self.id), [])
+        let both = Clause::new("SELECT a.number FROM ((", [])
             .followed_by(closed)
             .then(") UNION ALL (")
             .followed_by(open)
             .then(")) a");
-        page.of(Numbers { id: self.id, clause: both }).numbers(tx, self.table).await
+        page.of(Numbers { id: "number", clause: both }).numbers(tx, self.table).await
     }
 
     /// Is the span one that holds few rows?
@@ -216,6 +232,22 @@ impl Log {
         page.of(numbers).numbers(tx, table).await
     }
 
+    /// The highest number of a span, on PostgreSQL: what its last rows by time have, unless the index over
+    /// ranges of pages finds a higher one.
+    async fn top_of_span(&self, tx: &mut Tx<'_>, span: Span) -> Result<i64, StoreError> {
+        let Self { table, id, time, .. } = self;
+        let within = || self.within("", span);
+        let last = Clause::new(format!("SELECT COALESCE(MAX(s.{id}), 0) FROM (SELECT {id} FROM {table}"), [])
+            .followed_by(within().filter())
+            .then(&format!(" ORDER BY {time} DESC LIMIT {SAMPLE}) s"));
+        let last = last.number(tx, table).await?.unwrap_or(0);
+        let higher = within().and(Clause::new(format!("{id} + 0 > ?"), [Value::Int(last)]));
+        let higher = Clause::new(format!("SELECT MAX(s.{id}) FROM (SELECT {id} FROM {table}"), [])
+            .followed_by(higher.filter())
+            .then(" OFFSET 0) s");
+        Ok(higher.number(tx, table).await?.unwrap_or(last))
+    }
+
     /// All rows for which `filter` holds.
     fn all(&self, filter: Clause) -> Numbers {
         let clause = Clause::new(format!("SELECT a.{} FROM {} a", self.id, self.table), []);
@@ -255,10 +287,16 @@ struct Cut {
 
 impl Cut {
     fn of(self, numbers: Numbers) -> Clause {
-        let Numbers { id, clause } = numbers;
+        let order = format!("a.{}", numbers.id);
+        self.by(&order, numbers)
+    }
+
+    /// The same, by an expression.
+    fn by(self, expression: &str, numbers: Numbers) -> Clause {
         let order = if self.ascending { "ASC" } else { "DESC" };
-        clause
-            .then(&format!(" ORDER BY a.{id} {order} LIMIT ? OFFSET ?"))
+        numbers
+            .clause
+            .then(&format!(" ORDER BY {expression} {order} LIMIT ? OFFSET ?"))
             .followed_by(Clause::new("", [Value::Int(self.limit), Value::Int(self.offset)]))
     }
 }

@@ -8,14 +8,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
+use tollkeeper::domain::Amount;
 use tollkeeper::domain::operator::{Dialect, Rights};
 use tollkeeper::engine;
 use tollkeeper::engine::token::TokenKey;
 use tollkeeper::entropy::SystemEntropy;
 use tollkeeper::radius::Dictionary;
 use tollkeeper::radius::value::{unescape, unquote};
-use tollkeeper::service::{MadeKey, ManagementGate};
-use tollkeeper::store::Store;
+use tollkeeper::service::{Lapse, MadeKey, ManagementGate};
+use tollkeeper::store::{Sale, Store};
 
 use super::json::{Json, within};
 use super::script::{pieces, plain, since_start, word};
@@ -257,6 +258,30 @@ impl World {
         let rules = engine::Settings::new(TokenKey::new(&[0; 32]), self.settings().timezone.clone());
         let gate = ManagementGate::new(store.clone(), Dictionary::embedded(), rules, self.clock());
         Ok((store, gate))
+    }
+
+    /// `top-up LOGIN octets|seconds N[; plan_name = …][; price = …][; currency = …][; remarks = …]`
+    pub(super) async fn top_up(&mut self, text: &str) -> Result<(), String> {
+        let mut parts = text.split("; ");
+        let what: Vec<&str> = parts.next().unwrap_or_default().split(' ').collect();
+        let [login, unit, amount] = what[..] else { return Err("top-up LOGIN octets|seconds N".to_owned()) };
+        let mut sale = Sale::default();
+        for part in parts {
+            let (name, value) = part.split_once(" = ").ok_or("name = value")?;
+            match name {
+                "plan_name" => sale.plan_name = value.to_owned(),
+                "price" => sale.price = Some(Amount::parse(value).ok_or("no amount")?),
+                "currency" => sale.currency = value.to_owned(),
+                "remarks" => sale.remarks = value.to_owned(),
+                other => return Err(format!("a sale has no {other}")),
+            }
+        }
+        let amount = amount.parse().map_err(|_| "no number")?;
+        let (store, gate) = self.gate().await?;
+        let console = gate.console("tester");
+        let done = console.top_up(login, unit == "seconds", amount, Lapse::Never, &sale).await;
+        store.close().await;
+        done.map(drop).map_err(|error| error.to_string())
     }
 
     /// `key NAME made [RIGHTS] [ACCOUNT]`, `key NAME rotated`, `disabled`, `enabled`, `deleted`

@@ -161,6 +161,7 @@ impl World {
         match verb {
             "http" => self.http(rest).await?,
             "key" => self.key(rest).await?,
+            "top-up" => self.top_up(rest).await?,
             "soon" if rest.starts_with("http ") => self.http_soon(rest.trim_start_matches("http ")).await?,
             "access" | "accounting" | "start" | "interim" | "stop" => self.request(verb, rest).await?,
             "expect" => self.expect(rest).await?,
