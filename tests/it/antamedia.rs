@@ -9,7 +9,8 @@ use tollkeeper::server::Server;
 use tollkeeper::time::SystemClock;
 
 use crate::support::databases::{Kind, Raw, TestDatabase, battery};
-use crate::support::embedded;
+use crate::support::server::{Database, Setup, get};
+use crate::support::{embedded, eventually};
 
 battery! {
     a_vending_machine_finds_its_code_at_a_fixed_place,
@@ -19,6 +20,7 @@ battery! {
     ten_thousand_accounts_are_made_in_seconds,
     card_data_are_nowhere_afterwards,
     hostile_requests_change_nothing,
+    options_show_more_and_say_errors_as_a_status,
 }
 
 const PASS: &str = "open-sesame";
@@ -306,4 +308,75 @@ async fn hostile_requests_change_nothing(database: &TestDatabase) {
     assert_eq!(world.raw.rows("SELECT CONCAT('', COUNT(*)) FROM tk_audit").await, before);
     assert_eq!(element(&world.ask("/viewaccount?account=jane").await, "TimeLeft"), "60");
     world.stop().await;
+}
+
+/// What options change, and nothing else.
+async fn options_show_more_and_say_errors_as_a_status(database: &TestDatabase) {
+    let options = [
+        ("antamedia.reveal_passwords", "true"),
+        ("antamedia.extended", "true"),
+        ("antamedia.http_errors", "\"rest\""),
+    ];
+    let world = World::start(database, &options).await;
+    let made = world
+        .ask("/generateaccounts?account=jane&password=s3cret&priceplan=2&sell=1&autologin=1&inactivity=1")
+        .await;
+    assert!(made.contains("MonthlyQuota,Type,Sold,Money,Autologin,Inactivity,MultiLogin,MultiLogins,FirstName,LastName,Email,Phone,Mobile ))>"), "{made}");
+    let body = world.ask("/updateaccount?account=jane&type=1&money=2.5&multilogin=1&multilogins=3&firstname=%3CJane%3E&lastname=Doe&email=j%40d.example&phone=1&mobile=2").await;
+    assert_eq!(description(&body), "SUCCESS");
+    let view = world.ask("/viewaccount?account=jane").await;
+    assert_eq!(element(&view, "Password"), "s3cret");
+    let (_, more) = view.split_once("</MonthlyQuota>").unwrap();
+    assert_eq!(
+        more,
+        "<Type>1</Type><Sold>True</Sold><Money>2.50</Money><Autologin>True</Autologin><Inactivity>True</Inactivity><MultiLogin>True</MultiLogin><MultiLogins>3</MultiLogins><FirstName>&lt;Jane&gt;</FirstName><LastName>Doe</LastName><Email>j@d.example</Email><Phone>1</Phone><Mobile>2</Mobile></Account></Accounts>\r\n"
+    );
+    // A ticket has no password to show.
+    let ticket = world.ask("/generateaccounts?type=2").await;
+    let view = world.ask(&format!("/viewaccount?account={}", element(&ticket, "Username"))).await;
+    assert_eq!((element(&view, "Password"), element(&view, "Type")), ("", "2"));
+    for (target, status, said) in [
+        ("/viewaccount?account=jane&pass=wrong", "403", "ERROR: Invalid password"),
+        ("/viewaccount?account=nobody", "404", "ERROR: Account does not exist"),
+        ("/refillaccount?account=jane&priceplan=9", "404", "ERROR: Price plan does not exist"),
+        ("/generateaccounts?account=jane", "409", "ERROR: Account already exists"),
+        ("/logoutaccount?account=jane", "409", "ERROR: Account is not logged in"),
+        ("/viewaccount", "400", "ERROR: Missing parameter account"),
+        ("/generateaccounts?number=x", "400", "ERROR: Invalid parameter number"),
+    ] {
+        let sign = if target.contains('?') { '&' } else { '?' };
+        let answer = world.get(&format!("{target}{sign}pass={PASS}")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {answer}");
+        assert_eq!(description(&answer), said);
+    }
+    world.stop().await;
+}
+
+/// Neither the passphrase nor passwords nor card data, whatever is logged.
+#[test]
+fn nothing_secret_is_logged() {
+    let database = Database::sqlite();
+    let process = Setup::on(database.url())
+        .variable("TOLLKEEPER_ANTAMEDIA__PASSPHRASE", PASS)
+        .variable("TOLLKEEPER_LOG__LEVEL", "trace")
+        .start();
+    for target in [
+        "/generateaccounts?account=jane&password=PASSWORD",
+        "/updateaccount?account=jane&ccnumber=4111111111111111&cccvv2=98765432&ccpassword=CARDPASS&ccname=CARDHOLDER&ccexpyear=2031999",
+        "/UpdateAccount?account=jane&password=OTHERWORD&quota=x",
+        "/nothing?password=PASSWORD",
+    ] {
+        let (_, body) = get(process.antamedia, &format!("{target}&pass={PASS}"));
+        assert!(!body.is_empty());
+    }
+    let log = eventually("the requests are in the log", || {
+        let log = process.process.log();
+        (log.matches("HTTP request").count() >= 4).then_some(log)
+    });
+    for secret in
+        [PASS, "PASSWORD", "OTHERWORD", "4111111111111111", "98765432", "CARDPASS", "CARDHOLDER", "2031999"]
+    {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+    process.stop();
 }

@@ -20,6 +20,7 @@ use self::answer::{Answer, Error};
 use self::parameters::{Command, Raw};
 use super::Shared;
 use super::peer::Peer;
+use super::server::Endpoint;
 use crate::domain::operator::Dialect;
 use crate::service::{Denial, OperatorCredential, ServiceError};
 
@@ -59,9 +60,15 @@ async fn serve(State(shared): State<Shared>, peer: Peer, request: Request) -> ax
     let old = request.version() < Version::HTTP_11
         && !request.headers().get_all(header::CONNECTION).iter().any(stays_open);
     let settings = shared.dialects.antamedia.clone();
+    let command = Command::of_path(request.uri().path());
     let answer = tokio::time::timeout(shared.timeout, asked(&shared, peer, request)).await;
     let answer = answer.unwrap_or(Answer::Failed(Error::TimedOut));
-    answer.into_response(&settings, asks_to_close || old)
+    let mut response = answer.into_response(&settings, asks_to_close || old);
+    // In other letters it is the same command.
+    if let Some(command) = command {
+        response.extensions_mut().insert(Endpoint(command.route()));
+    }
+    response
 }
 
 /// The order of what may be wrong: the passphrase, the command, and what [`commands`] looks at.

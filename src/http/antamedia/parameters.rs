@@ -101,27 +101,31 @@ impl std::fmt::Debug for Raw {
 }
 
 impl Command {
-    /// Every command with its name.
+    /// Every command with its path.
     pub(super) const ALL: [(Self, &'static str); 12] = [
-        (Self::GenerateAccounts, "generateaccounts"),
-        (Self::UpdateAccount, "updateaccount"),
-        (Self::RefillAccount, "refillaccount"),
-        (Self::ViewAccount, "viewaccount"),
-        (Self::DeleteAccount, "deleteaccount"),
-        (Self::GetPricePlans, "getpriceplans"),
-        (Self::GetStatistics, "getstatistics"),
-        (Self::GetAccountLog, "getaccountlog"),
-        (Self::GetAccountList, "getaccountlist"),
-        (Self::LoginAccount, "loginaccount"),
-        (Self::LogoutAccount, "logoutaccount"),
-        (Self::GetAccountSummary, "getaccountsummary"),
+        (Self::GenerateAccounts, "/generateaccounts"),
+        (Self::UpdateAccount, "/updateaccount"),
+        (Self::RefillAccount, "/refillaccount"),
+        (Self::ViewAccount, "/viewaccount"),
+        (Self::DeleteAccount, "/deleteaccount"),
+        (Self::GetPricePlans, "/getpriceplans"),
+        (Self::GetStatistics, "/getstatistics"),
+        (Self::GetAccountLog, "/getaccountlog"),
+        (Self::GetAccountList, "/getaccountlist"),
+        (Self::LoginAccount, "/loginaccount"),
+        (Self::LogoutAccount, "/logoutaccount"),
+        (Self::GetAccountSummary, "/getaccountsummary"),
     ];
 
     /// The command of a path such as `/ViewAccount` or `/viewaccount/`.
     pub(super) fn of_path(path: &str) -> Option<Self> {
-        let name = path.strip_prefix('/').unwrap_or(path);
-        let name = name.strip_suffix('/').unwrap_or(name);
-        Self::ALL.iter().find(|(_, known)| known.eq_ignore_ascii_case(name)).map(|(command, _)| *command)
+        let path = path.strip_suffix('/').unwrap_or(path);
+        Self::ALL.iter().find(|(_, known)| known.eq_ignore_ascii_case(path)).map(|(command, _)| *command)
+    }
+
+    /// Its path.
+    pub(super) fn route(self) -> &'static str {
+        Self::ALL.iter().find(|(command, _)| *command == self).map_or("", |(_, route)| route)
     }
 
     /// What the source document lists for it, in its order.

@@ -303,6 +303,7 @@ pub(super) fn parameter_of(field: &str) -> Option<&'static str> {
             ("password", "password"),
             ("mac", "mac"),
             ("ip", "ip"),
+            ("expires", "expire"),
             ("length", "length"),
             ("number", "number"),
             ("startnumber", "startnumber"),

@@ -6,6 +6,7 @@ use super::AccountError;
 use crate::domain::account::{DeviceLogin, GivenLimits, LogoutOrder};
 use crate::domain::dynamic_auth::{NotSent, Outcome, error_cause_name};
 use crate::domain::report::{Pattern, SessionFilter};
+use crate::domain::text::mac_digits;
 use crate::domain::{Paging, RejectReason, UniqueId, Who};
 use crate::service::error::ServiceError;
 use crate::service::explain::Imagined;
@@ -37,11 +38,15 @@ impl Management<'_> {
             (None, Some(ip)) => self.device_at(ip).await?,
             (None, None) => return Err(ServiceError::invalid("mac", "is missing").into()),
         };
+        let mac =
+            mac_digits(mac.as_bytes()).ok_or_else(|| ServiceError::invalid("mac", "is no MAC address"))?;
+        if order.until.is_some_and(|until| until <= author.at) {
+            return Err(ServiceError::invalid("expires", "lies in the past").into());
+        }
         let GivenLimits { time_left, unlimited_time, quota_left, unlimited_quota, rate_down, rate_up } =
             order.limits;
         let new = NewDeviceLogin {
-            mac: &mac,
-            ip: order.ip.as_deref().unwrap_or_default(),
+            mac,
             seconds: time_left.filter(|_| unlimited_time != Some(true)),
             octets: quota_left.filter(|_| unlimited_quota != Some(true)),
             rate_down: rate_down.filter(|rate| *rate > 0),

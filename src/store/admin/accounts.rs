@@ -13,6 +13,7 @@ use super::{Author, Event, audit};
 use crate::domain::account::PricePlan;
 use crate::domain::operator::Scope;
 use crate::domain::plan::PlanId;
+use crate::domain::text::{mac_spellings, mac_text};
 use crate::domain::{Amount, LedgerAction, SubscriberId, WalletKind, Who};
 use crate::store::db::{Columns, amount};
 use crate::store::{Store, StoreError};
@@ -101,11 +102,9 @@ pub struct MoneyEdit {
 
 /// A device that is let in as an account, with what its next login has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NewDeviceLogin<'a> {
-    /// Its MAC address.
-    pub mac: &'a str,
-    /// Its address, if known.
-    pub ip: &'a str,
+pub struct NewDeviceLogin {
+    /// The digits of its MAC address.
+    pub mac: [u8; 12],
     /// Seconds of the session.
     pub seconds: Option<u64>,
     /// Octets of the session, of each direction.
@@ -401,7 +400,7 @@ impl Store {
     pub async fn add_device_login(
         &self,
         login: &str,
-        new: &NewDeviceLogin<'_>,
+        new: &NewDeviceLogin,
         scope: &Scope,
         author: &Author,
     ) -> Result<bool, StoreError> {
@@ -409,18 +408,20 @@ impl Store {
         let Some(located) = locate(&mut tx, Who::Login(login), scope, author).await? else {
             return Ok(false);
         };
-        let (id, mac) = (Bind::Int(located.id), Bind::Text(new.mac));
+        let text = mac_text(&new.mac);
+        let (id, mac) = (Bind::Int(located.id), Bind::Text(&text));
         // A device is one account's at a time: the last one that it was logged in as.
-        for (table, which) in [
-            ("tk_device", "mac = ? AND source IN ('loginaccount', 'autologin')"),
-            ("tk_override", "mac = ? AND kind = 'login'"),
-        ] {
-            tx.run(table, &format!("DELETE FROM {table} WHERE {which}"), &[mac]).await?;
+        let spelt = mac_spellings(&new.mac);
+        let earlier: Vec<Bind<'_>> = spelt.iter().map(|mac| Bind::Text(mac)).collect();
+        for (table, which) in
+            [("tk_device", "source IN ('loginaccount', 'autologin')"), ("tk_override", "kind = 'login'")]
+        {
+            let sql = format!("DELETE FROM {table} WHERE {which} AND mac IN (?, ?, ?, ?, ?, ?, ?, ?)");
+            tx.run(table, &sql, &earlier).await?;
         }
         let until = Bind::MaybeInt(new.until.map(|until| until.0));
-        let sql = "INSERT INTO tk_device (subscriber_id, mac, ip, source, valid_until)
-             VALUES (?, ?, ?, 'loginaccount', ?)";
-        tx.run("tk_device", sql, &[id, mac, Bind::Text(new.ip), until]).await?;
+        let sql = "INSERT INTO tk_device (subscriber_id, mac, source, valid_until) VALUES (?, ?, 'loginaccount', ?)";
+        tx.run("tk_device", sql, &[id, mac, until]).await?;
         let whole =
             |number: Option<u64>| Bind::MaybeInt(number.and_then(|number| i64::try_from(number).ok()));
         let sql = "INSERT INTO tk_override (subscriber_id, kind, mac, seconds, octets, rate_down, rate_up,
@@ -438,7 +439,7 @@ impl Store {
             Bind::Int(author.at.0),
         ];
         tx.run("tk_override", sql, &binds).await?;
-        let said = Some(format!("{login} {} {}", new.mac, new.ip).trim_end().to_owned());
+        let said = Some(format!("{login} {text}"));
         let event =
             Event { object: "subscriber", id: Some(located.id), verb: "device login", old: None, new: said };
         audit(&mut tx, author, event).await?;
