@@ -466,7 +466,7 @@ pub(super) fn obstacle_error(obstacle: SubscriberObstacle, who: &str) -> Service
 }
 
 fn not_a_mac(login: &str) -> ServiceError {
-    ServiceError::invalid("login", format!("{login} is not a MAC address"))
+    ServiceError::invalid("login", format!("must be a MAC address, which {login} is not"))
 }
 
 fn or_none(value: Option<impl ToString>) -> String {

@@ -470,7 +470,10 @@ fn subscribers_are_made_changed_and_deleted() {
     );
 
     place.refused(&["subscriber", "add", "314159", "--pin"], "subscriber 314159 exists already");
-    place.refused(&["subscriber", "add", "not-a-mac", "--mac"], "login: not-a-mac is not a MAC address");
+    place.refused(
+        &["subscriber", "add", "not-a-mac", "--mac"],
+        "login: must be a MAC address, which not-a-mac is not",
+    );
     place.refused(&["subscriber", "add", "x", "--pin", "--plan", "lead"], "there is no plan lead");
     place.refused(&["subscriber", "add", "x"], "password: is missing");
     place.refused(&["subscriber", "add", " x", "--pin"], "login: must not begin or end with a blank");

@@ -97,7 +97,7 @@ async fn people_are_made_all_or_none(database: &TestDatabase) {
         (vec![user("a"), SubscriberOrder { account: "x".to_owned(), ..user("b") }], "there is no account x"),
         (
             vec![user("a"), SubscriberOrder { kind: Some(Login::Mac), ..user("b") }],
-            "login: b is not a MAC address",
+            "login: must be a MAC address, which b is not",
         ),
     ] {
         assert_eq!(management.create_people(&orders).await.unwrap_err().to_string(), error);

@@ -14,11 +14,14 @@
 //! }
 //! ```
 
+mod access;
 mod auth;
 mod describe;
 mod extract;
 mod failure;
+mod profiles;
 mod reports;
+mod users;
 mod wire;
 
 use std::time::Duration;
@@ -57,15 +60,6 @@ impl Default for Settings {
     }
 }
 
-/// What the endpoints to come are made of.
-const _: () = {
-    let _ = |parts: (Caller, Segment)| (parts.0.0, parts.1.0);
-    let _ = (Query::text, Query::paging);
-    let _ = (Fields::get, Fields::required, Fields::clearable, Fields::flag);
-    let _ = (wire::List::<u8>::new, |text: &str| wire::Done::new(text, ()));
-    let _ = <Refusals as utoipa::IntoResponses>::responses;
-};
-
 /// Where the endpoints are.
 pub(super) const ROOT: &str = "/mbox/api/hotspot";
 
@@ -76,7 +70,17 @@ pub(super) fn router(shared: &Shared) -> (Router, OpenApi) {
         .routes(routes!(reports::historical))
         .routes(routes!(reports::online))
         .routes(routes!(reports::attempts))
-        .routes(routes!(reports::purchases));
+        .routes(routes!(reports::purchases))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::show, users::update, users::delete))
+        .routes(routes!(users::attach))
+        .routes(routes!(users::detach))
+        .routes(routes!(profiles::list))
+        .routes(routes!(profiles::users))
+        .routes(routes!(access::catalogue))
+        .routes(routes!(access::show))
+        .routes(routes!(access::attach))
+        .routes(routes!(access::detach));
     let (router, mut description) = routes.split_for_parts();
     let rest = shared.dialects.mfusion.rest_errors;
     describe::complete(&mut description, rest);

@@ -605,15 +605,18 @@ impl World {
     /// For every subscriber the sessions, the days and the bucket of everything have one sum.
     async fn usage_adds_up(&mut self) -> Result<(), String> {
         let number = |column: &str| self.text_of(&format!("COALESCE({column}, 0)"));
+        let owner = self.text_of("COALESCE(t.subscriber_id, s.id)");
         let sessions = format!(
-            "SELECT username, {}, {}, {} FROM radacct WHERE username IN (SELECT username FROM tk_subscriber)",
+            "SELECT {owner}, {}, {}, {} FROM radacct r LEFT JOIN tk_session t ON t.unique_id = r.acctuniqueid
+             LEFT JOIN tk_subscriber s ON s.username = r.username WHERE COALESCE(t.subscriber_id, s.id) IS NOT NULL",
             number("acctsessiontime"),
             number("acctinputoctets"),
             number("acctoutputoctets")
         );
+        let owner = self.text_of("u.subscriber_id");
         let usage = |days: &str| {
             format!(
-                "SELECT s.username, {}, {}, {} FROM tk_usage u JOIN tk_subscriber s ON s.id = u.subscriber_id WHERE s.username IS NOT NULL AND {days}",
+                "SELECT {owner}, {}, {}, {} FROM tk_usage u WHERE {days}",
                 number("u.seconds"),
                 number("u.input"),
                 number("u.output")
