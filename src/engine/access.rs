@@ -684,6 +684,8 @@ impl Decide<'_> {
             Credentials::Pap(_) => AuthType::Pap,
             Credentials::Chap(_) => AuthType::Chap,
             Credentials::MsChap1(_) | Credentials::MsChap2(_) => AuthType::MsChap,
+            // Some leave an empty password out.
+            Credentials::None if self.is_ticket() => AuthType::Pap,
             _ => return refuse(RejectReason::MethodNotServable, "no credentials"),
         };
         if let Some((only @ (AuthType::Pap | AuthType::Chap | AuthType::MsChap), rule)) =
@@ -700,6 +702,7 @@ impl Decide<'_> {
             Credentials::Chap(chap) => Self::chap(policy, chap),
             Credentials::MsChap1(response) => Self::mschap1(policy, response),
             Credentials::MsChap2(response) => self.mschap2(policy, response),
+            Credentials::None if self.is_ticket() => self.pap(policy, &[]),
             _ => refuse(RejectReason::MethodNotServable, "no credentials"),
         }
     }
@@ -709,7 +712,7 @@ impl Decide<'_> {
         let Some(stored) = policy.passwords.first() else {
             return Ok(deny(RejectReason::MethodNotServable, &NO_PASSWORD)?);
         };
-        if offered.is_empty() && self.facts.subscriber.is_some_and(Subscriber::is_ticket) {
+        if offered.is_empty() && self.is_ticket() {
             // The portal asked for the code alone, and whoever knows it has said it.
             return Ok(Proof::Plain);
         }
@@ -749,6 +752,11 @@ impl Decide<'_> {
             Some(success) => Ok(Proof::MsChap2(Box::new(success), response.identifier)),
             None => wrong_password(),
         }
+    }
+
+    /// Is its code all that its holder has?
+    fn is_ticket(&self) -> bool {
+        self.facts.subscriber.is_some_and(Subscriber::is_ticket)
     }
 
     fn user_name(&self) -> &[u8] {
