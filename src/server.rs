@@ -21,7 +21,7 @@ use crate::net::{self, Receivers, Sockets};
 use crate::packs::{PackError, Packs};
 use crate::radius::dictionary::{Dictionary, DictionaryError};
 use crate::service::{self, Health, ManagementGate, Parts, Service};
-use crate::store::{Store, StoreError};
+use crate::store::{Spool, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::time::Clock;
 use crate::{coa, engine, http, sessions};
@@ -59,6 +59,9 @@ pub enum StartError {
     /// The database is there and cannot be used. One that is away is waited for.
     #[error("database.url: {0}")]
     Store(#[from] StoreError),
+    /// The spool in the data directory cannot be opened.
+    #[error("spool: {0}")]
+    Spool(StoreError),
     /// A RADIUS socket cannot be opened.
     #[error("radius: {0}")]
     Radius(#[from] net::BindError),
@@ -132,6 +135,7 @@ impl Server {
             tracing::warn!(%remark, "a part of a vendor pack is left out");
         }
         let health = Arc::new(Health::default());
+        let spool = Arc::new(Spool::open(&settings.spool()).await.map_err(StartError::Spool)?);
         let store = open_store(settings).await?;
         let key = TokenKey::new(&signing_key(&store, TOKEN_KEY).await?);
         let service_settings = service_settings(settings, key, store.database());
@@ -152,6 +156,7 @@ impl Server {
             coa: coa_settings,
             clock: Arc::clone(&clock),
             store,
+            spool,
             dictionary,
             packs,
             nas: settings.nas.clone(),
@@ -345,7 +350,7 @@ fn service_settings(settings: &Settings, key: TokenKey, database: &str) -> servi
     let writer = service::writer::Settings {
         transactions: if database == "SQLite" { 1 } else { COMMITS },
         batch: usize::try_from(settings.database.batch_rows).unwrap_or(usize::MAX),
-        commit_timeout: settings.database.commit_deadline,
+        commit_deadline: settings.database.commit_deadline,
         ..service::writer::Settings::default()
     };
     service::Settings {

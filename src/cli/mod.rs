@@ -18,6 +18,7 @@ mod progress;
 mod quota;
 mod serve;
 mod session;
+mod spool;
 mod subscriber;
 mod tenure;
 
@@ -83,6 +84,9 @@ enum Command {
     /// Who is online.
     #[command(subcommand)]
     Session(session::SessionCommand),
+    /// What was acknowledged and is not in the database yet, and what the database has refused.
+    #[command(subcommand)]
+    Spool(spool::SpoolCommand),
     /// Keys of the management APIs.
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -138,6 +142,8 @@ enum Failure {
     Service(#[from] ServiceError),
     #[error("database.url: {0}")]
     Store(#[from] StoreError),
+    #[error("spool: {0}")]
+    Spool(StoreError),
     #[error("radius.dictionaries: {0}")]
     Dictionary(#[from] DictionaryError),
     #[error("radius.packs: {0}")]
@@ -177,6 +183,7 @@ impl Failure {
             Self::Io(..)
             | Self::Start(_)
             | Self::Store(_)
+            | Self::Spool(_)
             | Self::Service(ServiceError::Unavailable { .. }) => Exit::Failed,
             Self::Service(_) => Exit::Refused,
         }
@@ -211,6 +218,7 @@ fn dispatch(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
         Command::Serve { demo } => serve::serve(file, *demo, output),
         Command::Check => wait_for(check::check(file, output)),
         Command::Load(load) => load::load(load, output),
+        Command::Spool(command) => wait_for(spool::spool(command, file, *output)),
         Command::Migrate { dry_run } => {
             wait_for(async { migrate::migrate(*dry_run, &Context::connect(file, *output).await?).await })
         }
@@ -239,6 +247,7 @@ async fn administer(command: &Command, context: &Context) -> Result<Exit, Failur
         Command::Serve { .. }
         | Command::Check
         | Command::Load(_)
+        | Command::Spool(_)
         | Command::Migrate { .. }
         | Command::Adopt { .. } => Ok(Exit::Done),
     }

@@ -42,6 +42,8 @@ pub struct Settings {
     pub week_start: Weekday,
     /// `[database]`
     pub database: Database,
+    /// Most octets of the spool.
+    pub spool_max_bytes: u64,
     /// `[radius]`
     pub radius: Radius,
     /// `[sessions]`
@@ -72,7 +74,7 @@ pub struct Database {
     pub connections: u32,
     /// Most rows of one commit of the writer.
     pub batch_rows: u32,
-    /// How long the writer waits for a commit before it is taken for failed.
+    /// How long replies wait for a commit before they are sent from the spool.
     pub commit_deadline: Duration,
 }
 
@@ -231,6 +233,12 @@ impl Settings {
         }
     }
 
+    /// What the spool is opened with.
+    #[must_use]
+    pub fn spool(&self) -> store::SpoolSettings {
+        store::SpoolSettings { file: self.data_dir.join("spool.db"), max_bytes: self.spool_max_bytes }
+    }
+
     /// Reads the text of a file and variables; `file` is named in mistakes.
     ///
     /// # Errors
@@ -247,6 +255,10 @@ impl Settings {
             timezone: reader.text("timezone", timezone).unwrap_or_else(TimeZone::system),
             week_start: reader.word("week_start", &WEEK).unwrap_or(Weekday::Sunday),
             database: database(&reader, &data_dir),
+            spool_max_bytes: reader
+                .integer("spool.max_bytes", SPOOL_MIN..=i64::MAX)
+                .unwrap_or(SPOOL_MAX)
+                .unsigned_abs(),
             radius: radius(&reader),
             sessions: sessions(&reader),
             enforcement: enforcement(&reader),
@@ -264,9 +276,11 @@ impl Settings {
     }
 }
 
-/// Long, while what a commit cannot take has nowhere else to go: a shorter one would only be undone and
-/// tried again.
-const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
+/// DESIGN §3.
+const COMMIT_DEADLINE: Duration = Duration::from_millis(250);
+/// Octets of the spool: the least that makes sense, and what is enough for a million sessions.
+const SPOOL_MIN: i64 = 1 << 20;
+const SPOOL_MAX: i64 = 4 << 30;
 
 fn database(reader: &Reader, data_dir: &Path) -> Database {
     Database {

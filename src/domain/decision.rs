@@ -86,6 +86,8 @@ pub enum Effect {
         /// What is asked.
         order: Order,
     },
+    /// A record that had been put off, by its number in the spool, is in rows that are durable.
+    Settled(i64),
     /// Keep the login attempt: `radpostauth`, `tk_auth_log`.
     Record(Box<PostAuth>),
 }

@@ -533,7 +533,11 @@ impl<S: Serve> Errand<S> {
 
 /// What is known after another round.
 fn merged(before: Resolved, more: Resolved) -> Resolved {
-    Resolved { looked_up: before.looked_up || more.looked_up, password: more.password.or(before.password) }
+    Resolved {
+        looked_up: before.looked_up || more.looked_up,
+        unanswered: before.unanswered || more.unanswered,
+        password: more.password.or(before.password),
+    }
 }
 
 /// The secret of the entry that a request was verified with.

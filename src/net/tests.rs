@@ -123,13 +123,13 @@ impl Serve for Responder {
             Work::Load { who: Some(Wanted::Login(name)), .. } if name == "gone" => {
                 Err(NoReply::StoreUnavailable)
             }
-            _ => Ok(Resolved { looked_up: true, password: None }),
+            _ => Ok(Resolved { looked_up: true, ..Resolved::default() }),
         }
     }
 }
 
 fn load(name: &str) -> Work {
-    Work::Load { who: Some(Wanted::Login(name.into())), sessions: smallvec::SmallVec::new() }
+    Work::Load { who: Some(Wanted::Login(name.into())), sessions: smallvec::SmallVec::new(), record: false }
 }
 
 /// A running server with the responder behind it.

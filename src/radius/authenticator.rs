@@ -63,6 +63,13 @@ impl<'a> Verified<'a> {
 }
 
 impl<'a> Packet<'a> {
+    /// A request of our own keeping, which was verified when it was received. The secret may be another by
+    /// now.
+    #[must_use]
+    pub const fn verified_before(self) -> Verified<'a> {
+        Verified { packet: self, signed: false }
+    }
+
     /// Checks all that proves the sender. A Message-Authenticator is checked wherever it is present:
     /// exactly one, exactly 16 octets. Accounting-, CoA- and Disconnect-Requests must have a right
     /// Request Authenticator, Status-Server and EAP must have a Message-Authenticator.

@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 
 use super::answer::{Acknowledgement, Answer, NoReply, Resolved, Waiter, Wanted, Work};
 use super::credit;
+use super::deferral::{PLACE_KEPT, Ticket};
 use super::directory::{Known, Lookup};
 use super::keepsakes::Keepsake;
 use super::life::Remembered;
@@ -19,8 +20,8 @@ use super::writer::Pending;
 use crate::domain::plan::Concurrency;
 use crate::domain::text::{mac_digits, text_from_octets};
 use crate::domain::{
-    AccountingRecord, ClassToken, CloseGuess, Decision, Granted, Nas, NasIdentity, NasReload, NasTable,
-    RecordStatus, SessionKey, UniqueId, Write,
+    AccountingRecord, ClassToken, CloseGuess, Decision, Effect, Granted, Nas, NasIdentity, NasReload,
+    NasTable, RecordStatus, SessionKey, UniqueId, Write,
 };
 use crate::engine::accounting;
 use crate::engine::password::SlowCheck;
@@ -53,7 +54,11 @@ impl Serve for Aaa {
         let (known, device) = match self.who(request, resolved, now) {
             Ok(who) => who,
             Err(who) => {
-                return Answer::Later(Work::Load { who: Some(who), sessions: SmallVec::new() });
+                return Answer::Later(Work::Load {
+                    who: Some(who),
+                    sessions: SmallVec::new(),
+                    record: false,
+                });
             }
         };
         let device = device.as_ref();
@@ -84,30 +89,33 @@ impl Serve for Aaa {
         waiter: Waiter,
         now: Now,
     ) -> Acknowledgement {
-        match request.status() {
-            Some(AcctStatus::AccountingOn | AcctStatus::AccountingOff) => {
-                self.nas_reload(source, request, waiter, now)
-            }
-            Some(AcctStatus::Start | AcctStatus::InterimUpdate | AcctStatus::Stop) => {
-                self.session_record(nas, source, request, resolved, waiter, now)
-            }
-            Some(AcctStatus::Other(_)) | None => Acknowledgement::Silence(NoReply::NothingToRecord),
+        match self.record(nas, source, request, resolved, Ticket::Waiter(waiter), now) {
+            Recorded::Pending => Acknowledgement::Pending,
+            Recorded::Later(work, Ticket::Waiter(waiter)) => Acknowledgement::Later(work, waiter),
+            Recorded::Later(_, Ticket::Spooled(_)) => Acknowledgement::Silence(NoReply::StoreUnavailable),
+            Recorded::Silence(reason) => Acknowledgement::Silence(reason),
         }
     }
 
     async fn resolve(&self, work: Work) -> Result<Resolved, NoReply> {
         match work {
-            Work::Load { who, sessions } => {
+            Work::Load { who, sessions, record: false } => {
                 self.0.loader.load(who, sessions).await?;
-                Ok(Resolved { looked_up: true, password: None })
+                Ok(Resolved { looked_up: true, ..Resolved::default() })
+            }
+            Work::Load { who, sessions, record: true } => {
+                let deadline = self.0.settings.writer.commit_deadline;
+                let loaded = tokio::time::timeout(deadline, self.0.loader.load(who, sessions)).await;
+                let looked_up = matches!(loaded, Ok(Ok(())));
+                Ok(Resolved { looked_up, unanswered: !looked_up, password: None })
             }
             Work::SlowPassword(check) => {
                 let matches = self.verify(check).await?;
-                Ok(Resolved { looked_up: true, password: Some(matches) })
+                Ok(Resolved { looked_up: true, password: Some(matches), ..Resolved::default() })
             }
             Work::GiveWay(session) => {
                 self.0.give_way(session).await;
-                Ok(Resolved { looked_up: true, password: None })
+                Ok(Resolved { looked_up: true, ..Resolved::default() })
             }
         }
     }
@@ -332,18 +340,39 @@ impl Aaa {
         .map_err(|_| NoReply::Overloaded)
     }
 
+    /// Applies an Accounting-Request, whoever waits for it.
+    pub(super) fn record(
+        &self,
+        nas: &Arc<Nas>,
+        source: IpAddr,
+        request: &AccountingRequest<'_>,
+        resolved: Resolved,
+        ticket: Ticket,
+        now: Now,
+    ) -> Recorded {
+        match request.status() {
+            Some(AcctStatus::AccountingOn | AcctStatus::AccountingOff) => {
+                self.nas_reload(source, request, ticket, now)
+            }
+            Some(AcctStatus::Start | AcctStatus::InterimUpdate | AcctStatus::Stop) => {
+                self.session_record(nas, source, request, resolved, ticket, now)
+            }
+            Some(AcctStatus::Other(_)) | None => Recorded::Silence(NoReply::NothingToRecord),
+        }
+    }
+
     /// Accounting-On and -Off: one durable row says that the sessions are over; closing them follows.
     fn nas_reload(
         &self,
         source: IpAddr,
         request: &AccountingRequest<'_>,
-        waiter: Waiter,
+        ticket: Ticket,
         now: Now,
-    ) -> Acknowledgement {
+    ) -> Recorded {
         let at = accounting::event_time(request, now).0;
         let reload = NasReload { nas: identity(source, request), at };
         self.0.remember_reload(&reload);
-        self.commit("", accounting::decide_reload(reload), waiter, false)
+        self.commit("", accounting::decide_reload(reload), ticket, false)
     }
 
     /// Hands a decision to the writer, which answers once it is durable. What is applied and not taken
@@ -352,14 +381,44 @@ impl Aaa {
         &self,
         login: &str,
         decision: Decision<AccountingResponse>,
-        waiter: Waiter,
+        ticket: Ticket,
         gives_way: bool,
-    ) -> Acknowledgement {
-        let Decision { before: writes, reply, after } = decision;
-        let waiter = reply.map(|AccountingResponse| waiter);
+    ) -> Recorded {
+        let Decision { before: writes, reply, mut after } = decision;
+        let waiter = match ticket {
+            Ticket::Waiter(waiter) => reply.map(|AccountingResponse| waiter),
+            Ticket::Spooled(number) => {
+                after.push(Effect::Settled(number));
+                None
+            }
+        };
         match self.0.writer.enqueue(login, Pending { writes, waiter, after, gives_way }) {
-            Ok(()) => Acknowledgement::Pending,
-            Err(_) => Acknowledgement::Silence(NoReply::Overloaded),
+            Ok(()) => Recorded::Pending,
+            Err(_) => Recorded::Silence(NoReply::Overloaded),
+        }
+    }
+
+    /// What has to be fetched for a record; where SQL does not answer the record is put off.
+    fn later(
+        &self,
+        work: Work,
+        (source, request, record): (IpAddr, &AccountingRequest<'_>, &AccountingRecord),
+        resolved: Resolved,
+        ticket: Ticket,
+        now: Now,
+    ) -> Recorded {
+        let waiter = match ticket {
+            Ticket::Waiter(waiter) if resolved.unanswered => waiter,
+            ticket => return Recorded::Later(work, ticket),
+        };
+        if let Some(mut entry) = self.0.subscribers.get_mut(record.user_name.as_str()) {
+            entry.keep_place(record, now.instant + PLACE_KEPT, now);
+        }
+        let octets = request.packet().packet().octets();
+        if self.0.deferral.defer(source, octets, waiter, now) {
+            Recorded::Pending
+        } else {
+            Recorded::Silence(NoReply::Overloaded)
         }
     }
 
@@ -414,14 +473,14 @@ impl Aaa {
         source: IpAddr,
         request: &AccountingRequest<'_>,
         resolved: Resolved,
-        waiter: Waiter,
+        ticket: Ticket,
         now: Now,
-    ) -> Acknowledgement {
+    ) -> Recorded {
         let state = &*self.0;
         let Claim { token, bound, mut known, mut missing } = self.claim(request, resolved, now);
         let identity = identity(source, request);
         let Ok(mut record) = accounting::record(request, nas, identity, token, &state.dictionary, now) else {
-            return Acknowledgement::Silence(NoReply::NothingToRecord);
+            return Recorded::Silence(NoReply::NothingToRecord);
         };
         // What our token shows to be new is in no row; what began longer ago may have ended, and been
         // forgotten.
@@ -444,7 +503,8 @@ impl Aaa {
                 // Until it is known whose the record is, nobody's session can be judged by it.
                 None => {
                     let sessions = if begins { SmallVec::new() } else { rows_of(&record) };
-                    return Acknowledgement::Later(Work::Load { who: missing, sessions }, waiter);
+                    let work = Work::Load { who: missing, sessions, record: true };
+                    return self.later(work, (source, request, &record), resolved, ticket, now);
                 }
             }
         }
@@ -468,7 +528,8 @@ impl Aaa {
             SmallVec::new()
         };
         if missing.is_some() || !sessions.is_empty() {
-            return Acknowledgement::Later(Work::Load { who: missing, sessions }, waiter);
+            let work = Work::Load { who: missing, sessions, record: true };
+            return self.later(work, (source, request, &record), resolved, ticket, now);
         }
         state.hears_of(record.nas.source);
         if record.input.gigawords.is_some() || record.output.gigawords.is_some() {
@@ -517,7 +578,7 @@ impl Aaa {
             decision.before.extend(charged);
             // The next Interim-Update says all that this one does; nothing follows a Stop.
             let gives_way = record.status == RecordStatus::InterimUpdate;
-            self.commit(&login, decision, waiter, gives_way)
+            self.commit(&login, decision, ticket, gives_way)
         })
     }
 }
@@ -543,6 +604,16 @@ impl Aaa {
         let charged = known.policy.charge(&policy.limits, sessions, &change.used, settings, now);
         charged.into_iter().map(|(quota, used)| Write::TopUp { quota, used }).collect()
     }
+}
+
+/// What becomes of a record.
+pub(super) enum Recorded {
+    /// Its rows are with the writer, or it is with the spool.
+    Pending,
+    /// Something has to be fetched first.
+    Later(Work, Ticket),
+    /// Nothing.
+    Silence(NoReply),
 }
 
 /// Whose a record says it is.

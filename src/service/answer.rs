@@ -63,6 +63,8 @@ pub enum Work {
         who: Option<Wanted>,
         /// Sessions that may have a row from before.
         sessions: SmallVec<[(SessionKey, UniqueId); 2]>,
+        /// A record waits for them, which is put off where SQL does not answer soon.
+        record: bool,
     },
     /// The stored password is a slow hash: verify on a bounded pool.
     SlowPassword(SlowCheck),
@@ -75,6 +77,8 @@ pub enum Work {
 pub struct Resolved {
     /// Everything was fetched that can be: what is still missing does not exist.
     pub looked_up: bool,
+    /// SQL did not answer.
+    pub unanswered: bool,
     /// Verdict on the slow password.
     pub password: Option<bool>,
 }

@@ -11,6 +11,7 @@ mod answer;
 mod attributes;
 pub mod coa;
 mod credit;
+mod deferral;
 mod directory;
 mod error;
 mod explain;
@@ -32,6 +33,7 @@ mod recorder;
 mod reports;
 mod serve;
 mod silent;
+mod spooling;
 mod state;
 mod subscribers;
 mod tenure;
@@ -67,6 +69,7 @@ pub use subscribers::{AttributeOrder, AttributeOutcome};
 pub use warnings::{RowWarnings, row_warnings};
 
 use self::coa::Coa;
+use self::deferral::Deferral;
 use self::directory::Directory;
 use self::feed::Feed;
 use self::index::Index;
@@ -84,7 +87,7 @@ use crate::engine::Compiler;
 use crate::entropy::SystemEntropy;
 use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
-use crate::store::{Store, StoreError};
+use crate::store::{Spool, Store, StoreError};
 use crate::telemetry::names;
 use crate::time::Clock;
 
@@ -98,6 +101,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The database, migrated.
     pub store: Arc<Store>,
+    /// What was acknowledged and is not in the database yet.
+    pub spool: Arc<Spool>,
     /// Names and types of attributes.
     pub dictionary: Arc<Dictionary>,
     /// What each NAS type calls things.
@@ -123,6 +128,7 @@ const ORDER_PATIENCE: u64 = 300;
 /// The running service.
 pub struct Service {
     state: Arc<State>,
+    spool: Arc<Spool>,
     coa: Coa,
     committing: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
@@ -137,11 +143,15 @@ impl Service {
     /// The database's.
     pub async fn start(parts: Parts) -> Result<Self, StoreError> {
         let now = parts.clock.now();
+        // Before anything is read: what is restored is all that was acknowledged.
+        writer::drain_all(&*parts.store, &parts.spool, &*parts.clock).await?;
+        parts.health.ok("spool");
         let cursor = parts.store.change_cursor(now.unix).await?;
         let (effects, follow) = mpsc::unbounded_channel();
         let (writer, committing) = Writer::start(
             &parts.settings.writer,
             &parts.store,
+            &parts.spool,
             &parts.deliver,
             &effects,
             &parts.clock,
@@ -153,9 +163,12 @@ impl Service {
             Recorder::start(Arc::clone(&parts.store), parts.settings.login_records_per_second);
         let (keepsakes, keeping) = Keepsakes::start(Arc::clone(&parts.store));
         let (loader, rounds) = Loader::new();
+        let (deferral, deferral_task, settled) =
+            Deferral::start(&parts.spool, &parts.deliver, &parts.clock, &parts.health);
         let compiler =
             Compiler { dictionary: Arc::clone(&parts.dictionary), zone: parts.settings.engine.zone.clone() };
         let enforcement = parts.settings.enforcement.clone();
+        let (clock, health) = (Arc::clone(&parts.clock), Arc::clone(&parts.health));
         let state = Arc::new(State {
             slow_passwords: Arc::new(Semaphore::new(parts.settings.slow_passwords.max(1))),
             directory: Directory::new(compiler, parts.settings.sessions.zone.clone()),
@@ -170,6 +183,7 @@ impl Service {
             recorder,
             keepsakes,
             loader,
+            deferral,
             memo: Memo::new(&mut SystemEntropy),
             reconciler: Reconciler::new(enforcement),
             silent: Silent::default(),
@@ -186,8 +200,12 @@ impl Service {
         let reloads = restore(&state).await?;
         let sessions: Arc<dyn coa::Sessions> = Arc::clone(&state) as Arc<dyn coa::Sessions>;
         let (coa, coa_recorder) = Coa::new(parts.coa, sessions, parts.dictionary, parts.packs, parts.clock);
-        let recorders =
-            vec![recorder_task, keeping, tokio::spawn(coa_recorder.run(Store::clone(&state.store)))];
+        let recorders = vec![
+            recorder_task,
+            keeping,
+            deferral_task,
+            tokio::spawn(coa_recorder.run(Store::clone(&state.store))),
+        ];
         let weak = Arc::downgrade(&state);
         for reload in reloads {
             // After a crash between the durable row and the sweep.
@@ -200,9 +218,15 @@ impl Service {
             tokio::spawn(follow_effects(weak.clone(), coa.clone(), follow)),
             tokio::spawn(reap(weak.clone())),
             tokio::spawn(reconciler::run(weak.clone(), coa.clone())),
+            tokio::spawn(deferral::apply(weak.clone(), Arc::clone(&parts.spool), settled)),
             tokio::spawn(warm(weak)),
+            tokio::spawn(spooling::measure(
+                Arc::clone(&parts.spool),
+                Arc::clone(&clock),
+                Arc::clone(&health),
+            )),
         ];
-        Ok(Self { state, coa, committing, background, recorders })
+        Ok(Self { state, spool: parts.spool, coa, committing, background, recorders })
     }
 
     /// The face of RADIUS.
@@ -250,9 +274,10 @@ impl Service {
             }
         };
         if tokio::time::timeout(patience, flushed).await.is_err() {
-            tracing::error!("rows were still waiting when the server stopped; they were not acknowledged");
+            tracing::warn!("rows wait in the spool for the database, or were not acknowledged");
         }
         store.close().await;
+        self.spool.close().await;
     }
 }
 
@@ -327,6 +352,7 @@ async fn follow_effects(state: Weak<State>, coa: Coa, mut effects: mpsc::Unbound
                 tokio::spawn(async move { sweep(&state, &reload).await });
             }
             Effect::DynamicAuth { session, order } => coa.order(session, order),
+            Effect::Settled(number) => state.deferral.settled(number),
             Effect::Record(attempt) => state.recorder.record(state.clock.now(), || *attempt),
         }
     }

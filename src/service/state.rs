@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use smol_str::SmolStr;
 use tokio::sync::Semaphore;
 
+use super::deferral::Deferral;
 use super::directory::{Directory, Known, Lookup};
 use super::health::Health;
 use super::index::Index;
@@ -92,6 +93,7 @@ pub(super) struct State {
     pub(super) recorder: Recorder,
     pub(super) keepsakes: Keepsakes,
     pub(super) loader: Loader,
+    pub(super) deferral: Deferral,
     pub(super) memo: Memo,
     pub(super) reconciler: Reconciler,
     pub(super) silent: Silent,

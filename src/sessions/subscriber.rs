@@ -783,6 +783,21 @@ impl SubscriberSessions {
         (salts.into_iter().find(|id| is_free(*id)).unwrap_or(wanted), true)
     }
 
+    /// Keeps the place that an Access-Accept holds for the session of a record that nobody can apply yet,
+    /// until then; a Stop gives it up.
+    pub fn keep_place(&mut self, record: &AccountingRecord, until: Instant, now: Now) {
+        let device = Device::of(&record.calling_station_id, &record.nas, &record.acct_session_id);
+        let by_token = self.reservations.iter().position(|held| Some(held.token) == record.token);
+        let is_its = |held: &Reservation| {
+            device.is(&held.device)
+                || held.device == Device::Unknown && held.nas == record.nas && record.token.is_none()
+        };
+        let found = by_token.or_else(|| self.reservations.iter().position(is_its));
+        if let Some(held) = found.and_then(|found| self.reservations.get_mut(found)) {
+            held.until = if record.status == RecordStatus::Stop { now.instant } else { until };
+        }
+    }
+
     /// Ends the reservation that a record makes good: by token; where Class is not echoed, by device
     /// or NAS and session id, or the oldest of the same NAS whose device is not another one.
     fn confirm(&mut self, record: &AccountingRecord, opens: Option<&Session>) -> Option<Reservation> {

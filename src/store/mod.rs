@@ -24,6 +24,7 @@ mod reports;
 mod schema;
 mod sessions;
 mod settings;
+mod spool;
 mod subscribers;
 
 use std::collections::HashMap;
@@ -54,6 +55,7 @@ pub use error::StoreError;
 pub use nas::{NasRows, UnusableNas};
 pub use orders::OrderRow;
 pub use sessions::{OpenCursor, OpenPage};
+pub use spool::{Poisoned, Spool, SpoolMeasure, SpoolPage, SpoolSettings, SpooledRecord};
 
 use commit::Statements;
 use db::{Db, Pools};

@@ -45,8 +45,21 @@ pub const WRITER_BATCH: &str = "tollkeeper_writer_batch_rows";
 pub const COMMIT_DURATION: &str = "tollkeeper_commit_duration_seconds";
 /// Commits that failed or took too long.
 pub const COMMIT_FAILURES: &str = "tollkeeper_commit_failures_total";
-/// Rows that the database cannot hold; they were not acknowledged.
+/// Rows that the database cannot hold; they were set aside.
 pub const ROWS_REFUSED: &str = "tollkeeper_rows_refused_total";
+/// Rows and records of the spool, by `state`: `rows` that are not in SQL yet, `records` that SQL has to be
+/// asked about first, `poison` that SQL will never take.
+pub const SPOOL: &str = "tollkeeper_spool_entries";
+/// Age of the oldest row or record of the spool that is not in SQL yet.
+pub const SPOOL_AGE: &str = "tollkeeper_spool_oldest_seconds";
+/// Batches that were acknowledged from the spool.
+pub const SPOOLED_BATCHES: &str = "tollkeeper_spooled_batches_total";
+/// Rows of those.
+pub const SPOOLED_ROWS: &str = "tollkeeper_spooled_rows_total";
+/// Rows of the spool that SQL has taken.
+pub const DRAINED_ROWS: &str = "tollkeeper_spool_drained_rows_total";
+/// Batches that neither SQL nor the spool took: it is full, or its disk is. They were not acknowledged.
+pub const SPOOL_FAILURES: &str = "tollkeeper_spool_failures_total";
 /// What waits in a bounded queue, by `queue` (`logins`, `accounting`, `rejects`, …).
 pub const QUEUE_DEPTH: &str = "tollkeeper_queue_depth";
 /// Age of the oldest change of the tables that is not in force yet.
@@ -129,7 +142,13 @@ pub(super) const ALL: &[(&str, Kind, &str)] = &[
     (WRITER_BATCH, Kind::Histogram(BATCHES), "Rows of one commit of the writer."),
     (COMMIT_DURATION, Kind::Histogram(LATENCIES), "How long a commit took."),
     (COMMIT_FAILURES, Kind::Counter, "Commits that failed or exceeded their deadline."),
-    (ROWS_REFUSED, Kind::Counter, "Rows that the database cannot hold; they were not acknowledged."),
+    (ROWS_REFUSED, Kind::Counter, "Rows that the database cannot hold; they were set aside."),
+    (SPOOL, Kind::Gauge, "What is in the spool, by state."),
+    (SPOOL_AGE, Kind::Gauge, "Age of the oldest entry of the spool that is not in SQL yet."),
+    (SPOOLED_BATCHES, Kind::Counter, "Batches that were acknowledged from the spool."),
+    (SPOOLED_ROWS, Kind::Counter, "Rows that were acknowledged from the spool."),
+    (DRAINED_ROWS, Kind::Counter, "Rows of the spool that SQL has taken."),
+    (SPOOL_FAILURES, Kind::Counter, "Batches that neither SQL nor the spool took."),
     (QUEUE_DEPTH, Kind::Gauge, "What waits in a bounded queue."),
     (CHANGE_FEED_LAG, Kind::Gauge, "Age of the oldest change of the tables that is not in force yet."),
     (CHANGES, Kind::Counter, "Changes of the tables that were taken over."),

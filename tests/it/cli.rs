@@ -929,3 +929,47 @@ fn credit_is_granted_changed_renewed_and_told() {
     place.json(&["plan", "charge", "delete", "metered", "night"]);
     place.refused(&["plan", "charge", "delete", "metered", "night"], "night");
 }
+
+#[tokio::test]
+async fn what_the_database_has_refused_is_shown_tried_again_and_given_up() {
+    use tollkeeper::domain::{Day, SubscriberId, Usage, Write};
+    use tollkeeper::store::{Spool, SpoolSettings, SpooledRecord};
+    use tollkeeper::time::UnixTime;
+
+    let place = Place::new("");
+    assert_eq!(
+        place.json(&["spool", "list"]),
+        json!({ "rows": 0, "records": 0, "oldest": null, "refused": [] })
+    );
+    std::fs::create_dir(place.folder.path().join("data")).unwrap();
+    let file = place.folder.path().join("data/spool.db");
+    let spool = Spool::open(&SpoolSettings { file, max_bytes: 1 << 20 }).await.unwrap();
+    let bob = place.json_with(&["subscriber", "add", "bob", "--password-stdin"], "hello");
+    let usage = |subscriber: i64| Write::Usage {
+        subscriber: SubscriberId(subscriber),
+        day: Day::LIFETIME,
+        total: Usage { seconds: 60, input: 1, output: 2 },
+    };
+    let rows = [usage(bob["id"].as_i64().unwrap())];
+    spool.keep(&[usage(7)], UnixTime(1_700_000_000)).await.unwrap();
+    spool.refuse(rows.iter(), "too wide", UnixTime(1_700_000_000)).await.unwrap();
+    let octets = vec![4, 1].into();
+    let record = SpooledRecord { number: 0, source: [127, 0, 0, 1].into(), received: UnixTime(5), octets };
+    spool.keep_records(&[record]).await.unwrap();
+    spool.refuse_record(1, "no NAS").await.unwrap();
+
+    let listed = place.json(&["spool", "list"]);
+    assert_eq!((&listed["rows"], &listed["oldest"]), (&json!(1), &json!("2023-11-14T22:13:20Z")));
+    let reasons: Vec<_> = listed["refused"].as_array().unwrap().iter().map(|one| &one["reason"]).collect();
+    assert_eq!(reasons, ["too wide", "no NAS"]);
+    let table = place.run(&["spool", "list"]).out;
+    assert!(table.contains("1 rows and 0 records wait") && table.contains("a record as it was"), "{table}");
+    assert_eq!(place.json(&["spool", "retry", "1"]), json!({ "stored": [1], "refused": [] }));
+    place.refused(&["spool", "retry", "1"], "number 1");
+    assert_eq!(place.json(&["spool", "retry", "--all"]), json!({ "stored": [2], "refused": [] }));
+    assert_eq!(place.json(&["spool", "list"])["records"], 1);
+    assert_eq!(spool.records(0, 10).await.unwrap().len(), 1);
+    spool.refuse(rows.iter(), "again", UnixTime(1_700_000_000)).await.unwrap();
+    assert_eq!(place.json(&["spool", "delete", "3"]), json!({ "deleted": 3 }));
+    place.refused(&["spool", "delete", "3"], "number 3");
+}

@@ -1,4 +1,5 @@
-//! `kill -9` under load: what was acknowledged is in SQL, once, and every sum is exact.
+//! `kill -9` under load: what was acknowledged is in SQL, once, and every sum is exact; so it is where SQL
+//! was locked and the spool had to take its place.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use tollkeeper::radius::verify_response;
 use crate::support::databases::Kind;
 use crate::support::eventually;
 use crate::support::requests::{INTERIM, NasSocket, Record, STOP, secret};
-use crate::support::server::{Database, Setup, text};
+use crate::support::server::{Database, Server, Setup, text};
 
 #[test]
 fn sqlite_keeps_what_was_acknowledged_before_a_kill() {
@@ -27,6 +28,21 @@ fn postgresql_keeps_what_was_acknowledged_before_a_kill() {
 #[test]
 fn mysql_keeps_what_was_acknowledged_before_a_kill() {
     survive_kills(Kind::MySql);
+}
+
+#[test]
+fn fm_01_sqlite_gets_what_was_acknowledged_from_the_spool_before_a_kill() {
+    survive_kills_with_the_spool(Kind::Sqlite);
+}
+
+#[test]
+fn fm_01_postgresql_gets_what_was_acknowledged_from_the_spool_before_a_kill() {
+    survive_kills_with_the_spool(Kind::Postgres);
+}
+
+#[test]
+fn fm_01_mysql_gets_what_was_acknowledged_from_the_spool_before_a_kill() {
+    survive_kills_with_the_spool(Kind::MySql);
 }
 
 /// What the sessions cost.
@@ -45,21 +61,7 @@ fn survive_kills(kind: Kind) {
     let Some(mut database) = Database::create(kind) else { return };
     let setup = Setup::on(database.url());
     let mut server = setup.start();
-    let mut senders: Vec<Sender> = (0..SENDERS).map(Sender::new).collect();
-    database.run("INSERT INTO tk_plan (name, groupname) VALUES ('metered', 'metered')");
-    database.run(&format!(
-        "INSERT INTO tk_charge_rule (plan_id, per_minute, per_kib) SELECT id, '{PER_MINUTE}', '{PER_KIB}' FROM tk_plan"
-    ));
-    for sender in &senders {
-        let user = &sender.user;
-        database
-            .run(&format!("INSERT INTO tk_subscriber (username, plan_id) SELECT '{user}', id FROM tk_plan"));
-        database.run(&format!(
-            "INSERT INTO tk_wallet (subscriber_id, credit_limit) SELECT id, '100000' FROM tk_subscriber
-             WHERE username = '{user}'"
-        ));
-        database.subscriber(&sender.user, &[("Cleartext-Password", "hello")]);
-    }
+    let mut senders = metered(&mut database);
     for round in 0..ROUNDS {
         let dead = AtomicBool::new(false);
         let acknowledged = AtomicUsize::new(0);
@@ -80,18 +82,116 @@ fn survive_kills(kind: Kind) {
         let context = format!("{kind:?}, round {round}, killed after {delay:?}");
         check(&mut database, &senders, &format!("{context}, before the restart"));
         server = setup.start();
-        std::thread::scope(|scope| {
-            for sender in &mut senders {
-                let to = server.accounting;
-                scope.spawn(move || sender.recover(to));
-            }
-        });
+        recover(&mut senders, server.accounting);
         check(&mut database, &senders, &format!("{context}, after the retransmissions"));
     }
+    end(kind, database, senders, server);
+}
+
+/// What locks the tables that accounting writes, as a maintenance does that is stuck, and what unlocks them.
+const fn locks(kind: Kind) -> [&'static str; 2] {
+    match kind {
+        Kind::Sqlite => ["BEGIN IMMEDIATE", "ROLLBACK"],
+        Kind::Postgres => ["BEGIN; LOCK TABLE radacct, tk_session IN ACCESS EXCLUSIVE MODE", "ROLLBACK"],
+        Kind::MySql => ["LOCK TABLES radacct WRITE, tk_session WRITE", "UNLOCK TABLES"],
+    }
+}
+
+/// Killed while the spool fills, and while it is drained; each time twice.
+fn survive_kills_with_the_spool(kind: Kind) {
+    let Some(mut database) = Database::create(kind) else { return };
+    let setup = Setup::on(database.url()).database("commit_deadline = 0.05\n");
+    let mut server = setup.start();
+    let mut senders = metered(&mut database);
+    let [lock, unlock] = locks(kind);
+    for round in 0..4 {
+        let draining = round % 2 == 1;
+        let (dead, acknowledged) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let delay = Duration::from_micros(SystemEntropy.number() % if draining { 60_000 } else { 200_000 });
+        std::thread::scope(|scope| {
+            for sender in &mut senders {
+                let (dead, acknowledged, to) = (&dead, &acknowledged, server.accounting);
+                scope.spawn(move || while sender.step(to, dead, acknowledged) {});
+            }
+            let more = |wanted: usize| {
+                let so_far = acknowledged.load(Ordering::Relaxed);
+                eventually("acknowledgements", || {
+                    (acknowledged.load(Ordering::Relaxed) > so_far + wanted).then_some(())
+                });
+            };
+            more(SENDERS * OPEN);
+            database.run(lock);
+            more(2 * SENDERS * OPEN);
+            if draining {
+                database.run(unlock);
+            }
+            std::thread::park_timeout(delay);
+            server.process.kill();
+            dead.store(true, Ordering::Relaxed);
+        });
+        if !draining {
+            database.run(unlock);
+        }
+        let context = format!("{kind:?}, round {round}, killed after {delay:?}");
+        server = setup.start();
+        settle(&server);
+        // A transaction that nobody was answered for may end in the database after its server is dead: its
+        // records are in the sums of the next server once they are sent again.
+        check_rows(&mut database, &senders, &format!("{context}, after the restart"));
+        recover(&mut senders, server.accounting);
+        settle(&server);
+        check(&mut database, &senders, &format!("{context}, after the retransmissions"));
+    }
+    end(kind, database, senders, server);
+}
+
+/// Waits until the spool is empty. What it says of itself may be two seconds old.
+fn settle(server: &Server) {
+    let mut empty = 0;
+    eventually("the end of the spool", || {
+        let in_it = |state: &str| server.metric(&format!("tollkeeper_spool_entries{{state=\"{state}\"}}"));
+        assert_eq!(in_it("poison"), 0.0);
+        empty = if in_it("rows") + in_it("records") > 0.0 { 0 } else { empty + 1 };
+        std::thread::park_timeout(Duration::from_millis(500));
+        (empty > 5).then_some(())
+    });
+}
+
+/// Subscribers whose sessions cost something, and who sends their records.
+fn metered(database: &mut Database) -> Vec<Sender> {
+    let senders: Vec<Sender> = (0..SENDERS).map(Sender::new).collect();
+    database.run("INSERT INTO tk_plan (name, groupname) VALUES ('metered', 'metered')");
+    database.run(&format!(
+        "INSERT INTO tk_charge_rule (plan_id, per_minute, per_kib) SELECT id, '{PER_MINUTE}', '{PER_KIB}' FROM tk_plan"
+    ));
+    for sender in &senders {
+        let user = &sender.user;
+        database
+            .run(&format!("INSERT INTO tk_subscriber (username, plan_id) SELECT '{user}', id FROM tk_plan"));
+        database.run(&format!(
+            "INSERT INTO tk_wallet (subscriber_id, credit_limit) SELECT id, '100000' FROM tk_subscriber
+             WHERE username = '{user}'"
+        ));
+        database.subscriber(&sender.user, &[("Cleartext-Password", "hello")]);
+    }
+    senders
+}
+
+fn recover(senders: &mut [Sender], to: SocketAddr) {
+    std::thread::scope(|scope| {
+        for sender in senders {
+            scope.spawn(move || sender.recover(to));
+        }
+    });
+}
+
+/// Every session ends, and then the server.
+fn end(kind: Kind, mut database: Database, mut senders: Vec<Sender>, server: Server) {
     let never = AtomicBool::new(false);
     for sender in &mut senders {
         sender.close_all(server.accounting, &never);
     }
+    settle(&server);
     server.stop();
     check(&mut database, &senders, &format!("{kind:?}, at the end"));
     for sender in &senders {
@@ -210,9 +310,42 @@ impl Sender {
     }
 }
 
+/// What sessions of a subscriber add up to: seconds, octets and cost, and the costs of those that are over.
+struct Sums {
+    used: [u64; 3],
+    charged: Amount,
+    posted: Vec<Amount>,
+}
+
 /// Every acknowledged record is in `radacct`, in one row; a record that was on the way may be there too.
 /// What was counted for each subscriber is the sum of his rows.
 fn check(database: &mut Database, senders: &[Sender], context: &str) {
+    let sums = check_rows(database, senders, context);
+    for (sender, Sums { used, charged, posted }) in senders.iter().zip(sums) {
+        paid(database, &sender.user, charged, posted, context);
+        let used = used.map(|sum| sum.to_string());
+        // The daily buckets, and the lifetime's.
+        for days in [">= 0", "= -1"] {
+            let counted = format!(
+                "SELECT {}, {}, {} FROM tk_usage u JOIN tk_subscriber s ON s.id = u.subscriber_id
+             WHERE s.username = '{}' AND u.day {days}",
+                text("coalesce(sum(u.seconds), 0)"),
+                text("coalesce(sum(u.input), 0)"),
+                text("coalesce(sum(u.output), 0)"),
+                sender.user
+            );
+            assert_eq!(
+                database.rows(&counted),
+                std::slice::from_ref(&used),
+                "{context}: usage of {} on days {days}",
+                sender.user
+            );
+        }
+    }
+}
+
+/// The rows alone; what they add up to by sender.
+fn check_rows(database: &mut Database, senders: &[Sender], context: &str) -> Vec<Sums> {
     let sql = format!(
         "SELECT acctsessionid, CASE WHEN acctstoptime IS NULL THEN 'open' ELSE 'closed' END, {}, {}, {} FROM radacct",
         text("coalesce(acctsessiontime, 0)"),
@@ -229,6 +362,7 @@ fn check(database: &mut Database, senders: &[Sender], context: &str) {
     }
     let price =
         Price { per_minute: Amount::parse(PER_MINUTE).unwrap(), per_kib: Amount::parse(PER_KIB).unwrap() };
+    let mut by_sender = Vec::new();
     for sender in senders {
         let mut sums = [0_u64; 3];
         let (mut charged, mut posted) = (Amount::ZERO, Vec::new());
@@ -259,27 +393,10 @@ fn check(database: &mut Database, senders: &[Sender], context: &str) {
                 (rows, record) => panic!("{context}: {session}: {record:?} is in {} rows", rows.len()),
             }
         }
-        paid(database, &sender.user, charged, posted, context);
-        let sums = sums.map(|sum| sum.to_string());
-        // The daily buckets, and the lifetime's.
-        for days in [">= 0", "= -1"] {
-            let counted = format!(
-                "SELECT {}, {}, {} FROM tk_usage u JOIN tk_subscriber s ON s.id = u.subscriber_id 
-             WHERE s.username = '{}' AND u.day {days}",
-                text("coalesce(sum(u.seconds), 0)"),
-                text("coalesce(sum(u.input), 0)"),
-                text("coalesce(sum(u.output), 0)"),
-                sender.user
-            );
-            assert_eq!(
-                database.rows(&counted),
-                std::slice::from_ref(&sums),
-                "{context}: usage of {} on days {days}",
-                sender.user
-            );
-        }
+        by_sender.push(Sums { used: sums, charged, posted });
     }
     assert_eq!(rows, HashMap::new(), "{context}: rows of nobody");
+    by_sender
 }
 
 /// Every session that is closed was posted, once; what the others have cost so far is known.

@@ -13,10 +13,12 @@ use crate::support::programs::{program, run};
 use crate::support::requests::{INTERIM, NasSocket, Record, STOP, login, secret};
 use crate::support::server::{Database, Server, Setup, get, text};
 
-/// A Stop that comes after `begin` must not be acknowledged, and is recorded after `end`. Logins go on.
-fn refuses_and_recovers(
+/// A Stop that comes after `begin` is acknowledged only where the spool takes it, and is recorded after
+/// `end`. Logins go on.
+fn survives(
     database: &mut Database,
     server: &Server,
+    spools: bool,
     begin: impl FnOnce(&mut Database),
     end: impl FnOnce(&mut Database),
 ) {
@@ -26,12 +28,21 @@ fn refuses_and_recovers(
     assert_eq!(nas.ask(server.accounting, &Record::start("bob", "1").encode(2)), Code::AccountingResponse);
     begin(database);
     let stop = Record { status: STOP, seconds: 60, input: 7, ..Record::start("bob", "1") };
-    nas.send(server.accounting, &stop.encode(3));
-    degraded(server, "writer");
-    assert_eq!(nas.received(), Vec::<Vec<u8>>::new(), "what cannot be stored is not acknowledged");
+    if spools {
+        assert_eq!(nas.ask(server.accounting, &stop.encode(3)), Code::AccountingResponse);
+        degraded(server, "spool");
+    } else {
+        nas.send(server.accounting, &stop.encode(3));
+        degraded(server, "writer");
+        degraded(server, "spool");
+        assert_eq!(nas.received(), Vec::<Vec<u8>>::new(), "what cannot be stored is not acknowledged");
+        assert!(server.metric("tollkeeper_spool_failures_total") >= 1.0);
+    }
     assert_eq!(nas.ask(server.auth, &login(4, "bob", "hello", &[])), Code::AccessAccept);
     end(database);
-    assert_eq!(nas.ask(server.accounting, &stop.encode(5)), Code::AccountingResponse);
+    if !spools {
+        assert_eq!(nas.ask(server.accounting, &stop.encode(5)), Code::AccountingResponse);
+    }
     healthy(server);
     let rows = database
         .rows("SELECT acctsessionid FROM radacct WHERE acctstoptime IS NOT NULL AND acctinputoctets = 7");
@@ -50,12 +61,12 @@ fn fm_04_a_disk_that_takes_no_more_stops_acknowledgements_until_it_does() {
         let said = run(&prlimit, &["--pid", &process, &format!("--fsize={size}:")], "");
         assert!(said.content, "{}", said.text);
     };
-    refuses_and_recovers(&mut database, &server, |_| limit("1"), |_| limit("unlimited"));
+    survives(&mut database, &server, false, |_| limit("1"), |_| limit("unlimited"));
     server.stop();
 }
 
 #[test]
-fn fm_05_a_database_that_has_become_read_only_acknowledges_nothing() {
+fn fm_05_a_database_that_has_become_read_only_gives_way_to_the_spool() {
     let Some(mut database) = Database::create(Kind::Postgres) else { return };
     let server = Setup::on(database.url()).start();
     let turn = |database: &mut Database, state: &str| {
@@ -71,7 +82,7 @@ fn fm_05_a_database_that_has_become_read_only_acknowledges_nothing() {
     };
     let (on, off) =
         (|database: &mut Database| turn(database, "on"), |database: &mut Database| turn(database, "off"));
-    refuses_and_recovers(&mut database, &server, on, off);
+    survives(&mut database, &server, true, on, off);
     server.stop();
 }
 

@@ -90,6 +90,7 @@ pub(crate) fn text(expression: &str) -> String {
 pub(crate) struct Setup {
     folder: Arc<tempfile::TempDir>,
     url: String,
+    database: String,
     radius: String,
     nases: Vec<String>,
     shell: Option<&'static str>,
@@ -102,11 +103,18 @@ impl Setup {
         Self {
             folder: Arc::new(tempfile::tempdir().unwrap()),
             url: url.to_owned(),
+            // What is asked of SQL right after an answer must be there, however busy the machine is.
+            database: "commit_deadline = 5\n".to_owned(),
             radius: "reject_delay = 0\n".to_owned(),
             nases: vec!["address = \"127.0.0.1/32\"\nsecret = \"testing123\"\n".to_owned()],
             shell: None,
             variables: Vec::new(),
         }
+    }
+
+    /// Other lines of `[database]` than `commit_deadline = 5`.
+    pub(crate) fn database(self, lines: &str) -> Self {
+        Self { database: lines.to_owned(), ..self }
     }
 
     /// Other lines of `[radius]` than `reject_delay = 0`.
@@ -136,9 +144,10 @@ impl Setup {
     /// Writes the configuration as it stands now.
     pub(crate) fn write(&self) {
         let mut text = format!(
-            "data_dir = \"{}\"\n[database]\nurl = \"{}\"\n[radius]\nauth = [\"127.0.0.1:0\"]\naccounting = [\"127.0.0.1:0\"]\n{}",
+            "data_dir = \"{}\"\n[database]\nurl = \"{}\"\n{}[radius]\nauth = [\"127.0.0.1:0\"]\naccounting = [\"127.0.0.1:0\"]\n{}",
             self.folder.path().join("data").display(),
             self.url,
+            self.database,
             self.radius
         );
         for listener in ["http", "ibsng", "antamedia"] {
