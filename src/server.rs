@@ -110,6 +110,7 @@ pub struct Server {
     service: Service,
     coa_sockets: JoinHandle<()>,
     http: JoinHandle<()>,
+    agenda: JoinHandle<()>,
     stop_http: oneshot::Sender<()>,
     certificates: http::Certificates,
     health: Arc<Health>,
@@ -171,9 +172,11 @@ impl Server {
         let shared = http::Shared {
             gate: gate.with_coa(service.coa()),
             throttle: http::Throttle::new(settings.http.failures_per_minute, Arc::clone(&clock)),
+            guesses: http::Throttle::new(settings.http.failures_per_minute, Arc::clone(&clock)),
             dialects: Arc::new(http::Dialects {
                 mfusion: settings.dialects.mfusion.clone(),
                 antamedia: settings.dialects.antamedia.clone(),
+                jaze: settings.dialects.jaze,
             }),
             timeout: settings.http.timeout,
             health: Arc::clone(&health),
@@ -181,6 +184,7 @@ impl Server {
             clock,
             started: started.unix,
         };
+        let agenda = tokio::spawn(shared.gate.clone().run_agenda(Arc::new(service::NoGateway)));
         let http_settings = settings.http.clone();
         let http = tokio::spawn(async move {
             let until = async {
@@ -189,7 +193,7 @@ impl Server {
             };
             listeners.serve(&http_settings, shared, until, HTTP_DRAIN).await;
         });
-        Ok(Self { ready, receivers, service, coa_sockets, http, stop_http, certificates, health })
+        Ok(Self { ready, receivers, service, coa_sockets, http, agenda, stop_http, certificates, health })
     }
 
     /// What is open.
@@ -224,6 +228,8 @@ impl Server {
             tracing::warn!("some requests were not answered before the server stopped");
         }
         drop(self.receivers);
+        self.agenda.abort();
+        let _ = self.agenda.await;
         // Before the database and the sockets that their requests need. Whoever serves may be gone already.
         let _ = self.stop_http.send(());
         let _ = self.http.await;

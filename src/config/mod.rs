@@ -159,18 +159,11 @@ pub struct Dialects {
     /// `[mfusion]`
     pub mfusion: http::mfusion::Settings,
     /// `[jaze]`
-    pub jaze: Jaze,
+    pub jaze: http::jaze::Settings,
     /// `[antamedia]`
     pub antamedia: http::antamedia::Settings,
     /// `antamedia.passphrase`: what callers must send as `pass`; without it that dialect refuses everybody.
     pub antamedia_passphrase: Option<Secret>,
-}
-
-/// `[jaze]`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Jaze {
-    /// `http_errors = "rest"`: errorCode also as HTTP status.
-    pub rest_errors: bool,
 }
 
 /// Names the file where `--config` does not.
@@ -505,7 +498,7 @@ fn dialects(reader: &Reader) -> Dialects {
                 .seconds("mfusion.token_lifetime", 60.0..=86_400.0)
                 .unwrap_or(Duration::from_hours(1)),
         },
-        jaze: Jaze { rest_errors: rest("jaze.http_errors") },
+        jaze: http::jaze::Settings { rest_errors: rest("jaze.http_errors") },
         antamedia_passphrase: reader.text("antamedia.passphrase", |text| {
             Secret::new(text.as_bytes()).ok_or_else(|| "must not be empty".to_owned())
         }),

@@ -32,11 +32,14 @@ pub enum WalletKind {
     Credit,
     /// Cash at disposal; what a postpaid subscriber's sessions cost is charged to it.
     Money,
+    /// What is owed: a payment takes away from it, and what was paid too much is below nothing.
+    Due,
 }
 
 impl WalletKind {
     /// Every kind with the word that `tk_wallet.kind` and `tk_ledger.wallet` hold.
-    pub const ALL: [(Self, &'static str); 2] = [(Self::Credit, "credit"), (Self::Money, "money")];
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::Credit, "credit"), (Self::Money, "money"), (Self::Due, "due")];
 
     /// The word in the tables.
     #[must_use]
@@ -144,11 +147,19 @@ pub enum LedgerAction {
     MoneyDec,
     /// More was sold to a subscriber: the price is told, the wallet does not move.
     TopUp,
+    /// A plan began anew, and its price is due.
+    Invoice,
+    /// Something of what is due was paid.
+    Payment,
+    /// The same, fetched by a collector and approved.
+    Collection,
+    /// What was due is not any more.
+    Reversal,
 }
 
 impl LedgerAction {
     /// Every action with its word.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 15] = [
         (Self::AddUser, "ADD_USER"),
         (Self::ChangeCredit, "CHANGE_CREDIT"),
         (Self::RenewTrash, "RENEW_TRASH"),
@@ -160,6 +171,10 @@ impl LedgerAction {
         (Self::MoneyInc, "MONEY_INC"),
         (Self::MoneyDec, "MONEY_DEC"),
         (Self::TopUp, "TOPUP"),
+        (Self::Invoice, "INVOICE"),
+        (Self::Payment, "PAYMENT"),
+        (Self::Collection, "COLLECTION"),
+        (Self::Reversal, "REVERSAL"),
     ];
 
     /// The word in the table.

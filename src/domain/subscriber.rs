@@ -127,6 +127,8 @@ pub struct Tenure {
     pub activation: Option<UnixTime>,
     /// The last renewal.
     pub renewed: Option<UnixTime>,
+    /// Whatever ends it, it ends no earlier.
+    pub grace: Option<UnixTime>,
     /// When it was last seen.
     pub last_use: Option<UnixTime>,
     /// `tk_plan.validity_days` with the name of the plan: days from the first use.

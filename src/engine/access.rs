@@ -523,22 +523,25 @@ fn valid(
         return Err(Denial { reason: RejectReason::UserLocked, rule });
     }
     let (absolute, relative) = (RejectReason::AbsExpDateReached, RejectReason::RelExpDateReached);
+    // Whatever ends it, it ends no earlier than its grace period.
+    let graced = |at: UnixTime| subscriber.grace.map_or(at, |grace| grace.max(at));
     if let Some(expires) = subscriber.expires {
-        timeout.ends(expires, absolute, &SmolStr::new_static("tk_subscriber.expires_at"), witness)?;
+        timeout.ends(graced(expires), absolute, &SmolStr::new_static("tk_subscriber.expires_at"), witness)?;
     }
     for end in subscriber.validity.ends(uses, now, zone) {
+        let at = graced(end.at);
         // A session is a use, also one whose NAS tells nothing meanwhile.
-        if end.ends_sessions || (end.at <= now && standing.session.is_none()) {
-            timeout.ends(end.at, end.reason, end.rule, witness)?;
+        if end.ends_sessions || (at <= now && standing.session.is_none()) {
+            timeout.ends(at, end.reason, end.rule, witness)?;
         } else {
-            witness.saw(Said::Passed, || (end.rule.clone(), format!("until {}", shown(end.at, zone))));
+            witness.saw(Said::Passed, || (end.rule.clone(), format!("until {}", shown(at, zone))));
         }
     }
     if let Some((date, rule)) = &limits.expiration {
-        timeout.ends(*date, absolute, rule, witness)?;
+        timeout.ends(graced(*date), absolute, rule, witness)?;
     }
     if let Some((seconds, rule)) = &limits.after_first_use {
-        timeout.ends(uses.first.unwrap_or(now).plus(*seconds), relative, rule, witness)?;
+        timeout.ends(graced(uses.first.unwrap_or(now).plus(*seconds)), relative, rule, witness)?;
     }
     if let Some((window, rule)) = &limits.login_time {
         match window.at(now, zone) {

@@ -5,6 +5,7 @@
 //! `listener` bounds what a connection may cost.
 
 pub mod antamedia;
+pub mod jaze;
 mod listener;
 pub mod mfusion;
 mod openapi;

@@ -25,7 +25,7 @@ use super::listener::Served;
 use super::peer::Peer;
 use super::throttle::Throttle;
 use super::tls::{Certificate, TlsError};
-use super::{Settings, antamedia, mfusion, openapi};
+use super::{Settings, antamedia, jaze, mfusion, openapi};
 use crate::service::{Health, HealthReport, HealthStatus, ManagementGate};
 use crate::telemetry::{Metrics, names};
 use crate::time::{Clock, UnixTime};
@@ -37,6 +37,8 @@ pub struct Shared {
     pub gate: ManagementGate,
     /// Who has shown too many wrong credentials.
     pub throttle: Throttle,
+    /// Who, with a key that is right, has asked for too many passwords that are wrong.
+    pub guesses: Throttle,
     /// How the dialects answer.
     pub dialects: Arc<Dialects>,
     /// Longest time from a request's first octet to its answer.
@@ -58,6 +60,8 @@ pub struct Dialects {
     pub mfusion: mfusion::Settings,
     /// `[antamedia]`
     pub antamedia: antamedia::Settings,
+    /// `[jaze]`
+    pub jaze: jaze::Settings,
 }
 
 /// A listener that could not be opened.
@@ -224,7 +228,7 @@ fn router(listener: &'static str, carries: Carries, settings: &Settings, shared:
     if carries.http {
         routes = routes.route("/metrics", get(metrics_text));
         let (mfusion, description) = mfusion::router(&shared);
-        dialects = dialects.nest(mfusion::ROOT, mfusion);
+        dialects = dialects.nest(mfusion::ROOT, mfusion).merge(jaze::router(&shared));
         let description = openapi::document([(mfusion::ROOT, description)]);
         routes = routes.route("/openapi.json", get(async move || openapi::answer(description)));
     }
@@ -363,6 +367,7 @@ mod tests {
         let shared = Shared {
             gate,
             throttle: Throttle::new(settings.failures_per_minute, Arc::new(SystemClock)),
+            guesses: Throttle::new(settings.failures_per_minute, Arc::new(SystemClock)),
             dialects: Arc::default(),
             timeout: settings.timeout,
             health: Arc::clone(&health),

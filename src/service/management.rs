@@ -68,6 +68,14 @@ pub struct SubscriberOrder {
     pub batch: Option<i64>,
     /// For people.
     pub comments: String,
+    /// What kind of customer it is: `home`, or any other word.
+    pub label: String,
+    /// Its status, where that is not what `disabled` says.
+    pub status: Option<SubscriberStatus>,
+    /// Not to be used before.
+    pub activation: Option<UnixTime>,
+    /// The end.
+    pub expires: Option<UnixTime>,
 }
 
 /// How a subscriber proves who it is.
@@ -130,6 +138,8 @@ pub struct SubscriberChange {
     pub sold: Option<bool>,
     /// For people.
     pub comments: Option<String>,
+    /// What kind of customer it is: `home`, or any other word.
+    pub label: Option<String>,
 }
 
 /// What shall be different about a plan; `None` stays, `Some(None)` is taken away.

@@ -7,15 +7,18 @@
 
 mod aaa;
 mod accounts;
+mod agenda;
 mod answer;
 mod attributes;
 pub mod coa;
 mod credit;
+mod customers;
 mod deferral;
 mod directory;
 mod error;
 mod explain;
 mod feed;
+mod fups;
 mod gate;
 mod health;
 mod index;
@@ -25,8 +28,12 @@ mod limits;
 mod loader;
 mod management;
 mod memo;
+mod messages;
 mod meters;
+mod moves;
+mod places;
 mod plans;
+mod portraits;
 mod quotas;
 mod reconciler;
 mod recorder;
@@ -49,11 +56,14 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
+pub use crate::store::Whose;
 pub use aaa::Aaa;
 pub use accounts::{AccountError, Refilled};
+pub use agenda::{Gateway, GatewayError, NoGateway};
 pub use answer::{Acknowledgement, Answer, Deliver, NoReply, Resolved, Waiter, Wanted, Work};
 pub use attributes::{MASK, is_secret, shown};
 pub use credit::ChargeRuleOrder;
+pub use customers::CustomerOrder;
 pub use error::{Denial, ServiceError};
 pub use explain::{Explainer, Explanation, Imagined};
 pub use gate::{Issued, ManagementGate, OperatorCredential};
@@ -62,6 +72,9 @@ pub use limits::{AccountLimits, Both, IDLE_SECONDS, Idle, Left, Limit, LimitChan
 pub use management::{
     MadeKey, Management, PlanChange, Proof, SubscriberChange, SubscriberOrder, random_secret,
 };
+pub use messages::{MessageOrder, MessageTemplate};
+pub use moves::{MoveOptions, MoveWhen, Release, RenewFrom};
+pub use portraits::{Binding, Cycle, GroupFigures, Portrait, StatusCounts};
 pub use quotas::{Balance, Lapse, UsageReport};
 pub use serve::Serve;
 pub use state::Settings;

@@ -112,7 +112,12 @@ impl Management<'_> {
         summary.extend(order.batch.map(|batch| format!("batch={batch}")));
         let known = order.contact.fields().map(|(field, _)| field);
         summary.extend(contact_summary(known));
-        let status = if order.disabled { SubscriberStatus::Suspended } else { SubscriberStatus::Active };
+        let status = match order.status {
+            Some(status) => status,
+            None if order.disabled => SubscriberStatus::Suspended,
+            None => SubscriberStatus::Active,
+        };
+        summary.extend(order.status.map(|status| format!("status={}", status.as_str())));
         Ok(NewSubscriber {
             login: order.login.clone(),
             kind: kind.as_str(),
@@ -125,6 +130,9 @@ impl Management<'_> {
             sold: order.sold,
             batch: order.batch,
             comments: order.comments.clone(),
+            label: order.label.clone(),
+            activation: order.activation,
+            expires: order.expires,
             summary: summary.join("; "),
         })
     }
@@ -226,6 +234,7 @@ impl Management<'_> {
             contact: change.contact.clone(),
             sold: change.sold,
             comments: change.comments.clone(),
+            label: change.label.clone(),
             summary: summary.join("; "),
         })
     }

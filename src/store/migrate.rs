@@ -28,7 +28,7 @@ macro_rules! migration {
 }
 
 /// All steps; a step's version is its place, counted from one.
-const MIGRATIONS: [Migration; 12] = [
+const MIGRATIONS: [Migration; 13] = [
     migration!("0001_freeradius"),
     migration!("0002_tollkeeper"),
     migration!("0003_changes"),
@@ -41,6 +41,7 @@ const MIGRATIONS: [Migration; 12] = [
     migration!("0011_reports"),
     migration!("0013_limits"),
     migration!("0014_batches"),
+    migration!("0015_isp"),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS tk_schema (

@@ -41,12 +41,13 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Database, Executor as _, MySql, Postgres, Sqlite, TransactionManager as _};
 
 pub use admin::{
-    AccountEdit, AccountObstacle, AccountRow, Adopted, AttributeChange, AttributeEdit, AttributePut, Author,
-    ChargeUsage, CredentialEdit, CreditChange, CreditObstacle, CreditRecord, Figure, KeySecret, LedgerEntry,
-    LimitEdit, MoneyEdit, NasEntry, NewAttribute, NewBatch, NewDevice, NewDeviceLogin, NewExpiry, NewKey,
-    NewNas, NewOperator, NewQuota, NewSubscriber, NewTopUp, OperatorSecret, OwnEdit, Place, PlanDraft,
-    PlanValues, PutRow, QuotaEdit, QuotaOwner, RuleObstacle, RuleOwner, Sale, SubscriberEdit,
-    SubscriberObstacle, SubscriberRecord, Survey, WalletOrder,
+    AccountEdit, AccountObstacle, AccountRecord, AccountRow, Adopted, AttributeChange, AttributeEdit,
+    AttributePut, Author, ChargeUsage, CollectionObstacle, CredentialEdit, CreditChange, CreditObstacle,
+    CreditRecord, DueChange, Figure, FupObstacle, KeySecret, LedgerEntry, LimitEdit, LocationEdit, MoneyEdit,
+    NasEntry, NewAttribute, NewBatch, NewDevice, NewDeviceLogin, NewExpiry, NewKey, NewNas, NewOperator,
+    NewQuota, NewSubscriber, NewTopUp, OperatorSecret, OwnEdit, Place, PlaceEdit, PlaceObstacle, PlanDraft,
+    PlanHead, PlanMove, PlanValues, PutRow, QuotaEdit, QuotaOwner, RuleObstacle, RuleOwner, Sale, Sketch,
+    SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey, WalletOrder, Whose,
 };
 pub use attempts::Attempt;
 pub use changes::{Change, ChangeCursor, Changes};

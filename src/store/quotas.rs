@@ -81,7 +81,7 @@ impl Store {
             terms.entry(subscriber).or_default().credit = Some(credit);
         }
         let sql = "SELECT subscriber_id, rate_down, rate_up, idle_timeout, places FROM tk_override
-             WHERE kind = 'account' AND subscriber_id IN ({}) ORDER BY id";
+             WHERE kind IN ('account', 'bandwidth') AND subscriber_id IN ({}) ORDER BY id";
         let small =
             |number: Option<i64>| number.map(|number| u32::try_from(number.max(0)).unwrap_or(u32::MAX));
         let rows = fetch_in!(self.db(), "tk_override", sql, subscribers, [], |row| {

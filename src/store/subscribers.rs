@@ -46,7 +46,7 @@ struct Known {
 
 const KNOWN: &str = "SELECT s.id, s.username, s.status, s.kind, s.first_use_at, s.expires_at, s.status_reason,
     s.created_at, s.activation_at, s.renewed_at, s.last_use_at, a.name, a.enabled, p.groupname, p.validity_days,
-    s.concurrency, s.autologin
+    s.concurrency, s.autologin, s.grace_until
     FROM tk_subscriber s LEFT JOIN tk_account a ON a.id = s.account_id LEFT JOIN tk_plan p ON p.id = s.plan_id";
 
 impl Known {
@@ -64,6 +64,7 @@ impl Known {
                 created: row.time(7)?.unwrap_or_default(),
                 activation: row.time(8)?,
                 renewed: row.time(9)?,
+                grace: row.time(17)?,
                 last_use: row.time(10)?,
                 closed_account: row.text(11)?.filter(|_| matches!(row.int(12), Ok(Some(0)))),
                 validity_days: match (row.text(13)?, row.int(14)?.and_then(|days| u32::try_from(days).ok())) {

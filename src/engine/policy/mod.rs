@@ -81,6 +81,8 @@ pub struct Subscriber {
     pub uses: Uses,
     /// Expiry set in `tk_subscriber`.
     pub expires: Option<UnixTime>,
+    /// Whatever ends it, it ends no earlier.
+    pub grace: Option<UnixTime>,
     /// What its status or its account's has against a login.
     pub(super) barred: Option<SmolStr>,
     pub(super) validity: Validity,
@@ -281,6 +283,7 @@ impl Compiler {
             status: rows.status,
             uses: Uses { first: rows.first_use, last: rows.tenure.last_use },
             expires: rows.expires,
+            grace: rows.tenure.grace,
             barred: barred(rows),
             validity,
             bindings,
@@ -591,6 +594,18 @@ impl Subscriber {
             doubtful: on.doubt.get(),
             nas,
         }
+    }
+
+    /// When it ends, by whatever ends it first; `None` is never. A first use that has not been yet would be
+    /// now. `limits` are those of its policy.
+    #[must_use]
+    pub fn end(&self, limits: &Limits, uses: Uses, now: UnixTime, zone: &TimeZone) -> Option<UnixTime> {
+        let rules = self.validity.ends(uses, now, zone).map(|end| end.at);
+        let row = limits.expiration.as_ref().map(|(at, _)| *at);
+        let first_use = uses.first.unwrap_or(now);
+        let after = limits.after_first_use.as_ref().map(|(seconds, _)| first_use.plus(*seconds));
+        let ends = rules.chain(self.expires).chain(row).chain(after);
+        ends.min().filter(|at| at.0 < i64::MAX).map(|at| at.max(self.grace.unwrap_or(at)))
     }
 
     /// Does it give every request the same?

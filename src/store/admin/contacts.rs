@@ -60,10 +60,5 @@ pub(super) async fn set(
     tx.run("tk_contact", &sql, &binds).await.map(drop)
 }
 
-/// Removes a subscriber's contact.
-pub(super) async fn forget(tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError> {
-    tx.run("tk_contact", "DELETE FROM tk_contact WHERE subscriber_id = ?", &[Bind::Int(id)]).await.map(drop)
-}
-
 /// The key and every field.
 const COLUMNS: usize = 1 + ContactField::ALL.len();

@@ -11,6 +11,7 @@ use super::{Author, NewAttribute, contacts, credit, people};
 use crate::domain::operator::Scope;
 use crate::domain::{Contact, Person, SubscriberId, SubscriberStatus};
 use crate::store::{Store, StoreError};
+use crate::time::UnixTime;
 
 /// A subscriber to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,12 @@ pub struct NewSubscriber {
     pub batch: Option<i64>,
     /// For people.
     pub comments: String,
+    /// What kind of customer it is: `home`, or any other word.
+    pub label: String,
+    /// Not to be used before.
+    pub activation: Option<UnixTime>,
+    /// The end.
+    pub expires: Option<UnixTime>,
     /// For the audit: what was asked, without secrets.
     pub summary: String,
 }
@@ -120,6 +127,9 @@ pub(super) async fn create(
                 Bind::Int(i64::from(new.sold)),
                 Bind::MaybeInt(new.batch),
                 Bind::Text(&new.comments),
+                Bind::Text(&new.label),
+                Bind::MaybeInt(new.activation.map(|at| at.0)),
+                Bind::MaybeInt(new.expires.map(|at| at.0)),
                 at,
                 by,
                 at,
@@ -128,7 +138,7 @@ pub(super) async fn create(
         })
         .collect();
     let head = "INSERT INTO tk_subscriber (account_id, username, kind, plan_id, status, status_reason, sold, batch_id,
-        comments, created_at, created_by, updated_at, updated_by)";
+        comments, type_label, activation_at, expires_at, created_at, created_by, updated_at, updated_by)";
     tx.insert_rows("tk_subscriber", head, &rows).await?;
     let ids = numbers(tx, &logins).await?;
     let number = |new: &NewSubscriber| ids.get(new.login.as_str()).copied().unwrap_or_default();

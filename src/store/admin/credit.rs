@@ -572,7 +572,8 @@ pub(super) async fn move_wallet(
         CreditChange::Multiply(factor) => wallet.balance.times(factor),
     };
     let Some(after) = after else { return Ok(Err(CreditObstacle::TooLarge)) };
-    let owes = kind == WalletKind::Money && is_postpaid(tx, id).await?;
+    // What is paid in advance is owed by the other side.
+    let owes = kind == WalletKind::Due || kind == WalletKind::Money && is_postpaid(tx, id).await?;
     if after < wallet.balance && after < wallet.limit.negated() && !owes {
         return Ok(Err(CreditObstacle::BelowLimit { after, limit: wallet.limit }));
     }

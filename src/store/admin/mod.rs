@@ -6,19 +6,27 @@
 mod accounts;
 mod adopt;
 mod attributes;
+mod collections;
 mod contacts;
 mod create;
 mod credit;
 mod dalo;
+mod dues;
+mod fups;
 mod groups;
+mod isp;
 mod limits;
+mod messages;
 mod nas;
 mod operators;
 mod orders;
 mod people;
+mod places;
 mod plans;
+mod portraits;
 mod quotas;
 mod rename;
+mod renewals;
 mod subscribers;
 mod tenure;
 pub(super) mod tx;
@@ -28,15 +36,21 @@ pub use accounts::{
 };
 pub use adopt::{Adopted, Survey};
 pub use attributes::{AttributeChange, AttributePut, PutRow};
+pub use collections::CollectionObstacle;
 pub use create::NewSubscriber;
 pub use credit::{
     ChargeUsage, CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle, WalletOrder,
 };
+pub use fups::FupObstacle;
+pub use isp::AccountRecord;
 pub use limits::{Figure, LimitEdit, OwnEdit, QuotaEdit};
 pub use nas::{NasEntry, NewNas};
 pub use operators::{KeySecret, NewKey, NewOperator, OperatorSecret, Place};
+pub use places::{LocationEdit, PlaceEdit, PlaceObstacle};
 pub use plans::PlanDraft;
+pub use portraits::{PlanHead, Sketch, Whose};
 pub use quotas::{NewQuota, NewTopUp, QuotaOwner, Sale};
+pub use renewals::{DueChange, PlanMove};
 pub use subscribers::{AttributeEdit, CredentialEdit, SubscriberEdit, SubscriberObstacle, SubscriberRecord};
 pub use tenure::{NewDevice, NewExpiry, RuleOwner};
 
@@ -46,7 +60,7 @@ use tx::{Bind, Tx};
 
 use super::StoreError;
 use crate::domain::AttributeRow;
-use crate::domain::operator::Dialect;
+use crate::domain::operator::{Dialect, Scope};
 use crate::time::UnixTime;
 
 /// Who changes something, and when: the constant part of a row of `tk_audit`.
@@ -125,6 +139,17 @@ async fn audit(tx: &mut Tx<'_>, author: &Author, event: Event<'_>) -> Result<(),
     .map(drop)
 }
 
+/// ` AND column IN (…)` that keeps to the accounts of a scope. Numbers only, so nothing is bound.
+fn within(scope: &Scope, column: &str) -> String {
+    match scope {
+        Scope::Everything => String::new(),
+        Scope::Accounts(accounts) => {
+            let numbers: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+            format!(" AND {column} IN ({})", numbers.join(", "))
+        }
+    }
+}
+
 /// The number of an account by its name.
 async fn account(tx: &mut Tx<'_>, name: &str) -> Result<Option<i64>, StoreError> {
     let found = tx
@@ -166,12 +191,13 @@ impl AttributeTable {
         Ok(rows.into_iter().filter(|(exact, _)| exact == owner).map(|(_, row)| row).collect())
     }
 
-    async fn add(self, tx: &mut Tx<'_>, owner: &str, item: &NewAttribute) -> Result<(), StoreError> {
+    /// Adds a row; gives its number.
+    async fn add(self, tx: &mut Tx<'_>, owner: &str, item: &NewAttribute) -> Result<i64, StoreError> {
         let Self { name, owner: column } = self;
         let sql = format!("INSERT INTO {name} ({column}, attribute, op, value) VALUES (?, ?, ?, ?)");
         let binds =
             [Bind::Text(owner), Bind::Text(&item.attribute), Bind::Text(&item.op), Bind::Text(&item.value)];
-        tx.run(name, &sql, &binds).await.map(drop)
+        tx.insert(name, &sql, &binds).await
     }
 
     async fn delete(self, tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError> {

@@ -137,6 +137,26 @@ impl Store {
         Ok(Some(found))
     }
 
+    /// A key of an account by the digest of its secret: clients of Jaze name the account in the place of the
+    /// key.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn key_of_account(
+        &self,
+        account: &str,
+        secret_hash: &str,
+    ) -> Result<Option<KeySecret>, StoreError> {
+        let mut tx = Tx::read(self.db()).await?;
+        let sql = format!("{KEYS} WHERE k.secret_hash = ?");
+        let found = tx.fetch("tk_api_key", &sql, &[Bind::Text(secret_hash)], key).await?;
+        let Some(mut found) = found.into_iter().find(|found| found.key.account == account) else {
+            return Ok(None);
+        };
+        found.place = place(&mut tx, found.place.account).await?;
+        Ok(Some(found))
+    }
+
     /// Puts another secret in the place of a key's, so that whatever was had with the old one is worth
     /// nothing. `Ok(false)`: there is no such key.
     ///

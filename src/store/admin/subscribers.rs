@@ -6,8 +6,8 @@ use smol_str::SmolStr;
 use super::groups::{self, DISABLED_GROUP, join, leave};
 use super::tx::{Bind, Tx};
 use super::{
-    Author, Event, NewAttribute, RADCHECK, RADREPLY, audit, contacts, limits, people, plans, quotas, rename,
-    tenure,
+    Author, Event, NewAttribute, RADCHECK, RADREPLY, audit, contacts, isp, limits, people, plans, quotas,
+    rename, tenure,
 };
 use crate::domain::operator::Scope;
 use crate::domain::plan::Concurrency;
@@ -59,6 +59,8 @@ pub struct SubscriberEdit {
     pub sold: Option<bool>,
     /// For people.
     pub comments: Option<String>,
+    /// What kind of customer it is: `home`, or any other word.
+    pub label: Option<String>,
     /// For the audit: what was asked, without secrets.
     pub summary: String,
 }
@@ -181,9 +183,24 @@ impl Store {
         scope: &Scope,
         author: &Author,
     ) -> Result<Option<(SubscriberId, SmolStr)>, StoreError> {
+        self.remove_subscriber(who, false, scope, author).await
+    }
+
+    /// The same; with `void` it owes nothing any more, and nobody collects from it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn remove_subscriber(
+        &self,
+        who: Who<'_>,
+        void: bool,
+        scope: &Scope,
+        author: &Author,
+    ) -> Result<Option<(SubscriberId, SmolStr)>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
         let Some(located) = locate(&mut tx, who, scope, author).await? else { return Ok(None) };
         let (id, login) = (located.id, located.login.as_str());
+        isp::forget(&mut tx, id, login, void, author).await?;
         for table in [RADCHECK, RADREPLY] {
             let ours = format!(
                 "DELETE FROM tk_attr_source WHERE tbl = '{0}' AND row_id IN (SELECT id FROM {0} WHERE username = ?)",
@@ -198,7 +215,7 @@ impl Store {
         end_sessions(&mut tx, id, author).await?;
         tenure::forget(&mut tx, tenure::RuleOwner::Subscriber(login), id).await?;
         limits::forget(&mut tx, id).await?;
-        contacts::forget(&mut tx, id).await?;
+        // Who it was stays known: the Jaze API finds also those who are deleted by their telephone.
         tx.run(
             "tk_subscriber",
             "UPDATE tk_subscriber SET status = 'deleted', username = NULL, plan_id = NULL, updated_at = ?,
@@ -418,6 +435,9 @@ pub(super) async fn edit(
     if let Some(comments) = &edit.comments {
         column(tx, "comments", id, Bind::Text(comments)).await?;
     }
+    if let Some(label) = &edit.label {
+        column(tx, "type_label", id, Bind::Text(label)).await?;
+    }
     contacts::set(tx, id, &edit.contact).await?;
     let AttributeEdit { check, reply, remove } = &edit.attributes;
     let remove: Vec<&str> = remove.iter().map(String::as_str).collect();
@@ -572,7 +592,7 @@ pub(super) async fn column(tx: &mut Tx<'_>, name: &str, id: i64, value: Bind<'_>
 }
 
 /// Replaces the primary plan, and its group; other groups stay. `false`: there is no such plan.
-async fn move_to(
+pub(super) async fn move_to(
     tx: &mut Tx<'_>,
     id: i64,
     login: &str,
@@ -603,7 +623,7 @@ async fn move_to(
     Ok(true)
 }
 
-async fn put_status(
+pub(super) async fn put_status(
     tx: &mut Tx<'_>,
     id: i64,
     login: &str,

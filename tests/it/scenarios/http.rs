@@ -26,6 +26,8 @@ use super::world::World;
 pub(super) const PASSPHRASE: &str = "open-sesame";
 /// Where mFusion's endpoints are.
 const MFUSION: &str = "/mbox/api/hotspot";
+/// Where those of Jaze are.
+const JAZE: &str = "/api/v1";
 /// Keys of mFusion that are there from the beginning.
 const KEYS: [(&str, &str); 4] =
     [("all", "read,write,secrets"), ("editor", "read,write"), ("reader", "read"), ("writer", "write")];
@@ -66,7 +68,7 @@ struct Answer {
 }
 
 impl World {
-    /// `http mfusion|antamedia|main [as WHO] [from ADDRESS] [with "Name: value"] METHOD PATH [body] => STATUS [pattern]`
+    /// `http mfusion|antamedia|jaze|main [as WHO] [from ADDRESS] [with "Name: value"] METHOD PATH [body] => STATUS [pattern]`
     pub(super) async fn http(&mut self, text: &str) -> Result<(), String> {
         let (asked, expected) = text.split_once(" => ").ok_or("http … => STATUS")?;
         let request = self.request_of(asked)?;
@@ -156,7 +158,7 @@ impl World {
     async fn send(&mut self, request: &Request<'_>) -> Result<Answer, String> {
         let addresses = self.server().ok_or("no server runs")?.ready().http;
         let to = match request.dialect {
-            "mfusion" | "main" => addresses.http,
+            "mfusion" | "jaze" | "main" => addresses.http,
             "antamedia" => addresses.antamedia,
             "ibsng" => addresses.ibsng,
             other => return Err(format!("no listener {other:?}")),
@@ -170,6 +172,13 @@ impl World {
                 && let Some(token) = self.token(request.who, to).await?
             {
                 headers.push(("Authorization".to_owned(), format!("Bearer {token}")));
+            }
+        }
+        if request.dialect == "jaze" && request.method != "octets" {
+            path = format!("{JAZE}{path}");
+            if request.who != "nobody" {
+                let key = self.captured.get(&format!("jaze.{}.basic", request.who)).ok_or("no such key")?;
+                headers.push(("Authorization".to_owned(), format!("Basic {key}")));
             }
         }
         let (kind, mut body) = match &request.body {
@@ -208,7 +217,8 @@ impl World {
     /// The keys that are there from the beginning.
     pub(super) async fn make_keys(&mut self) {
         for (name, rights) in KEYS {
-            self.make_key(name, rights, "").await.unwrap();
+            self.make_key(Dialect::Mfusion, name, rights, "").await.unwrap();
+            self.make_key(Dialect::Jaze, &format!("jaze.{name}"), rights, "").await.unwrap();
         }
     }
 
@@ -230,12 +240,18 @@ impl World {
         Ok(Some(token.to_owned()))
     }
 
-    async fn make_key(&mut self, name: &str, rights: &str, account: &str) -> Result<(), String> {
+    async fn make_key(
+        &mut self,
+        dialect: Dialect,
+        name: &str,
+        rights: &str,
+        account: &str,
+    ) -> Result<(), String> {
         let rights = Rights::parse(rights).ok_or("which rights?")?;
         let (store, gate) = self.gate().await?;
         let made = gate
             .console("tester")
-            .create_key(Dialect::Mfusion, rights, account, &mut SystemEntropy)
+            .create_key(dialect, rights, account, &mut SystemEntropy)
             .await
             .map_err(|error| error.to_string())?;
         store.close().await;
@@ -248,6 +264,10 @@ impl World {
         let basic = STANDARD.encode(format!("{}:{}", made.key_id, made.secret));
         for (part, value) in [("id", &made.key_id), ("secret", &made.secret), ("basic", &basic)] {
             self.captured.insert(format!("{name}.{part}"), value.clone());
+        }
+        if name == "jaze.all" {
+            let basic = STANDARD.encode(format!("Main:{}", made.secret));
+            self.captured.insert("account.basic".to_owned(), basic);
         }
         self.keys.insert(name.to_owned(), Key { id: made.key_id, secret: made.secret });
     }
@@ -290,7 +310,9 @@ impl World {
         let (verb, rest) = word(rest);
         if verb == "made" {
             let (rights, account) = word(rest);
-            return self.make_key(name, if rights.is_empty() { "read,write" } else { rights }, account).await;
+            let dialect = if name.starts_with("jaze.") { Dialect::Jaze } else { Dialect::Mfusion };
+            let rights = if rights.is_empty() { "read,write" } else { rights };
+            return self.make_key(dialect, name, rights, account).await;
         }
         let id = self.keys.get(name).ok_or("no such key")?.id.clone();
         let (store, gate) = self.gate().await?;
