@@ -1,7 +1,7 @@
 //! The mFusion HotSpot API: JSON below `/mbox/api/hotspot`, opened by tokens that `POST /auth` gives.
 //!
 //! Refuses to know SQL, sessions and RADIUS, and the other dialects. `auth` gives tokens; `extract` reads
-//! requests; `wire` has the envelopes and `failure` their failures. A handler takes a [`Caller`] first, so
+//! requests; `wire` has the envelopes and `failure` their failures. A handler takes a `Caller` first, so
 //! that nothing is looked at before it is known who asks:
 //!
 //! ```text
