@@ -13,6 +13,8 @@ pub mod domain;
 // Pure decisions.
 pub mod engine;
 pub mod entropy;
+// Ways to subscribers' mailboxes and telephones.
+pub mod gateway;
 // HTTP listeners.
 pub mod http;
 // RADIUS sockets.

@@ -13,18 +13,20 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::{Settings, Unverifiable};
+use crate::domain::Channel;
 use crate::domain::operator::{Dialect, Rights};
 use crate::engine::token::TokenKey;
 use crate::entropy::{Entropy as _, SystemEntropy};
+use crate::gateway::Gateways;
 use crate::net::coa::CoaSockets;
 use crate::net::{self, Receivers, Sockets};
 use crate::packs::{PackError, Packs};
 use crate::radius::dictionary::{Dictionary, DictionaryError};
-use crate::service::{self, Health, ManagementGate, Parts, Service};
+use crate::service::{self, Gateway as _, Health, ManagementGate, Parts, Service};
 use crate::store::{Spool, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::time::Clock;
-use crate::{coa, engine, http, sessions};
+use crate::{coa, engine, gateway, http, sessions};
 
 /// How long requests that were received may take to be answered once the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -65,6 +67,9 @@ pub enum StartError {
     /// A RADIUS socket cannot be opened.
     #[error("radius: {0}")]
     Radius(#[from] net::BindError),
+    /// A way for messages cannot be.
+    #[error("{0}")]
+    Messages(#[from] gateway::SettingsError),
     /// An HTTP listener cannot be opened.
     #[error("{0}")]
     Http(#[from] http::BindError),
@@ -135,6 +140,7 @@ impl Server {
         for remark in packs.remarks() {
             tracing::warn!(%remark, "a part of a vendor pack is left out");
         }
+        let gateways = Gateways::new(&settings.messages)?;
         let health = Arc::new(Health::default());
         let spool = Arc::new(Spool::open(&settings.spool()).await.map_err(StartError::Spool)?);
         let store = open_store(settings).await?;
@@ -169,8 +175,10 @@ impl Server {
         let coa_sockets = tokio::spawn(coa_sockets.run(service.coa().clone()));
         let (stop_http, stopped) = oneshot::channel();
         let certificates = listeners.certificates();
+        let channels: Vec<Channel> =
+            [Channel::Sms, Channel::Email].into_iter().filter(|channel| gateways.has(*channel)).collect();
         let shared = http::Shared {
-            gate: gate.with_coa(service.coa()),
+            gate: gate.with_coa(service.coa()).with_gateways(channels),
             throttle: http::Throttle::new(settings.http.failures_per_minute, Arc::clone(&clock)),
             guesses: http::Throttle::new(settings.http.failures_per_minute, Arc::clone(&clock)),
             dialects: Arc::new(http::Dialects {
@@ -184,7 +192,7 @@ impl Server {
             clock,
             started: started.unix,
         };
-        let agenda = tokio::spawn(shared.gate.clone().run_agenda(Arc::new(service::NoGateway)));
+        let agenda = tokio::spawn(shared.gate.clone().run_agenda(gateways));
         let http_settings = settings.http.clone();
         let http = tokio::spawn(async move {
             let until = async {

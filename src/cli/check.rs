@@ -35,6 +35,9 @@ pub(super) async fn check(file: Option<&Path>, output: &Output) -> Result<Exit, 
     };
     let mut findings = Findings { warnings: settings.warnings.clone(), ..Findings::default() };
     let dictionary = dictionary(&settings, &mut findings);
+    if let Err(error) = crate::gateway::Gateways::new(&settings.messages) {
+        findings.mistakes.push(settings.remark(error.key, error.reason));
+    }
     let packs = dictionary.as_ref().and_then(|dictionary| packs(&settings, dictionary, &mut findings));
     database(&settings, dictionary.as_ref(), &mut findings).await;
     if let Some(packs) = &packs {

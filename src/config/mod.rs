@@ -27,7 +27,7 @@ use self::file::Reader;
 use crate::coa::agenda;
 use crate::domain::{Nas, NasSource, PackId, TriState};
 use crate::radius::Secret;
-use crate::{http, store, telemetry};
+use crate::{gateway, http, store, telemetry};
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug)]
@@ -56,6 +56,8 @@ pub struct Settings {
     pub http: http::Settings,
     /// Options of the API dialects.
     pub dialects: Dialects,
+    /// `[messages]`
+    pub messages: gateway::Settings,
     /// `[log]`
     pub log: telemetry::Settings,
     /// What is doubtful, but no reason to refuse.
@@ -258,6 +260,7 @@ impl Settings {
             nas: nas(&reader),
             http: http(&reader),
             dialects: dialects(&reader),
+            messages: messages(&reader),
             log: log(&reader),
             data_dir,
             warnings: Vec::new(),
@@ -484,6 +487,21 @@ fn tls(reader: &Reader, keys: [&str; 2]) -> Option<http::TlsFiles> {
         [None, Some(_)] => reader.mistake(there, second, format!("needs {first} beside it")),
     }
     None
+}
+
+fn messages(reader: &Reader) -> gateway::Settings {
+    let text = |key| reader.text(key, |text| Ok(text.to_owned())).filter(|text| !text.is_empty());
+    let secret = |key| {
+        reader.text(key, |text| Secret::new(text.as_bytes()).ok_or_else(|| "must not be empty".to_owned()))
+    };
+    gateway::Settings {
+        smtp: text("messages.smtp"),
+        smtp_user: text("messages.smtp_user"),
+        smtp_password: secret("messages.smtp_password"),
+        from: text("messages.from"),
+        sms_url: text("messages.sms_url"),
+        sms_token: secret("messages.sms_token"),
+    }
 }
 
 fn dialects(reader: &Reader) -> Dialects {

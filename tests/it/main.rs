@@ -16,6 +16,7 @@ mod fleet;
 mod freeradius_rows;
 mod limits;
 mod management;
+mod messages;
 mod mutations;
 mod overshoot;
 mod people;
