@@ -104,7 +104,9 @@ impl fmt::Display for Ready {
             one(self.http.http),
             one(self.http.ibsng),
             one(self.http.antamedia),
-        )
+        )?;
+        // Off unless it is asked for.
+        self.http.xmlrpc.map_or(Ok(()), |address| write!(f, " xmlrpc={address}"))
     }
 }
 

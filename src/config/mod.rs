@@ -460,6 +460,7 @@ fn http(reader: &Reader) -> http::Settings {
         listen: listener("http.listen", "127.0.0.1:8080"),
         ibsng: listener("ibsng.listen", "127.0.0.1:1237"),
         antamedia: listener("antamedia.listen", "127.0.0.1:8082"),
+        xmlrpc: reader.text("ibsng.xmlrpc", optional_address).flatten(),
         tls: http::Tls {
             http: tls(reader, ["http.tls_certificate", "http.tls_key"]),
             ibsng: tls(reader, ["ibsng.tls_certificate", "ibsng.tls_key"]),

@@ -155,11 +155,15 @@ pub enum LedgerAction {
     Collection,
     /// What was due is not any more.
     Reversal,
+    /// What was left went with its owner.
+    DelUser,
+    /// An operator gave it with an extension.
+    TempExtend,
 }
 
 impl LedgerAction {
     /// Every action with its word.
-    pub const ALL: [(Self, &'static str); 15] = [
+    pub const ALL: [(Self, &'static str); 17] = [
         (Self::AddUser, "ADD_USER"),
         (Self::ChangeCredit, "CHANGE_CREDIT"),
         (Self::RenewTrash, "RENEW_TRASH"),
@@ -175,6 +179,8 @@ impl LedgerAction {
         (Self::Payment, "PAYMENT"),
         (Self::Collection, "COLLECTION"),
         (Self::Reversal, "REVERSAL"),
+        (Self::DelUser, "DEL_USER"),
+        (Self::TempExtend, "TEMP_EXTEND"),
     ];
 
     /// The word in the table.

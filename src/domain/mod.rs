@@ -8,6 +8,7 @@ pub mod account;
 pub mod charge;
 pub mod collection;
 pub mod contact;
+pub mod customer;
 pub mod decision;
 pub mod dynamic_auth;
 pub mod fup;

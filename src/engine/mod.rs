@@ -17,6 +17,7 @@ use self::token::TokenKey;
 
 pub use access::{AccessFacts, Decided, Denial, Grant, Offer, Standing, Verdict, access, authorize, explain};
 pub use policy::{CompiledGroup, Compiler, Subscriber};
+pub(crate) use policy::{Dates, Validity};
 pub use trace::{Said, Seen, Step};
 
 /// How decisions are made.

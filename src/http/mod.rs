@@ -5,6 +5,7 @@
 //! `listener` bounds what a connection may cost.
 
 pub mod antamedia;
+mod ibsng;
 pub mod jaze;
 mod listener;
 pub mod mfusion;

@@ -25,7 +25,7 @@ use super::listener::Served;
 use super::peer::Peer;
 use super::throttle::Throttle;
 use super::tls::{Certificate, TlsError};
-use super::{Settings, antamedia, jaze, mfusion, openapi};
+use super::{Settings, antamedia, ibsng, jaze, mfusion, openapi};
 use crate::service::{Health, HealthReport, HealthStatus, ManagementGate};
 use crate::telemetry::{Metrics, names};
 use crate::time::{Clock, UnixTime};
@@ -85,6 +85,8 @@ pub struct Addresses {
     pub ibsng: Option<SocketAddr>,
     /// `antamedia.listen`
     pub antamedia: Option<SocketAddr>,
+    /// `ibsng.xmlrpc`
+    pub xmlrpc: Option<SocketAddr>,
 }
 
 /// Open listeners, not yet served.
@@ -135,6 +137,7 @@ impl Listeners {
             ("http", "http.listen", settings.listen, &mut addresses.http),
             ("ibsng", "ibsng.listen", settings.ibsng, &mut addresses.ibsng),
             ("antamedia", "antamedia.listen", settings.antamedia, &mut addresses.antamedia),
+            ("xmlrpc", "ibsng.xmlrpc", settings.xmlrpc, &mut addresses.xmlrpc),
         ];
         for (name, key, address, real) in wanted {
             let Some(address) = address else { continue };
@@ -192,6 +195,8 @@ impl Listeners {
             let carries = Carries {
                 http: self.addresses.http == Some(address),
                 antamedia: self.addresses.antamedia == Some(address),
+                ibsng: self.addresses.ibsng == Some(address),
+                xmlrpc: self.addresses.xmlrpc == Some(address),
             };
             let router = router(name, carries, settings, shared.clone());
             let served = Served {
@@ -217,6 +222,8 @@ impl Listeners {
 struct Carries {
     http: bool,
     antamedia: bool,
+    ibsng: bool,
+    xmlrpc: bool,
 }
 
 /// The routes of one listener with its limits. A dialect mounts here. Each bounds its own time and answers
@@ -235,6 +242,7 @@ fn router(listener: &'static str, carries: Carries, settings: &Settings, shared:
     if carries.antamedia {
         dialects = dialects.merge(antamedia::router(&shared));
     }
+    dialects = dialects.merge(ibsng::router(&shared, carries.ibsng, carries.xmlrpc));
     let body_limit = usize::try_from(settings.body_limit).unwrap_or(usize::MAX);
     let clock = Arc::clone(&shared.clock);
     routes
@@ -345,6 +353,7 @@ mod tests {
             listen: free,
             ibsng: free,
             antamedia: None,
+            xmlrpc: None,
             tls: super::super::Tls::default(),
             body_limit: 1_024,
             timeout: Duration::from_secs(5),

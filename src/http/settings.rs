@@ -15,6 +15,8 @@ pub struct Settings {
     pub ibsng: Option<SocketAddr>,
     /// Antamedia.
     pub antamedia: Option<SocketAddr>,
+    /// IBSng in XML-RPC.
+    pub xmlrpc: Option<SocketAddr>,
     /// Certificates of these listeners; without one a listener speaks plain HTTP.
     pub tls: Tls,
     /// Most octets of a request body.

@@ -19,6 +19,7 @@ use subtle::ConstantTimeEq as _;
 use super::coa::{Coa, WeakCoa};
 use super::error::{Denial, ServiceError};
 use super::management::Management;
+use super::visitors::Passwords;
 use crate::domain::operator::{Dialect, Rights, Scope};
 use crate::domain::{Channel, Nas};
 use crate::engine;
@@ -40,6 +41,8 @@ pub(super) struct Gate {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) packs: Arc<Packs>,
     pub(super) configured: Vec<Nas>,
+    /// Passwords of operators that were right of late.
+    pub(super) passwords: Passwords,
     coa: Option<WeakCoa>,
     tokens: Option<TokenKey>,
     passphrase: Option<Passphrase>,
@@ -108,12 +111,12 @@ impl fmt::Debug for Issued {
 }
 
 /// Who is let in, and as what.
-struct Pass {
-    name: String,
-    dialect: Dialect,
-    rights: Rights,
-    scope: Scope,
-    zone: Option<TimeZone>,
+pub(super) struct Pass {
+    pub(super) name: String,
+    pub(super) dialect: Dialect,
+    pub(super) rights: Rights,
+    pub(super) scope: Scope,
+    pub(super) zone: Option<TimeZone>,
 }
 
 /// `last_used_at` of a key is as old as this at most while the key is in use: seconds.
@@ -135,6 +138,7 @@ impl ManagementGate {
             clock,
             packs: Packs::embedded(),
             configured: Vec::new(),
+            passwords: Passwords::new(),
             coa: None,
             tokens: None,
             passphrase: None,
@@ -225,8 +229,7 @@ impl ManagementGate {
             OperatorCredential::Login { dialect, login, password } => {
                 let found = self.0.store.operator(login).await?;
                 let stored = found.as_ref().map_or(NOBODY, |found| found.password_hash.as_str());
-                let right = argon2::PasswordHash::new(stored)
-                    .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
+                let right = verify(stored, password);
                 let found = found.filter(|found| right && !found.operator.locked).ok_or_else(wrong)?;
                 let Place { scope, zone, .. } = switched_on(found.place)?;
                 let zone = TimeZone::get(&zone).ok();
@@ -277,7 +280,7 @@ impl ManagementGate {
         self.management(pass, "")
     }
 
-    fn management(&self, pass: Pass, remote: &str) -> Management<'_> {
+    pub(super) fn management(&self, pass: Pass, remote: &str) -> Management<'_> {
         Management {
             zone: pass.zone.unwrap_or_else(|| self.0.engine.zone.clone()),
             gate: Cow::Borrowed(self),
@@ -343,7 +346,7 @@ fn open(found: KeySecret) -> Result<KeySecret, ServiceError> {
     }
 }
 
-fn switched_on(place: Place) -> Result<Place, ServiceError> {
+pub(super) fn switched_on(place: Place) -> Result<Place, ServiceError> {
     if place.enabled { Ok(place) } else { Err(ServiceError::Denied(Denial::Disabled)) }
 }
 
@@ -413,6 +416,12 @@ impl TokenKey {
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &rules).ok()?.claims;
         (claims.exp > now.0).then_some(claims)
     }
+}
+
+/// Is this the password that was hashed? Slow on purpose.
+pub(super) fn verify(hash: &str, password: &str) -> bool {
+    argon2::PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
 /// A hash of nobody's password, so that an unknown login takes as long as a known one.

@@ -31,6 +31,9 @@ mod memo;
 mod messages;
 mod meters;
 mod moves;
+mod numbered;
+mod own_account;
+mod packages;
 mod places;
 mod plans;
 mod portraits;
@@ -44,6 +47,7 @@ mod spooling;
 mod state;
 mod subscribers;
 mod tenure;
+mod visitors;
 mod warnings;
 pub mod writer;
 
@@ -74,11 +78,15 @@ pub use management::{
 };
 pub use messages::{MessageOrder, MessageTemplate};
 pub use moves::{MoveOptions, MoveWhen, Release, RenewFrom};
+pub use numbered::{CUSTOMERS_MAX, CustomerError, CustomersOrder, Letters, MadeUp, RandomWords};
+pub use own_account::OwnAccount;
+pub use packages::{Change, Purse};
 pub use portraits::{Binding, Cycle, GroupFigures, Portrait, StatusCounts};
 pub use quotas::{Balance, Lapse, UsageReport};
 pub use serve::Serve;
 pub use state::Settings;
 pub use subscribers::{AttributeOrder, AttributeOutcome};
+pub use visitors::{Resumed, VisitError, Visiting, Visitor};
 pub use warnings::{RowWarnings, row_warnings};
 
 use self::coa::Coa;

@@ -544,7 +544,7 @@ fn login_row() -> NewAttribute {
 }
 
 /// The row of radcheck that a password is.
-fn password_row(password: &str) -> Result<NewAttribute, ServiceError> {
+pub(super) fn password_row(password: &str) -> Result<NewAttribute, ServiceError> {
     let reason = if password.is_empty() {
         "must not be empty"
     } else if password.contains('\0') {

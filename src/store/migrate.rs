@@ -28,7 +28,7 @@ macro_rules! migration {
 }
 
 /// All steps; a step's version is its place, counted from one.
-const MIGRATIONS: [Migration; 13] = [
+const MIGRATIONS: [Migration; 14] = [
     migration!("0001_freeradius"),
     migration!("0002_tollkeeper"),
     migration!("0003_changes"),
@@ -42,6 +42,7 @@ const MIGRATIONS: [Migration; 13] = [
     migration!("0013_limits"),
     migration!("0014_batches"),
     migration!("0015_isp"),
+    migration!("0016_customers"),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS tk_schema (

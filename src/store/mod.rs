@@ -41,13 +41,14 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Database, Executor as _, MySql, Postgres, Sqlite, TransactionManager as _};
 
 pub use admin::{
-    AccountEdit, AccountObstacle, AccountRecord, AccountRow, Adopted, AttributeChange, AttributeEdit,
-    AttributePut, Author, ChargeUsage, CollectionObstacle, CredentialEdit, CreditChange, CreditObstacle,
-    CreditRecord, DueChange, Figure, FupObstacle, KeySecret, LedgerEntry, LimitEdit, LocationEdit, MoneyEdit,
-    NasEntry, NewAttribute, NewBatch, NewDevice, NewDeviceLogin, NewExpiry, NewKey, NewNas, NewOperator,
-    NewQuota, NewSubscriber, NewTopUp, OperatorSecret, OwnEdit, Place, PlaceEdit, PlaceObstacle, PlanDraft,
-    PlanHead, PlanMove, PlanValues, PutRow, QuotaEdit, QuotaOwner, RuleObstacle, RuleOwner, Sale, Sketch,
-    SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey, WalletOrder, Whose,
+    AccountEdit, AccountObstacle, AccountRecord, AccountRow, Adopted, ApiSession, AttributeChange,
+    AttributeEdit, AttributePut, Author, ChargeUsage, CollectionObstacle, CredentialEdit, CreditChange,
+    CreditObstacle, CreditRecord, CustomerChange, DueChange, Figure, FupObstacle, KeySecret, LedgerEntry,
+    LimitEdit, LocationEdit, MoneyEdit, NasEntry, NewAttribute, NewBatch, NewCustomers, NewDevice,
+    NewDeviceLogin, NewExpiry, NewKey, NewNas, NewOperator, NewQuota, NewSubscriber, NewTopUp,
+    OperatorSecret, OwnEdit, Place, PlaceEdit, PlaceObstacle, PlanDraft, PlanHead, PlanMove, PlanValues,
+    PutRow, QuotaEdit, QuotaOwner, RuleObstacle, RuleOwner, Sale, Sketch, SubscriberEdit, SubscriberObstacle,
+    SubscriberRecord, Survey, WalletChange, WalletOrder, Whose,
 };
 pub use attempts::Attempt;
 pub use changes::{Change, ChangeCursor, Changes};

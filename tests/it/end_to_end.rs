@@ -5,6 +5,7 @@ mod faults;
 mod freeradius;
 mod hostile;
 mod http;
+mod ibsng;
 mod operation;
 
 use std::collections::HashMap;

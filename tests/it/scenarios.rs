@@ -7,6 +7,7 @@
 mod client;
 mod explained;
 mod http;
+mod ibsng;
 mod json;
 mod script;
 mod stall;
@@ -47,6 +48,9 @@ scenarios! {
     dynamic_authorization,
     frozen_database,
     ghosts,
+    ibsng_document,
+    ibsng_effects,
+    ibsng_errors,
     jaze_clients,
     jaze_isp,
     jaze_users,

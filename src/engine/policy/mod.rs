@@ -30,7 +30,7 @@ use self::condition::{Circumstances, Condition};
 use self::doors::Doors;
 use self::items::{Check, Control, FallThrough, Reader, Rows};
 use self::merge::{Item, Merged, merge};
-use self::validity::Validity;
+pub(crate) use self::validity::Validity;
 use super::Settings;
 use super::charge::Charging;
 use super::password::StoredPassword;

@@ -479,37 +479,37 @@ pub(super) async fn grant_new(
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Wallet {
-    balance: Amount,
-    spent: Amount,
-    charged: Amount,
-    limit: Amount,
+pub(super) struct Wallet {
+    pub(super) balance: Amount,
+    pub(super) spent: Amount,
+    pub(super) charged: Amount,
+    pub(super) limit: Amount,
 }
 
 /// What a plan gives.
-struct Gift {
+pub(super) struct Gift {
     id: i64,
-    name: SmolStr,
-    credit: Amount,
-    recharge: Amount,
+    pub(super) name: SmolStr,
+    pub(super) credit: Amount,
+    pub(super) recharge: Amount,
     price: Option<Amount>,
     currency: SmolStr,
 }
 
 /// Why a wallet moves.
 #[derive(Clone, Copy)]
-struct Movement<'a> {
-    action: LedgerAction,
-    comment: &'a str,
-    plan: Option<&'a Gift>,
+pub(super) struct Movement<'a> {
+    pub(super) action: LedgerAction,
+    pub(super) comment: &'a str,
+    pub(super) plan: Option<&'a Gift>,
     /// The plan's price is what it was sold for.
-    priced: bool,
+    pub(super) priced: bool,
     /// It was sold for this, and in this currency, whatever the plan says.
-    price: Option<(Amount, &'a str)>,
+    pub(super) price: Option<(Amount, &'a str)>,
 }
 
 impl Movement<'_> {
-    const fn of(action: LedgerAction) -> Self {
+    pub(super) const fn of(action: LedgerAction) -> Self {
         Self { action, comment: "", plan: None, priced: false, price: None }
     }
 }
@@ -536,7 +536,7 @@ async fn hold(
     Ok(hold_of(tx, id, kind, author).await?.map(|wallet| (id, wallet)))
 }
 
-async fn hold_of(
+pub(super) async fn hold_of(
     tx: &mut Tx<'_>,
     id: i64,
     kind: WalletKind,
@@ -654,7 +654,7 @@ async fn wallet(
 }
 
 /// The plan of a subscriber: its own, else the one of its first group.
-async fn plan_of(tx: &mut Tx<'_>, id: i64) -> Result<Option<Gift>, StoreError> {
+pub(super) async fn plan_of(tx: &mut Tx<'_>, id: i64) -> Result<Option<Gift>, StoreError> {
     let text = tx.pick("TEXT", "text", "CHAR");
     let columns = format!(
         "SELECT p.id, p.name, CAST(p.credit_on_renew AS {text}), CAST(p.credit_on_recharge AS {text}),
@@ -684,7 +684,7 @@ async fn plan_of(tx: &mut Tx<'_>, id: i64) -> Result<Option<Gift>, StoreError> {
 }
 
 /// Moves a wallet that is held and writes why.
-async fn book(
+pub(super) async fn book(
     tx: &mut Tx<'_>,
     id: i64,
     kind: WalletKind,

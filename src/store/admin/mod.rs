@@ -5,11 +5,13 @@
 
 mod accounts;
 mod adopt;
+mod api_sessions;
 mod attributes;
 mod collections;
 mod contacts;
 mod create;
 mod credit;
+mod customers;
 mod dalo;
 mod dues;
 mod fups;
@@ -35,12 +37,14 @@ pub use accounts::{
     AccountEdit, AccountObstacle, AccountRow, MoneyEdit, NewBatch, NewDeviceLogin, PlanValues,
 };
 pub use adopt::{Adopted, Survey};
+pub use api_sessions::ApiSession;
 pub use attributes::{AttributeChange, AttributePut, PutRow};
 pub use collections::CollectionObstacle;
 pub use create::NewSubscriber;
 pub use credit::{
     ChargeUsage, CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle, WalletOrder,
 };
+pub use customers::{CustomerChange, NewCustomers, WalletChange};
 pub use fups::FupObstacle;
 pub use isp::AccountRecord;
 pub use limits::{Figure, LimitEdit, OwnEdit, QuotaEdit};

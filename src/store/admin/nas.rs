@@ -131,6 +131,32 @@ impl Store {
         rows(&mut Tx::read(self.db()).await?).await
     }
 
+    /// Lets a NAS in again, or no longer; named by its address as it is written. `Ok(false)`: there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn enable_nas(
+        &self,
+        address: &str,
+        enabled: bool,
+        author: &Author,
+    ) -> Result<bool, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let found = rows(&mut tx).await?.into_iter().find(|row| row.address == address);
+        let Some(row) = found else { return Ok(false) };
+        let (insert, conflict) =
+            tx.pick(("INSERT OR IGNORE", ""), ("INSERT", " ON CONFLICT DO NOTHING"), ("INSERT IGNORE", ""));
+        let sql = format!("{insert} INTO tk_nas (nas_id) VALUES (?){conflict}");
+        tx.run("tk_nas", &sql, &[Bind::Int(row.id)]).await?;
+        let binds = [Bind::Int(i64::from(!enabled)), Bind::Int(row.id)];
+        tx.run("tk_nas", "UPDATE tk_nas SET disabled = ? WHERE nas_id = ?", &binds).await?;
+        let verb = if enabled { "enable" } else { "disable" };
+        let new = Some(row.address.to_string());
+        audit(&mut tx, author, Event { object: "nas", id: Some(row.id), verb, old: None, new }).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
     /// Removes the NAS of a network, or the one with that name or number; gives its address.
     /// `Ok(None)`: there is none.
     ///

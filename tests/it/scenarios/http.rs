@@ -161,6 +161,7 @@ impl World {
             "mfusion" | "jaze" | "main" => addresses.http,
             "antamedia" => addresses.antamedia,
             "ibsng" => addresses.ibsng,
+            "xmlrpc" => addresses.xmlrpc,
             other => return Err(format!("no listener {other:?}")),
         };
         let to = to.ok_or("that listener is off")?;
@@ -273,7 +274,7 @@ impl World {
     }
 
     /// As the command line comes in.
-    async fn gate(&self) -> Result<(Store, ManagementGate), String> {
+    pub(super) async fn gate(&self) -> Result<(Store, ManagementGate), String> {
         let store = Store::connect(&self.settings().store()).await.map_err(|error| error.to_string())?;
         let rules = engine::Settings::new(TokenKey::new(&[0; 32]), self.settings().timezone.clone());
         let gate = ManagementGate::new(store.clone(), Dictionary::embedded(), rules, self.clock());

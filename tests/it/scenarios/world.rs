@@ -100,7 +100,8 @@ impl World {
         let (stall, url) = Stall::before(&database).await;
         let url = if script.has("freeze") { url } else { database.url.clone() };
         let data_dir = tempfile::tempdir().unwrap();
-        let config = if script.has("http") { with_listeners(&script.config) } else { script.config.clone() };
+        let calls = script.has("http") || script.has("ibsng");
+        let config = if calls { with_listeners(&script.config) } else { script.config.clone() };
         let settings = settings(&url, data_dir.path(), &nases, &config);
         let server = Box::pin(Server::start(&settings, clock.clone(), embedded::metrics())).await.unwrap();
         let mut world = Self {
@@ -124,8 +125,11 @@ impl World {
             class: String::new(),
             _data_dir: data_dir,
         };
-        if script.has("http") {
+        if calls {
             world.make_keys().await;
+        }
+        if script.has("ibsng") {
+            world.make_operators().await;
         }
         world
     }
@@ -160,6 +164,7 @@ impl World {
         let (verb, rest) = word(text);
         match verb {
             "http" => self.http(rest).await?,
+            "ibsng" => self.ibsng(rest).await?,
             "key" => self.key(rest).await?,
             "top-up" => self.top_up(rest).await?,
             "soon" if rest.starts_with("http ") => self.http_soon(rest.trim_start_matches("http ")).await?,
@@ -678,7 +683,9 @@ fn with_listeners(config: &[(String, String)]) -> Vec<(String, String)> {
     let free = "\"127.0.0.1:0\"".to_owned();
     let mut all = vec![
         ("http.listen".to_owned(), free.clone()),
-        ("antamedia.listen".to_owned(), free),
+        ("antamedia.listen".to_owned(), free.clone()),
+        ("ibsng.listen".to_owned(), free.clone()),
+        ("ibsng.xmlrpc".to_owned(), free),
         ("antamedia.passphrase".to_owned(), format!("\"{PASSPHRASE}\"")),
     ];
     all.retain(|(key, _)| !config.iter().any(|(written, _)| written == key));

@@ -250,8 +250,9 @@ impl Process {
                     words.next().and_then(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok());
                 address.unwrap_or_else(|| panic!("{name} is not in its place: {line}"))
             });
+        let xmlrpc = words.next().and_then(|word| word.strip_prefix("xmlrpc=")?.parse().ok());
         assert_eq!(words.next(), None, "{line}");
-        Server { auth, accounting, http, ibsng, antamedia, process: self }
+        Server { auth, accounting, http, ibsng, antamedia, xmlrpc, process: self }
     }
 
     /// What it has written on standard error.
@@ -306,6 +307,8 @@ pub(crate) struct Server {
     pub(crate) http: SocketAddr,
     pub(crate) ibsng: SocketAddr,
     pub(crate) antamedia: SocketAddr,
+    /// Only where `ibsng.xmlrpc` is set.
+    pub(crate) xmlrpc: Option<SocketAddr>,
 }
 
 impl Server {

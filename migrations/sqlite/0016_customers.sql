@@ -1,0 +1,33 @@
+-- Sessions of the management APIs; token_hash is SHA-256 of the token, which is not kept. kind: admin or
+-- subscriber, principal_id its number.
+CREATE TABLE IF NOT EXISTS tk_api_session (
+    token_hash TEXT NOT NULL PRIMARY KEY,
+    dialect TEXT NOT NULL DEFAULT '',
+    kind TEXT NOT NULL DEFAULT 'admin',
+    principal_id BIGINT NOT NULL,
+    login TEXT NOT NULL DEFAULT '',
+    created_at BIGINT NOT NULL DEFAULT 0,
+    seen_at BIGINT NOT NULL DEFAULT 0,
+    remote_addr TEXT NOT NULL DEFAULT ''
+);
+
+CREATE INDEX IF NOT EXISTS tk_api_session_seen ON tk_api_session (seen_at);
+
+-- What a dialect keeps of a subscriber without a meaning here. "radcheck NAME" and "radreply NAME" are rows of
+-- FreeRADIUS's tables of a subscriber that has no login yet: operator, blank, value.
+CREATE TABLE IF NOT EXISTS tk_custom_field (
+    subscriber_id BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (subscriber_id, name)
+);
+
+-- Names of a subscriber beside its login; kind: serial, voip.
+CREATE TABLE IF NOT EXISTS tk_credential (
+    subscriber_id BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    identifier TEXT NOT NULL,
+    PRIMARY KEY (kind, identifier)
+);
+
+CREATE INDEX IF NOT EXISTS tk_credential_subscriber ON tk_credential (subscriber_id);

@@ -1,0 +1,473 @@
+//! Changing and removing customers: all or none.
+
+use super::money::{note, touch};
+use super::{Found, WAITING_CHECK, WAITING_REPLY, is_password, resolve, waiting_row};
+use crate::domain::customer::{CustomerEdit, CustomerObstacle, NamedBy};
+use crate::domain::operator::Scope;
+use crate::domain::validity::STATIC_DEVICE;
+use crate::domain::{SubscriberId, SubscriberStatus, Who};
+use crate::store::admin::subscribers::{self, PLAN_PRIORITY, column};
+use crate::store::admin::tx::{Bind, Tx};
+use crate::store::admin::{
+    Author, Event, NewAttribute, RADCHECK, RADREPLY, account, audit, contacts, groups, isp, limits, rename,
+};
+use crate::store::{Store, StoreError};
+use crate::time::UnixTime;
+
+/// A change with its rows of FreeRADIUS's tables.
+#[derive(Clone, Debug, Default)]
+pub struct CustomerChange {
+    /// Whose: the text of its number.
+    pub id: String,
+    /// What.
+    pub edit: CustomerEdit,
+    /// Rows of radcheck in the place of those of the same name.
+    pub check: Vec<NewAttribute>,
+    /// Rows of radreply, likewise.
+    pub reply: Vec<NewAttribute>,
+    /// For the audit: what was asked, without secrets.
+    pub summary: String,
+}
+
+impl Store {
+    /// Changes customers.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where a column cannot hold a value.
+    pub async fn edit_customers(
+        &self,
+        changes: &[CustomerChange],
+        scope: &Scope,
+        author: &Author,
+    ) -> Result<Result<(), CustomerObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let mut found = Vec::new();
+        for change in changes {
+            match resolve(&mut tx, NamedBy::Number, std::slice::from_ref(&change.id), scope, Some(author))
+                .await?
+            {
+                Ok(one) => found.extend(one),
+                Err(obstacle) => return Ok(Err(obstacle)),
+            }
+        }
+        if let Some(taken) = taken(&mut tx, changes, &found).await? {
+            return Ok(Err(CustomerObstacle::LoginsTaken(taken)));
+        }
+        for (change, found) in changes.iter().zip(found) {
+            if let Err(obstacle) = apply(&mut tx, change, found, scope, author).await? {
+                return Ok(Err(obstacle));
+            }
+        }
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Removes customers: their rows of FreeRADIUS's tables go, their numbers stay and are marked, their
+    /// logins are free. With `records` their sessions that are over go too, with `history` what was audited.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn delete_customers(
+        &self,
+        ids: &[String],
+        comment: &str,
+        records: bool,
+        history: bool,
+        scope: &Scope,
+        author: &Author,
+    ) -> Result<Result<(), CustomerObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let found = match resolve(&mut tx, NamedBy::Number, ids, scope, Some(author)).await? {
+            Ok(found) => found,
+            Err(obstacle) => return Ok(Err(obstacle)),
+        };
+        for Found { id, login } in found {
+            let sql = "SELECT COUNT(*) FROM tk_session t JOIN radacct r ON r.acctuniqueid = t.unique_id
+                 WHERE t.subscriber_id = ? AND r.acctstoptime IS NULL";
+            let open = tx.fetch("radacct", sql, &[Bind::Int(id)], |row| row.count(0)).await?;
+            let mut open = open.into_iter().next().unwrap_or(0);
+            if let Some(login) = &login {
+                let sql = "SELECT COUNT(*) FROM radacct WHERE username = ? AND acctstoptime IS NULL";
+                let named = tx.fetch("radacct", sql, &[Bind::Text(login)], |row| row.count(0)).await?;
+                open = open.saturating_add(named.into_iter().next().unwrap_or(0));
+            }
+            if open > 0 {
+                return Ok(Err(CustomerObstacle::Online(id)));
+            }
+            super::money::close(&mut tx, id, comment, author).await?;
+            isp::forget(&mut tx, id, login.as_deref().unwrap_or_default(), true, author).await?;
+            if let Some(login) = &login {
+                RADCHECK.delete_all(&mut tx, login).await?;
+                RADREPLY.delete_all(&mut tx, login).await?;
+                for group in groups::of(&mut tx, login, "").await? {
+                    groups::leave(&mut tx, login, &group).await?;
+                }
+            }
+            for table in ["tk_expiry_rule", "tk_device", "tk_custom_field", "tk_credential"] {
+                let sql = format!("DELETE FROM {table} WHERE subscriber_id = ?");
+                tx.run("tk_subscriber", &sql, &[Bind::Int(id)]).await?;
+            }
+            limits::forget(&mut tx, id).await?;
+            if records {
+                forget_records(&mut tx, id, login.as_deref()).await?;
+            }
+            if history {
+                let sql = "DELETE FROM tk_audit WHERE object = 'subscriber' AND object_id = ?";
+                tx.run("tk_audit", sql, &[Bind::Int(id)]).await?;
+            }
+            let sql = "UPDATE tk_subscriber SET status = 'deleted', username = NULL, plan_id = NULL, updated_at = ?,
+                 updated_by = ? WHERE id = ?";
+            tx.run(
+                "tk_subscriber",
+                sql,
+                &[Bind::Int(author.at.0), Bind::Text(author.signature()), Bind::Int(id)],
+            )
+            .await?;
+            let old = login.map_or_else(|| Some(format!("user {id}")), |login| Some(login.to_string()));
+            let new = (!comment.is_empty()).then(|| comment.to_owned());
+            audit(&mut tx, author, Event { object: "subscriber", id: Some(id), verb: "delete", old, new })
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+}
+
+/// Sessions that are over, what they cost, and refused logins.
+async fn forget_records(tx: &mut Tx<'_>, id: i64, login: Option<&str>) -> Result<(), StoreError> {
+    let sql = "SELECT r.acctuniqueid FROM tk_session t JOIN radacct r ON r.acctuniqueid = t.unique_id
+         WHERE t.subscriber_id = ? AND r.acctstoptime IS NOT NULL";
+    let over = tx.fetch("radacct", sql, &[Bind::Int(id)], |row| row.word(0)).await?;
+    for unique in &over {
+        for (table, column) in
+            [("radacct", "acctuniqueid"), ("tk_cdr", "unique_id"), ("tk_session", "unique_id")]
+        {
+            let sql = format!("DELETE FROM {table} WHERE {column} = ?");
+            tx.run("radacct", &sql, &[Bind::Text(unique)]).await?;
+        }
+    }
+    tx.run("tk_auth_log", "DELETE FROM tk_auth_log WHERE subscriber_id = ?", &[Bind::Int(id)]).await?;
+    if let Some(login) = login {
+        tx.run("radpostauth", "DELETE FROM radpostauth WHERE username = ?", &[Bind::Text(login)]).await?;
+    }
+    Ok(())
+}
+
+/// Those of the wanted logins that somebody else has, or that only FreeRADIUS's tables know.
+async fn taken(
+    tx: &mut Tx<'_>,
+    changes: &[CustomerChange],
+    found: &[Found],
+) -> Result<Option<Vec<String>>, StoreError> {
+    let mut taken = Vec::new();
+    for (change, own) in changes.iter().zip(found) {
+        let Some(login) = &change.edit.login else { continue };
+        if own.login.as_deref() == Some(login.as_str()) {
+            continue;
+        }
+        let sql = "SELECT username FROM tk_subscriber WHERE username = ?";
+        let known = tx.fetch("tk_subscriber", sql, &[Bind::Text(login)], |row| row.word(0)).await?;
+        let elsewhere = !RADCHECK.rows(tx, login).await?.is_empty()
+            || !RADREPLY.rows(tx, login).await?.is_empty()
+            || !groups::of(tx, login, "").await?.is_empty();
+        if known.iter().any(|known| known == login) || elsewhere {
+            taken.push(login.clone());
+        }
+    }
+    Ok((!taken.is_empty()).then_some(taken))
+}
+
+async fn apply(
+    tx: &mut Tx<'_>,
+    change: &CustomerChange,
+    found: Found,
+    scope: &Scope,
+    author: &Author,
+) -> Result<Result<(), CustomerObstacle>, StoreError> {
+    let CustomerChange { edit, check, reply, summary, .. } = change;
+    let Found { id, mut login } = found;
+    touch(tx, id, author).await?;
+    if let Some(name) = &edit.account {
+        match account_of(tx, name, scope).await? {
+            Ok(number) => column(tx, "account_id", id, Bind::Int(number)).await?,
+            Err(obstacle) => return Ok(Err(obstacle)),
+        }
+    }
+    if edit.no_login
+        && let Some(old) = login.take()
+    {
+        take_login(tx, id, &old).await?;
+    }
+    if let Some(new) = &edit.login {
+        match &login {
+            None => give_login(tx, id, new, author).await?,
+            Some(old) if old != new => {
+                let who = Who::Number(SubscriberId(id));
+                if let Some(mut located) = subscribers::locate(tx, who, scope, author).await?
+                    && let Some(taken) = rename::rename(tx, &mut located, new).await?
+                {
+                    return Ok(Err(CustomerObstacle::LoginsTaken(vec![taken])));
+                }
+            }
+            Some(_) => {}
+        }
+        login = Some(new.as_str().into());
+    }
+    let login = login.as_deref();
+    if let Some(plan) = &edit.plan
+        && !move_plan(tx, id, login, plan, scope, author.at).await?
+    {
+        return Ok(Err(CustomerObstacle::NoPlan(plan.clone())));
+    }
+    if let Some(password) = &edit.password {
+        if let Some(login) = login {
+            let rows = RADCHECK.rows(tx, login).await?;
+            let old: Vec<&str> =
+                rows.iter().map(|row| row.attribute.as_str()).filter(|name| is_password(name)).collect();
+            RADCHECK.remove(tx, login, &old).await?;
+        }
+        let row = NewAttribute::new("Cleartext-Password", ":=", password.as_str());
+        put_rows(tx, id, login, &[row], &[]).await?;
+    }
+    remove_rows(tx, id, login, &edit.remove).await?;
+    put_rows(tx, id, login, check, reply).await?;
+    if let Some(lock) = &edit.lock {
+        let (status, reason) = match lock {
+            Some(reason) => (SubscriberStatus::Suspended, reason.as_str()),
+            None => (SubscriberStatus::Active, ""),
+        };
+        match login {
+            Some(login) => subscribers::put_status(tx, id, login, status, reason, author).await?,
+            None => {
+                column(tx, "status", id, Bind::Text(status.as_str())).await?;
+                column(tx, "status_reason", id, Bind::Text(reason)).await?;
+            }
+        }
+    }
+    if let Some(expires) = edit.expires {
+        column(tx, "expires_at", id, Bind::MaybeInt(expires.map(|at| at.0))).await?;
+    }
+    if let Some(first) = edit.first_use {
+        column(tx, "first_use_at", id, Bind::MaybeInt(first.map(|at| at.0))).await?;
+    }
+    for (kind, rule) in &edit.ends_after {
+        let sql = "DELETE FROM tk_expiry_rule WHERE subscriber_id = ? AND kind = ?";
+        tx.run("tk_expiry_rule", sql, &[Bind::Int(id), Bind::Text(kind.as_str())]).await?;
+        if let Some(rule) = rule {
+            let sql = "INSERT INTO tk_expiry_rule (subscriber_id, kind, value, unit) VALUES (?, ?, ?, ?)";
+            let unit = Bind::Text(rule.unit.as_str());
+            let binds = [Bind::Int(id), Bind::Text(rule.kind.as_str()), Bind::Int(rule.value), unit];
+            tx.run("tk_expiry_rule", sql, &binds).await?;
+        }
+    }
+    if let Some(limit) = edit.credit_limit {
+        super::money::limit(tx, id, limit, author).await?;
+    }
+    if let Some(comments) = &edit.comments {
+        column(tx, "comments", id, Bind::Text(comments)).await?;
+    }
+    contacts::set(tx, id, &edit.contact).await?;
+    devices(tx, id, edit).await?;
+    for (metric, period, limit) in &edit.limits {
+        let (metric, period) = (Bind::Text(metric.as_str()), Bind::Text(period.as_str()));
+        let sql =
+            "DELETE FROM tk_quota WHERE subscriber_id = ? AND metric = ? AND period = ? AND origin = 'user'";
+        tx.run("tk_quota", sql, &[Bind::Int(id), metric, period]).await?;
+        if let Some(limit) = limit {
+            let sql = "INSERT INTO tk_quota (subscriber_id, metric, period, origin, quota_limit, starts_at)
+                 VALUES (?, ?, ?, 'user', ?, ?)";
+            let binds = [Bind::Int(id), metric, period, Bind::Int(*limit), Bind::Int(author.at.0)];
+            tx.run("tk_quota", sql, &binds).await?;
+        }
+    }
+    for (kind, identifier) in [("serial", &edit.serial), ("voip", &edit.voip)] {
+        let Some(identifier) = identifier else { continue };
+        let sql = "DELETE FROM tk_credential WHERE subscriber_id = ? AND kind = ?";
+        tx.run("tk_credential", sql, &[Bind::Int(id), Bind::Text(kind)]).await?;
+        let Some(identifier) = identifier else { continue };
+        let sql = "SELECT subscriber_id FROM tk_credential WHERE kind = ? AND identifier = ?";
+        let held = tx
+            .fetch("tk_credential", sql, &[Bind::Text(kind), Bind::Text(identifier)], |row| row.number(0))
+            .await?;
+        if !held.is_empty() {
+            return Ok(Err(CustomerObstacle::IdentifierTaken(identifier.clone())));
+        }
+        let sql = "INSERT INTO tk_credential (subscriber_id, kind, identifier) VALUES (?, ?, ?)";
+        tx.run("tk_credential", sql, &[Bind::Int(id), Bind::Text(kind), Bind::Text(identifier)]).await?;
+    }
+    for (name, value) in &edit.fields {
+        match value {
+            Some(value) => put_field(tx, id, name, value).await?,
+            None => drop_named(tx, id, name).await?,
+        }
+    }
+    note(tx, id, login, "set", None, summary, author).await?;
+    Ok(Ok(()))
+}
+
+/// Replaces the devices that a customer is bound to: those with a MAC address, or those with an address.
+async fn devices(tx: &mut Tx<'_>, id: i64, edit: &CustomerEdit) -> Result<(), StoreError> {
+    let add = "INSERT INTO tk_device (subscriber_id, mac, ip, source) VALUES (?, ?, ?, ?)";
+    if let Some(macs) = &edit.macs {
+        let sql = "DELETE FROM tk_device WHERE subscriber_id = ? AND source = ? AND mac <> ''";
+        tx.run("tk_device", sql, &[Bind::Int(id), Bind::Text(STATIC_DEVICE)]).await?;
+        for mac in macs {
+            let binds = [Bind::Int(id), Bind::Text(mac), Bind::Text(""), Bind::Text(STATIC_DEVICE)];
+            tx.run("tk_device", add, &binds).await?;
+        }
+    }
+    if let Some(addresses) = &edit.addresses {
+        let sql = "DELETE FROM tk_device WHERE subscriber_id = ? AND source = ? AND ip <> ''";
+        tx.run("tk_device", sql, &[Bind::Int(id), Bind::Text(STATIC_DEVICE)]).await?;
+        for address in addresses {
+            let address = address.to_string();
+            let binds = [Bind::Int(id), Bind::Text(""), Bind::Text(&address), Bind::Text(STATIC_DEVICE)];
+            tx.run("tk_device", add, &binds).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Rows of FreeRADIUS's tables in the place of those of the same name; without a login they wait for one.
+async fn put_rows(
+    tx: &mut Tx<'_>,
+    id: i64,
+    login: Option<&str>,
+    check: &[NewAttribute],
+    reply: &[NewAttribute],
+) -> Result<(), StoreError> {
+    if let Some(login) = login {
+        RADCHECK.replace(tx, login, check).await?;
+        RADREPLY.replace(tx, login, reply).await?;
+        return Ok(());
+    }
+    for (table, rows) in [(WAITING_CHECK, check), (WAITING_REPLY, reply)] {
+        for row in rows {
+            let (name, value) = (format!("{table}{}", row.attribute), format!("{} {}", row.op, row.value));
+            put_field(tx, id, &name, &value).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn remove_rows(
+    tx: &mut Tx<'_>,
+    id: i64,
+    login: Option<&str>,
+    names: &[String],
+) -> Result<(), StoreError> {
+    if let Some(login) = login {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        RADCHECK.remove(tx, login, &names).await?;
+        RADREPLY.remove(tx, login, &names).await?;
+        return Ok(());
+    }
+    for name in names {
+        for table in [WAITING_CHECK, WAITING_REPLY] {
+            drop_named(tx, id, &format!("{table}{name}")).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A customer gets a login: what waited for it moves into FreeRADIUS's tables, its plan becomes a group.
+async fn give_login(tx: &mut Tx<'_>, id: i64, login: &str, author: &Author) -> Result<(), StoreError> {
+    column(tx, "username", id, Bind::Text(login)).await?;
+    let sql = "SELECT name, value FROM tk_custom_field WHERE subscriber_id = ?";
+    let fields =
+        tx.fetch("tk_custom_field", sql, &[Bind::Int(id)], |row| Ok((row.word(0)?, row.word(1)?))).await?;
+    for (name, value) in fields {
+        for (prefix, table) in [(WAITING_CHECK, RADCHECK), (WAITING_REPLY, RADREPLY)] {
+            let Some(row) = name.strip_prefix(prefix).and_then(|name| waiting_row(name, &value)) else {
+                continue;
+            };
+            let item = NewAttribute::new(&row.attribute, &row.op, row.value.as_str());
+            table.replace(tx, login, &[item]).await?;
+            drop_named(tx, id, &name).await?;
+        }
+    }
+    let sql = "SELECT p.groupname, s.status, s.status_reason FROM tk_subscriber s LEFT JOIN tk_plan p ON p.id = s.plan_id
+         WHERE s.id = ?";
+    let found = tx
+        .fetch("tk_subscriber", sql, &[Bind::Int(id)], |row| Ok((row.text(0)?, row.word(1)?, row.word(2)?)))
+        .await?;
+    for (group, status, reason) in found {
+        if let Some(group) = group {
+            groups::join(tx, login, &group, PLAN_PRIORITY).await?;
+        }
+        let status = SubscriberStatus::parse(&status).unwrap_or(SubscriberStatus::Blocked);
+        if status != SubscriberStatus::Active {
+            subscribers::put_status(tx, id, login, status, &reason, author).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A customer loses its login: its rows wait for the next one, but for the password.
+async fn take_login(tx: &mut Tx<'_>, id: i64, login: &str) -> Result<(), StoreError> {
+    for (prefix, table) in [(WAITING_CHECK, RADCHECK), (WAITING_REPLY, RADREPLY)] {
+        for row in table.rows(tx, login).await? {
+            if !is_password(&row.attribute) {
+                let name = format!("{prefix}{}", row.attribute);
+                put_field(tx, id, &name, &format!("{} {}", row.op, row.value)).await?;
+            }
+        }
+        table.delete_all(tx, login).await?;
+    }
+    for group in groups::of(tx, login, "").await? {
+        groups::leave(tx, login, &group).await?;
+    }
+    column(tx, "username", id, Bind::MaybeText(None)).await
+}
+
+/// The number of an account by its name, if it lies in the scope.
+pub(super) async fn account_of(
+    tx: &mut Tx<'_>,
+    name: &str,
+    scope: &Scope,
+) -> Result<Result<i64, CustomerObstacle>, StoreError> {
+    let found = account(tx, name).await?.filter(|number| scope.includes(*number));
+    Ok(found.ok_or_else(|| CustomerObstacle::NoAccount(name.to_owned())))
+}
+
+/// The number of a plan by its name, if the scope may give it.
+pub(super) async fn plan_of_scope(
+    tx: &mut Tx<'_>,
+    name: &str,
+    scope: &Scope,
+) -> Result<Option<i64>, StoreError> {
+    let sql = "SELECT id, account_id, name FROM tk_plan WHERE name = ?";
+    let found = tx
+        .fetch("tk_plan", sql, &[Bind::Text(name)], |row| Ok((row.number(0)?, row.number(1)?, row.word(2)?)))
+        .await?;
+    let visible = |account: i64| account == 0 || scope.includes(account);
+    Ok(found.into_iter().find(|(_, account, exact)| exact == name && visible(*account)).map(|(id, ..)| id))
+}
+
+/// Moves a customer to another plan. `false`: there is no such plan.
+pub(super) async fn move_plan(
+    tx: &mut Tx<'_>,
+    id: i64,
+    login: Option<&str>,
+    plan: &str,
+    scope: &Scope,
+    at: UnixTime,
+) -> Result<bool, StoreError> {
+    let Some(number) = plan_of_scope(tx, plan, scope).await? else { return Ok(false) };
+    if let Some(login) = login {
+        return subscribers::move_to(tx, id, login, Some(plan), at).await;
+    }
+    column(tx, "plan_id", id, Bind::Int(number)).await?;
+    Ok(true)
+}
+
+pub(super) async fn put_field(tx: &mut Tx<'_>, id: i64, name: &str, value: &str) -> Result<(), StoreError> {
+    drop_named(tx, id, name).await?;
+    let sql = "INSERT INTO tk_custom_field (subscriber_id, name, value) VALUES (?, ?, ?)";
+    tx.run("tk_custom_field", sql, &[Bind::Int(id), Bind::Text(name), Bind::Text(value)]).await.map(drop)
+}
+
+async fn drop_named(tx: &mut Tx<'_>, id: i64, name: &str) -> Result<(), StoreError> {
+    let sql = "DELETE FROM tk_custom_field WHERE subscriber_id = ? AND name = ?";
+    tx.run("tk_custom_field", sql, &[Bind::Int(id), Bind::Text(name)]).await.map(drop)
+}

@@ -1,0 +1,481 @@
+//! Credit, deposits and packages of many customers at once: all or none, one transaction, one row of the
+//! audit for each.
+
+use smol_str::SmolStr;
+
+use super::{Found, resolve};
+use crate::domain::customer::{CustomerObstacle, NamedBy, ServiceState};
+use crate::domain::operator::Scope;
+use crate::domain::{Amount, LedgerAction, WalletKind};
+use crate::store::admin::credit::{self, Movement, Wallet, plan_of};
+use crate::store::admin::subscribers::column;
+use crate::store::admin::tx::{Bind, Tx};
+use crate::store::admin::{Author, CreditChange, Event, audit, quotas};
+use crate::store::{Store, StoreError};
+use crate::time::UnixTime;
+
+/// Customers to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewCustomers<'a> {
+    /// How many.
+    pub count: u32,
+    /// Name of their account.
+    pub account: &'a str,
+    /// Name of their plan.
+    pub plan: &'a str,
+    /// Credit that each begins with.
+    pub credit: Amount,
+    /// For people.
+    pub comment: &'a str,
+    /// Fields of each.
+    pub fields: &'a [(String, String)],
+}
+
+/// How wallets change.
+#[derive(Clone, Copy, Debug)]
+pub struct WalletChange<'a> {
+    /// Which.
+    pub kind: WalletKind,
+    /// By how much.
+    pub change: CreditChange,
+    /// For people.
+    pub comment: &'a str,
+}
+
+/// Fields of a customer that say how it is renewed.
+const KEEP_CREDIT: &str = "renew_do_not_reset_credit";
+const FORGIVE_DEBT: &str = "reset_negative_credit_on_renew";
+const DROP_DATES: &str = "renew_remove_user_exp_dates";
+const NEXT_PLAN: &str = "renew_next_group";
+/// Until when a package was extended.
+const EXTENDED_UNTIL: &str = "exp_date_temp_extend";
+
+impl Store {
+    /// Makes customers without a login, each with a row of the ledger; gives their numbers.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where a column cannot hold a value.
+    pub async fn make_customers(
+        &self,
+        new: &NewCustomers<'_>,
+        scope: &Scope,
+        author: &Author,
+    ) -> Result<Result<Vec<i64>, CustomerObstacle>, StoreError> {
+        let NewCustomers { count, account, plan, credit, comment, fields } = *new;
+        let mut tx = Tx::begin(self.db()).await?;
+        let account_id = match super::edit::account_of(&mut tx, account, scope).await? {
+            Ok(id) => id,
+            Err(obstacle) => return Ok(Err(obstacle)),
+        };
+        let Some(plan_id) = super::edit::plan_of_scope(&mut tx, plan, scope).await? else {
+            return Ok(Err(CustomerObstacle::NoPlan(plan.to_owned())));
+        };
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            let sql = "INSERT INTO tk_subscriber (account_id, plan_id, created_at, created_by, updated_at, updated_by)
+                 VALUES (?, ?, ?, ?, ?, ?)";
+            let (at, by) = (Bind::Int(author.at.0), Bind::Text(&author.name));
+            let binds = [Bind::Int(account_id), Bind::Int(plan_id), at, by, at, by];
+            ids.push(tx.insert("tk_subscriber", sql, &binds).await?);
+        }
+        for id in &ids {
+            hold(&mut tx, *id, WalletKind::Credit, author).await?;
+            let movement = Movement { comment, ..Movement::of(LedgerAction::AddUser) };
+            post(&mut tx, *id, WalletKind::Credit, Amount::ZERO, credit, movement, author).await?;
+            let new = Some(
+                format!("user {id} plan={plan} account={account} credit={credit} {comment}")
+                    .trim_end()
+                    .to_owned(),
+            );
+            audit(
+                &mut tx,
+                author,
+                Event { object: "subscriber", id: Some(*id), verb: "add", old: None, new },
+            )
+            .await?;
+        }
+        let rows: Vec<_> = ids
+            .iter()
+            .flat_map(|id| {
+                fields.iter().map(|(name, value)| [Bind::Int(*id), Bind::Text(name), Bind::Text(value)])
+            })
+            .collect();
+        tx.insert_rows("tk_custom_field", "INSERT INTO tk_custom_field (subscriber_id, name, value)", &rows)
+            .await?;
+        tx.commit().await?;
+        Ok(Ok(ids))
+    }
+
+    /// Changes a wallet of customers; gives the numbers of the rows in the ledger, one for each. A positive
+    /// change of credit makes the package one that was recharged.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn change_wallets(
+        &self,
+        ids: &[String],
+        asked: WalletChange<'_>,
+        scope: &Scope,
+        author: &Author,
+    ) -> Result<Result<Vec<i64>, CustomerObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let found = match resolve(&mut tx, NamedBy::Number, ids, scope, Some(author)).await? {
+            Ok(found) => found,
+            Err(obstacle) => return Ok(Err(obstacle)),
+        };
+        let mut entries = Vec::new();
+        for Found { id, login } in found {
+            let held = hold(&mut tx, id, asked.kind, author).await?;
+            let after = match asked.change {
+                CreditChange::Add(amount) => held.balance.plus(amount),
+                // What open sessions have cost is not posted yet: the credit that is seen becomes this.
+                CreditChange::Set(amount) => amount.plus(held.running),
+                CreditChange::Multiply(factor) => {
+                    let seen = held.balance.saturating_minus(held.running);
+                    seen.times(factor).and_then(|seen| seen.plus(held.running))
+                }
+            };
+            let Some(after) = after else { return Ok(Err(CustomerObstacle::TooLarge)) };
+            let left = after.saturating_minus(held.running);
+            if after < held.balance && left < held.limit.negated() {
+                let credit = held.balance.saturating_minus(held.running);
+                return Ok(Err(CustomerObstacle::BelowLimit { id, credit }));
+            }
+            let Some(delta) = after.minus(held.balance) else { return Ok(Err(CustomerObstacle::TooLarge)) };
+            let action = match asked.kind {
+                WalletKind::Credit => LedgerAction::ChangeCredit,
+                WalletKind::Money => match asked.change {
+                    CreditChange::Add(amount) if amount.is_negative() => LedgerAction::MoneyDec,
+                    CreditChange::Add(_) => LedgerAction::MoneyInc,
+                    CreditChange::Set(_) | CreditChange::Multiply(_) => LedgerAction::MoneySet,
+                },
+                WalletKind::Due if after < held.balance => LedgerAction::Payment,
+                WalletKind::Due => LedgerAction::Invoice,
+            };
+            let movement = Movement { comment: asked.comment, ..Movement::of(action) };
+            entries.push(post(&mut tx, id, asked.kind, held.balance, delta, movement, author).await?);
+            if asked.kind == WalletKind::Credit && delta.is_positive() {
+                state(&mut tx, id, ServiceState::Recharged).await?;
+            }
+            let said = format!("{} {after} {}", asked.kind.as_str(), asked.comment);
+            note(&mut tx, id, login.as_deref(), asked.kind.as_str(), Some(held.balance), &said, author)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(Ok(entries))
+    }
+
+    /// Begins the packages of customers anew: what is left of the credit is gone, the plan's comes in its
+    /// place, what was used is forgotten, the next login is the first. What their fields say about it is
+    /// heeded.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn renew_customers(
+        &self,
+        ids: &[String],
+        comment: &str,
+        scope: &Scope,
+        author: &Author,
+    ) -> Result<Result<(), CustomerObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let found = match resolve(&mut tx, NamedBy::Number, ids, scope, Some(author)).await? {
+            Ok(found) => found,
+            Err(obstacle) => return Ok(Err(obstacle)),
+        };
+        for Found { id, login } in found {
+            let held = hold(&mut tx, id, WalletKind::Credit, author).await?;
+            let fields = fields(&mut tx, id).await?;
+            let is_set = |name: &str| fields.iter().any(|(known, _)| known == name);
+            if let Some((_, next)) = fields.iter().find(|(name, _)| name == NEXT_PLAN) {
+                if !super::edit::move_plan(&mut tx, id, login.as_deref(), next, scope, author.at).await? {
+                    return Ok(Err(CustomerObstacle::NoPlan(next.to_string())));
+                }
+                drop_field(&mut tx, id, NEXT_PLAN).await?;
+            }
+            let Some(plan) = plan_of(&mut tx, id).await? else {
+                return Ok(Err(CustomerObstacle::PlanMissing(id)));
+            };
+            // What open sessions have cost is still to be paid, and comes off the credit when they end.
+            let left = held.balance.saturating_minus(held.running);
+            let kept = is_set(KEEP_CREDIT) && !(left.is_negative() && is_set(FORGIVE_DEBT));
+            let mut before = held.balance;
+            if !kept && !left.is_zero() {
+                let movement =
+                    Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::RenewTrash) };
+                post(&mut tx, id, WalletKind::Credit, before, left.negated(), movement, author).await?;
+                before = before.saturating_minus(left);
+            }
+            if !plan.credit.is_zero() {
+                let movement = Movement {
+                    comment,
+                    plan: Some(&plan),
+                    priced: true,
+                    ..Movement::of(LedgerAction::Renew)
+                };
+                post(&mut tx, id, WalletKind::Credit, before, plan.credit, movement, author).await?;
+            }
+            tx.run(
+                "tk_charge_usage",
+                "DELETE FROM tk_charge_usage WHERE subscriber_id = ?",
+                &[Bind::Int(id)],
+            )
+            .await?;
+            quotas::begin_term(&mut tx, id, author.at).await?;
+            column(&mut tx, "renewed_at", id, Bind::Int(author.at.0)).await?;
+            column(&mut tx, "first_use_at", id, Bind::MaybeInt(None)).await?;
+            state(&mut tx, id, ServiceState::Package).await?;
+            drop_field(&mut tx, id, EXTENDED_UNTIL).await?;
+            if is_set(DROP_DATES) {
+                column(&mut tx, "expires_at", id, Bind::MaybeInt(None)).await?;
+                let sql = "DELETE FROM tk_expiry_rule WHERE subscriber_id = ?";
+                tx.run("tk_expiry_rule", sql, &[Bind::Int(id)]).await?;
+                if let Some(login) = &login {
+                    super::RADCHECK.remove(&mut tx, login, &["Expiration"]).await?;
+                }
+            }
+            let said = format!("{} {} {comment}", plan.name, plan.credit);
+            note(&mut tx, id, login.as_deref(), "renew", Some(held.balance), &said, author).await?;
+        }
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Adds what the plans of customers give with a recharge.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn recharge_customers(
+        &self,
+        ids: &[String],
+        comment: &str,
+        scope: &Scope,
+        author: &Author,
+    ) -> Result<Result<(), CustomerObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let found = match resolve(&mut tx, NamedBy::Number, ids, scope, Some(author)).await? {
+            Ok(found) => found,
+            Err(obstacle) => return Ok(Err(obstacle)),
+        };
+        for Found { id, login } in found {
+            let held = hold(&mut tx, id, WalletKind::Credit, author).await?;
+            let Some(plan) = plan_of(&mut tx, id).await? else {
+                return Ok(Err(CustomerObstacle::PlanMissing(id)));
+            };
+            if held.balance.plus(plan.recharge).is_none() {
+                return Ok(Err(CustomerObstacle::TooLarge));
+            }
+            let movement = Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::Recharge) };
+            post(&mut tx, id, WalletKind::Credit, held.balance, plan.recharge, movement, author).await?;
+            state(&mut tx, id, ServiceState::Recharged).await?;
+            let said = format!("{} {} {comment}", plan.name, plan.recharge);
+            note(&mut tx, id, login.as_deref(), "recharge", Some(held.balance), &said, author).await?;
+        }
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Lets packages go on until `until`, whatever ends them, with so much credit more.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn extend_customers(
+        &self,
+        ids: &[String],
+        until: UnixTime,
+        shown: &str,
+        credit: Amount,
+        scope: &Scope,
+        author: &Author,
+    ) -> Result<Result<(), CustomerObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let found = match resolve(&mut tx, NamedBy::Number, ids, scope, Some(author)).await? {
+            Ok(found) => found,
+            Err(obstacle) => return Ok(Err(obstacle)),
+        };
+        for Found { id, login } in found {
+            let held = hold(&mut tx, id, WalletKind::Credit, author).await?;
+            if held.balance.plus(credit).is_none() {
+                return Ok(Err(CustomerObstacle::TooLarge));
+            }
+            if !credit.is_zero() {
+                let movement = Movement::of(LedgerAction::TempExtend);
+                post(&mut tx, id, WalletKind::Credit, held.balance, credit, movement, author).await?;
+            }
+            // Its own dates and rules move; those of its plan are its plan's.
+            column(&mut tx, "expires_at", id, Bind::Int(until.0)).await?;
+            tx.run("tk_expiry_rule", "DELETE FROM tk_expiry_rule WHERE subscriber_id = ?", &[Bind::Int(id)])
+                .await?;
+            if let Some(login) = &login {
+                super::RADCHECK.remove(&mut tx, login, &["Expiration"]).await?;
+            }
+            super::edit::put_field(&mut tx, id, EXTENDED_UNTIL, shown).await?;
+            state(&mut tx, id, ServiceState::TemporaryExtended).await?;
+            let said = format!("until {} credit {credit}", until.0);
+            note(&mut tx, id, login.as_deref(), "extend", Some(held.balance), &said, author).await?;
+        }
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Says what packages are.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn set_service_state(
+        &self,
+        ids: &[String],
+        to: ServiceState,
+        scope: &Scope,
+        author: &Author,
+    ) -> Result<Result<(), CustomerObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let found = match resolve(&mut tx, NamedBy::Number, ids, scope, Some(author)).await? {
+            Ok(found) => found,
+            Err(obstacle) => return Ok(Err(obstacle)),
+        };
+        for Found { id, login } in found {
+            state(&mut tx, id, to).await?;
+            touch(&mut tx, id, author).await?;
+            note(&mut tx, id, login.as_deref(), "service_state", None, to.as_str(), author).await?;
+        }
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Says what customers have used under a rule of their plan.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn set_rule_usage(
+        &self,
+        ids: &[String],
+        rule: i64,
+        used: (Amount, i64, i64),
+        scope: &Scope,
+        author: &Author,
+    ) -> Result<Result<(), CustomerObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let found = match resolve(&mut tx, NamedBy::Number, ids, scope, Some(author)).await? {
+            Ok(found) => found,
+            Err(obstacle) => return Ok(Err(obstacle)),
+        };
+        for Found { id, login } in found {
+            let sql = "SELECT r.id FROM tk_charge_rule r JOIN tk_subscriber s ON s.plan_id = r.plan_id
+                 WHERE s.id = ? AND r.id = ?";
+            let known = tx
+                .fetch("tk_charge_rule", sql, &[Bind::Int(id), Bind::Int(rule)], |row| row.number(0))
+                .await?;
+            if known.is_empty() {
+                return Ok(Err(CustomerObstacle::NoRule(rule)));
+            }
+            let sql = "DELETE FROM tk_charge_usage WHERE subscriber_id = ? AND rule_id = ?";
+            tx.run("tk_charge_usage", sql, &[Bind::Int(id), Bind::Int(rule)]).await?;
+            let (credit, seconds, octets) = used;
+            let sql = format!(
+                "INSERT INTO tk_charge_usage (subscriber_id, rule_id, credit, seconds, bytes) VALUES (?, ?, {}, ?, ?)",
+                tx.decimal()
+            );
+            let binds =
+                [Bind::Int(id), Bind::Int(rule), Bind::Amount(credit), Bind::Int(seconds), Bind::Int(octets)];
+            tx.run("tk_charge_usage", &sql, &binds).await?;
+            touch(&mut tx, id, author).await?;
+            let said = format!("rule {rule}: {credit} {seconds} s {octets} octets");
+            note(&mut tx, id, login.as_deref(), "charge usage", None, &said, author).await?;
+        }
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+}
+
+/// What is left of the credit of a customer that goes is booked out.
+pub(super) async fn close(
+    tx: &mut Tx<'_>,
+    id: i64,
+    comment: &str,
+    author: &Author,
+) -> Result<(), StoreError> {
+    let held = hold(tx, id, WalletKind::Credit, author).await?;
+    let movement = Movement { comment, ..Movement::of(LedgerAction::DelUser) };
+    post(tx, id, WalletKind::Credit, held.balance, held.balance.negated(), movement, author).await.map(drop)
+}
+
+/// Says how far below nothing a credit may go.
+pub(super) async fn limit(
+    tx: &mut Tx<'_>,
+    id: i64,
+    limit: Amount,
+    author: &Author,
+) -> Result<(), StoreError> {
+    hold(tx, id, WalletKind::Credit, author).await?;
+    let sql = format!(
+        "UPDATE tk_wallet SET credit_limit = {} WHERE subscriber_id = ? AND kind = 'credit'",
+        tx.decimal()
+    );
+    tx.run("tk_wallet", &sql, &[Bind::Amount(limit), Bind::Int(id)]).await.map(drop)
+}
+
+pub(super) async fn state(tx: &mut Tx<'_>, id: i64, to: ServiceState) -> Result<(), StoreError> {
+    column(tx, "service_state", id, Bind::Text(to.as_str())).await
+}
+
+/// Notes who changed a customer, which also locks its row.
+pub(super) async fn touch(tx: &mut Tx<'_>, id: i64, author: &Author) -> Result<(), StoreError> {
+    column(tx, "updated_at", id, Bind::Int(author.at.0)).await?;
+    column(tx, "updated_by", id, Bind::Text(&author.name)).await
+}
+
+/// The wallet of a customer, locked.
+#[derive(Clone, Copy)]
+struct Held {
+    balance: Amount,
+    /// What open sessions have cost so far.
+    running: Amount,
+    limit: Amount,
+}
+
+/// Locks a customer and its wallet, which is made where there is none.
+async fn hold(tx: &mut Tx<'_>, id: i64, kind: WalletKind, author: &Author) -> Result<Held, StoreError> {
+    let wallet = credit::hold_of(tx, id, kind, author).await?.unwrap_or_default();
+    let Wallet { balance, spent, charged, limit } = wallet;
+    Ok(Held { balance, running: charged.saturating_minus(spent), limit })
+}
+
+/// Moves a wallet that is held and writes why; gives the number of the row in the ledger.
+async fn post(
+    tx: &mut Tx<'_>,
+    id: i64,
+    kind: WalletKind,
+    before: Amount,
+    delta: Amount,
+    movement: Movement<'_>,
+    author: &Author,
+) -> Result<i64, StoreError> {
+    Ok(credit::book(tx, id, kind, before, delta, movement, author).await?.id)
+}
+
+/// The row of `tk_audit`.
+pub(super) async fn note(
+    tx: &mut Tx<'_>,
+    id: i64,
+    login: Option<&str>,
+    verb: &str,
+    before: Option<Amount>,
+    said: &str,
+    author: &Author,
+) -> Result<(), StoreError> {
+    let old = before.map(|before| before.to_string());
+    let name = login.map_or_else(|| format!("user {id}"), ToOwned::to_owned);
+    let new = Some(format!("{name} {said}").trim_end().to_owned());
+    audit(tx, author, Event { object: "subscriber", id: Some(id), verb, old, new }).await
+}
+
+async fn fields(tx: &mut Tx<'_>, id: i64) -> Result<Vec<(SmolStr, SmolStr)>, StoreError> {
+    let sql = "SELECT name, value FROM tk_custom_field WHERE subscriber_id = ?";
+    tx.fetch("tk_custom_field", sql, &[Bind::Int(id)], |row| Ok((row.word(0)?, row.word(1)?))).await
+}
+
+async fn drop_field(tx: &mut Tx<'_>, id: i64, name: &str) -> Result<(), StoreError> {
+    let sql = "DELETE FROM tk_custom_field WHERE subscriber_id = ? AND name = ?";
+    tx.run("tk_custom_field", sql, &[Bind::Int(id), Bind::Text(name)]).await.map(drop)
+}
