@@ -57,43 +57,50 @@ impl Store {
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn statistics(&self, span: Span, accounts: Option<&[i64]>) -> Result<Statistics, StoreError> {
+        // A month has tens of thousands of sessions: the two questions about them go side by side.
+        let (sessions, logins) =
+            tokio::try_join!(self.began(span, accounts), self.online_logins(span, accounts))?;
         let mut tx = Tx::read(self.db()).await?;
         let (made, sold) = made(&mut tx, span, accounts).await?;
-        let sessions = self.began(&mut tx, span, accounts).await?;
         let income = self.income(&mut tx, span, accounts).await?;
         tx.commit().await?;
-        Ok(Statistics { made, sold, sessions, income })
+        Ok(Statistics { made, sold, sessions: SessionTotals { logins, ..sessions }, income })
     }
 
-    /// Sessions that began in a span.
-    async fn began(
+    /// Sessions that began in a span, without the number of their logins.
+    async fn began(&self, span: Span, accounts: Option<&[i64]>) -> Result<SessionTotals, StoreError> {
+        let [seconds, input, output] = sums(self.db(), "a");
+        let mut tx = Tx::read(self.db()).await?;
+        let filter = self.of_span(&mut tx, span, accounts).await?;
+        let sql = format!("SELECT COUNT(*), {seconds}, {input}, {output} FROM radacct a");
+        let found = Clause::new(sql, []).followed_by(filter).fetch(&mut tx, "radacct", counts).await?;
+        tx.commit().await?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    /// How many logins had a session that began in a span.
+    async fn online_logins(&self, span: Span, accounts: Option<&[i64]>) -> Result<u64, StoreError> {
+        let mut tx = Tx::read(self.db()).await?;
+        let filter = self.of_span(&mut tx, span, accounts).await?;
+        let sql = "SELECT COUNT(*) FROM (SELECT DISTINCT a.username FROM radacct a";
+        let clause = Clause::new(sql, []).followed_by(filter).then(") g");
+        let found = clause.fetch(&mut tx, "radacct", |row| row.count(0)).await?;
+        tx.commit().await?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    /// Which rows of radacct began in a span.
+    async fn of_span(
         &self,
         tx: &mut Tx<'_>,
         span: Span,
         accounts: Option<&[i64]>,
-    ) -> Result<SessionTotals, StoreError> {
-        let db = self.db();
-        let filter = radacct(tx, db, span).await?.within("a.", span);
+    ) -> Result<Clause, StoreError> {
+        let filter = radacct(tx, self.db(), span).await?.within("a.", span);
         let filter = filter.and(of_scope(accounts, |marks| {
             format!("EXISTS (SELECT 1 FROM tk_subscriber w WHERE w.username = a.username AND w.account_id IN ({marks}))")
         }));
-        let [seconds, input, output] = sums(db, "a");
-        let total = |column: &str| match db {
-            Db::Sqlite(_) => format!("SUM({column})"),
-            Db::Postgres(_) => format!("CAST(SUM({column}) AS bigint)"),
-            Db::MySql(_) => format!("CAST(SUM({column}) AS SIGNED)"),
-        };
-        let sql = format!(
-            "SELECT {}, {}, {}, {}, NULL, NULL, COUNT(*) FROM
-                 (SELECT COUNT(*) AS n, {seconds} AS s, {input} AS i, {output} AS o FROM radacct a",
-            total("g.n"),
-            total("g.s"),
-            total("g.i"),
-            total("g.o"),
-        );
-        let clause = Clause::new(sql, []).followed_by(filter.filter()).then(" GROUP BY a.username) g");
-        let read = |row: &dyn Columns| Ok(SessionTotals { logins: row.count(6)?, ..counts(row)? });
-        Ok(clause.fetch(tx, "radacct", read).await?.into_iter().next().unwrap_or_default())
+        Ok(filter.filter())
     }
 
     /// What was sold in a span.
