@@ -138,6 +138,8 @@ async fn serve(
         .max_headers(HEADERS_MAX)
         // Who has asked may be done with sending.
         .half_close(true)
+        // Some callers look for names as the RFCs write them, whatever RFC 9110 §5.1 says of their case.
+        .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "an HTTP connection ended badly");

@@ -127,9 +127,9 @@ async fn answers_say_how_long_they_are_and_close_when_asked(database: &TestDatab
     let world = World::start(database, &[]).await;
     let answer = world.get(&format!("/GetPricePlans/?PASS={PASS}")).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains("content-type: text/xml; charset=UTF-8"), "{head}");
-    assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
-    assert!(head.contains("connection: close"), "{head}");
+    assert!(head.contains("Content-Type: text/xml; charset=UTF-8"), "{head}");
+    assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+    assert!(head.contains("Connection: close"), "{head}");
     assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
     assert!(!head.to_ascii_lowercase().contains("content-encoding"), "{head}");
     assert!(

@@ -379,6 +379,10 @@ impl Answer {
         if self.header("transfer-encoding").is_some() {
             return Err("it is chunked".to_owned());
         }
+        let is_title = |word: &str| word.starts_with(|first: char| first.is_ascii_uppercase());
+        if let Some((name, _)) = self.headers.iter().find(|(name, _)| !name.split('-').all(is_title)) {
+            return Err(format!("old callers do not know the header {name:?}"));
+        }
         let mut rest = pattern.trim();
         while rest.starts_with("header ") || rest.starts_with("no header ") {
             let first = pieces(rest, ';').first().copied().unwrap_or_default();
