@@ -43,7 +43,7 @@ pub struct AccountingRecord {
     pub nas: NasIdentity,
     /// Acct-Session-Id.
     pub acct_session_id: SmolStr,
-    /// User-Name, or the login that our token names.
+    /// User-Name, or the login of whose it is.
     pub user_name: SmolStr,
     /// Our token in Class, its MAC checked.
     pub token: Option<ClassToken>,
@@ -74,11 +74,17 @@ pub struct AccountingRecord {
 }
 
 impl AccountingRecord {
-    /// It belongs to the login that its token names, whatever the NAS calls the user.
+    /// It belongs to this login, whatever the NAS calls the user.
     pub fn belongs_to(&mut self, login: &SmolStr) {
         if self.user_name != *login {
             self.details.nas_user_name = std::mem::replace(&mut self.user_name, login.clone());
         }
+    }
+
+    /// What the NAS calls the user.
+    #[must_use]
+    pub fn name_at_nas(&self) -> &SmolStr {
+        if self.details.nas_user_name.is_empty() { &self.user_name } else { &self.details.nas_user_name }
     }
 
     /// The address the session has now, if the record names one.

@@ -181,7 +181,8 @@ pub struct Session {
     pub nas: NasIdentity,
     /// Whose it is, where the directory knows.
     pub subscriber: Option<SubscriberId>,
-    /// Whose session the NAS says it is: User-Name as first seen, or the login that our token names.
+    /// Whose session it is by name: User-Name as first seen, or the login that our token names, and while it
+    /// is open the login that the subscriber has now.
     pub user_name: SmolStr,
     /// Primary group at the start.
     pub group: SmolStr,
@@ -246,8 +247,8 @@ pub struct SessionDetails {
     pub delegated_ipv6_prefix: SmolStr,
     /// Class as it came: text, or `0x…` where it is not.
     pub class: SmolStr,
-    /// User-Name as the NAS writes it, where [`Session::user_name`] is the login of our token instead. The
-    /// NAS knows the session by this one.
+    /// User-Name as the NAS writes it, where [`Session::user_name`] is another. The NAS knows the session by
+    /// this one.
     pub nas_user_name: SmolStr,
     /// Acct-Multi-Session-Id; groups, never merges.
     pub multi_session_id: SmolStr,
@@ -280,7 +281,7 @@ impl Session {
 
     /// What its NAS calls the user.
     #[must_use]
-    pub fn name_at_nas(&self) -> &str {
+    pub fn name_at_nas(&self) -> &SmolStr {
         if self.details.nas_user_name.is_empty() { &self.user_name } else { &self.details.nas_user_name }
     }
 
@@ -348,6 +349,13 @@ impl UniqueId {
     #[must_use]
     pub fn salted(self, epoch: u32) -> Self {
         Self(Md5::digest(format!("{},{epoch}", self.to_text())).into())
+    }
+
+    /// The id of a session of this subscriber where another's has that one already.
+    #[must_use]
+    pub fn of(self, subscriber: Option<SubscriberId>) -> Self {
+        let owner = subscriber.map_or(0, |subscriber| subscriber.0);
+        Self(Md5::digest(format!("{} of {owner}", self.to_text())).into())
     }
 
     /// The 32 hexadecimal digits of the column.

@@ -1,5 +1,6 @@
 //! The face of RADIUS: decides logins from memory and applies accounting, both without waiting.
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use super::loader::PATIENCE;
 use super::reconciler::{Rows, SAME_DEVICE, WAY_MAX};
 use super::serve::Serve;
 use super::state::State;
+use super::table::Owner;
 use super::writer::Pending;
 use crate::domain::plan::Concurrency;
 use crate::domain::text::{mac_digits, text_from_octets};
@@ -238,7 +240,7 @@ impl Aaa {
         }
         let mac = mac_digits(station.as_bytes());
         let device = Device::of(&station, &nas, &text(request.acct_session_id()));
-        self.0.with_login(&known.policy.login, Some(known), now, |sessions| {
+        self.0.with_sessions(&known.owner(), Some(known), now, |sessions| {
             // What an Accept a moment ago gave to the device, it gives again: that may have been lost.
             let ordered = mac.and_then(|mac| known.login_terms(&mac, now.unix));
             let terms = ordered.map(|(_, terms)| terms).or_else(|| {
@@ -317,7 +319,7 @@ impl Aaa {
             // The use that starts a clock is not among what can be spared.
             let pending =
                 Pending { writes, gives_way: !known.policy.counts_first_use(), ..Pending::default() };
-            let _ = self.0.writer.enqueue(&known.policy.login, pending);
+            let _ = self.0.writer.enqueue(&known.owner(), pending);
         }
     }
 
@@ -372,14 +374,14 @@ impl Aaa {
         let at = accounting::event_time(request, now).0;
         let reload = NasReload { nas: identity(source, request), at };
         self.0.remember_reload(&reload);
-        self.commit("", accounting::decide_reload(reload), ticket, false)
+        self.commit("reload", accounting::decide_reload(reload), ticket, false)
     }
 
     /// Hands a decision to the writer, which answers once it is durable. What is applied and not taken
     /// is applied and handed over again with the retransmission. `gives_way`: the last places are not for it.
     fn commit(
         &self,
-        login: &str,
+        owner: &(impl Hash + ?Sized),
         decision: Decision<AccountingResponse>,
         ticket: Ticket,
         gives_way: bool,
@@ -392,7 +394,7 @@ impl Aaa {
                 None
             }
         };
-        match self.0.writer.enqueue(login, Pending { writes, waiter, after, gives_way }) {
+        match self.0.writer.enqueue(owner, Pending { writes, waiter, after, gives_way }) {
             Ok(()) => Recorded::Pending,
             Err(_) => Recorded::Silence(NoReply::Overloaded),
         }
@@ -403,6 +405,7 @@ impl Aaa {
         &self,
         work: Work,
         (source, request, record): (IpAddr, &AccountingRequest<'_>, &AccountingRecord),
+        own: &Owner,
         resolved: Resolved,
         ticket: Ticket,
         now: Now,
@@ -411,7 +414,7 @@ impl Aaa {
             Ticket::Waiter(waiter) if resolved.unanswered => waiter,
             ticket => return Recorded::Later(work, ticket),
         };
-        if let Some(mut entry) = self.0.subscribers.get_mut(record.user_name.as_str()) {
+        if let Some(mut entry) = self.0.table.get_mut(own) {
             entry.keep_place(record, now.instant + PLACE_KEPT, now);
         }
         let octets = request.packet().packet().octets();
@@ -431,17 +434,17 @@ impl Aaa {
         let named = tokens().find_map(|token| Some((token, key.subscriber(token)?)));
         let token = named.map(|(token, _)| token);
         if let Some((_, subscriber)) = named {
-            match state.directory.by_number(subscriber) {
-                Some(known) => {
+            match state.directory.lookup_number(subscriber, now.instant) {
+                Lookup::Known(known) => {
                     let bound = Some(known.policy.login.clone());
                     return Claim { token, bound, known: Some(known), missing: None };
                 }
-                None if !resolved.looked_up => {
+                Lookup::NotLoaded if !resolved.looked_up => {
                     let missing = Some(Wanted::Subscriber(subscriber));
                     return Claim { token, bound: None, known: None, missing };
                 }
                 // Deleted since: the name decides.
-                None => {}
+                Lookup::Absent | Lookup::NotLoaded => {}
             }
         }
         match self.known(login_of(request.user_name()), resolved, now) {
@@ -477,10 +480,18 @@ impl Aaa {
         now: Now,
     ) -> Recorded {
         let state = &*self.0;
-        let Claim { token, bound, mut known, mut missing } = self.claim(request, resolved, now);
+        let Claim { token, bound, known, missing } = self.claim(request, resolved, now);
         let identity = identity(source, request);
         let Ok(mut record) = accounting::record(request, nas, identity, token, &state.dictionary, now) else {
             return Recorded::Silence(NoReply::NothingToRecord);
+        };
+        if let Some(login) = bound {
+            record.belongs_to(&login);
+        }
+        let own = match (&known, &missing) {
+            (Some(known), _) => known.owner(),
+            (None, Some(Wanted::Subscriber(subscriber))) => Owner::Subscriber(*subscriber),
+            (None, _) => Owner::Login(record.user_name.clone()),
         };
         // What our token shows to be new is in no row; what began longer ago may have ended, and been
         // forgotten.
@@ -488,39 +499,17 @@ impl Aaa {
         let begins = record.status == RecordStatus::Start
             && token.is_some()
             && record.event_time.plus(remembered) > now.unix;
-        if let Some(login) = bound {
-            record.belongs_to(&login);
-        } else if let Some(Wanted::Subscriber(_)) = missing {
-            match state.index.logins(&record.key).pop() {
-                // The session is known, whoever has the number.
-                Some(login) => {
-                    record.belongs_to(&login);
-                    (known, missing) = match self.known(Some(login), resolved, now) {
-                        Ok(known) => (known, None),
-                        Err(login) => (None, Some(Wanted::Login(login))),
-                    };
-                }
-                // Until it is known whose the record is, nobody's session can be judged by it.
-                None => {
-                    let sessions = if begins { SmallVec::new() } else { rows_of(&record) };
-                    let work = Work::Load { who: missing, sessions, record: true };
-                    return self.later(work, (source, request, &record), resolved, ticket, now);
-                }
-            }
-        }
-        let user_name = record.user_name.clone();
-        let owner = state.owner(&record, &user_name, now);
-        let known = match owner.as_ref().filter(|owner| **owner != user_name) {
+        // Until it is known whose the record is, nobody's session can be judged by it.
+        let owner = if missing.is_none() { state.owner(&record, &own, now) } else { None };
+        let lookup = owner.as_ref().filter(|owner| **owner != own).map(|owner| {
             // A session that was opened under another name stays with it; its usage and its group do too.
-            Some(owner) => match state.directory.lookup(owner, now.instant) {
-                Lookup::Known(known) => Some(known),
-                Lookup::Absent => None,
-                Lookup::NotLoaded => {
-                    missing = Some(Wanted::Login(owner.clone()));
-                    None
-                }
-            },
-            None => known,
+            (state.directory.lookup_owner(owner, now.instant), owner.wanted())
+        });
+        let (known, missing) = match lookup {
+            None => (known, missing),
+            Some((Lookup::Known(known), _)) => (Some(known), None),
+            Some((Lookup::Absent, _)) => (None, None),
+            Some((Lookup::NotLoaded, wanted)) => (None, Some(wanted)),
         };
         let sessions = if owner.is_none() && !resolved.looked_up && !begins {
             rows_of(&record)
@@ -529,26 +518,32 @@ impl Aaa {
         };
         if missing.is_some() || !sessions.is_empty() {
             let work = Work::Load { who: missing, sessions, record: true };
-            return self.later(work, (source, request, &record), resolved, ticket, now);
+            return self.later(work, (source, request, &record), &own, resolved, ticket, now);
         }
         state.hears_of(record.nas.source);
         if record.input.gigawords.is_some() || record.output.gigawords.is_some() {
             state.remember_wide_counters(&record.nas);
         }
-        let login = owner.unwrap_or(user_name);
         let known = known.as_deref();
-        let facts = state.record_facts(&record.nas, known);
-        state.with_login(&login, known, now, |sessions| {
+        let is_new = owner.is_none() || record.status == RecordStatus::Start;
+        let owner = known.map(Known::owner).or(owner).unwrap_or(own);
+        if let Some(known) = known {
+            // The NAS goes on with the name that the subscriber had.
+            record.belongs_to(&known.policy.login);
+        }
+        let mut facts = state.record_facts(&record.nas, known);
+        facts.id_is_taken = is_new && state.is_of_another(record.unique_id, &owner);
+        state.with_sessions(&owner, known, now, |sessions| {
             let mut change = sessions.apply(&record, &facts, &state.settings.sessions, now);
             let subscriber = known.map(|known| &known.policy);
             credit::rate(sessions, &mut change, subscriber, &state.settings.engine.zone);
-            state.note(&login, &change);
+            state.note(&owner, &change);
             let charged = self.charge(known, request, source, sessions, &change, now);
             let begins = matches!(change.what, SessionChange::Opened | SessionChange::Reopened);
             let costs = change.session().is_some_and(|session| session.charge.is_some());
             if known.is_some_and(|known| begins || costs || known.policy.has_quotas()) {
                 // What was used now may be the last that there was, for every session that shares it.
-                state.look_within(&login, known, sessions, Rows::Settled, now);
+                state.look_within(&owner, known, sessions, Rows::Settled, now);
                 if let Some(row) = change.rows.first_mut()
                     && let Some(session) = sessions.session(row.unique_id)
                 {
@@ -578,7 +573,7 @@ impl Aaa {
             decision.before.extend(charged);
             // The next Interim-Update says all that this one does; nothing follows a Stop.
             let gives_way = record.status == RecordStatus::InterimUpdate;
-            self.commit(&login, decision, ticket, gives_way)
+            self.commit(&owner, decision, ticket, gives_way)
         })
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
@@ -15,6 +15,7 @@ use smol_str::SmolStr;
 
 use super::life::{Life, Remembered};
 use super::plans::Plans;
+use super::table::Owner;
 use crate::domain::{Day, LoginTerms, SubscriberId, SubscriberRows, Usage, Uses, Write};
 use crate::engine::policy::{CompiledGroup, Compiler, Mac, Subscriber};
 use crate::sessions::{Days, day_of};
@@ -38,7 +39,7 @@ const DEVICE_BATCH: usize = 60;
 /// Logins asked for in one query.
 const LOAD_BATCH: usize = 500;
 
-/// What the directory knows of a login.
+/// What the directory knows of a login, or of a number.
 #[derive(Debug)]
 pub(super) enum Lookup {
     /// This subscriber.
@@ -67,6 +68,11 @@ impl Known {
         Self { policy, life: Arc::default(), usage: Mutex::new(usage), usage_since }
     }
 
+    /// Whose its sessions are.
+    pub(super) fn owner(&self) -> Owner {
+        Owner::Subscriber(self.policy.id)
+    }
+
     /// How its usage is parted into days.
     pub(super) fn days(&self) -> Days<'_> {
         let (zone, kept) = self.policy.usage_days();
@@ -84,12 +90,10 @@ impl Known {
         std::mem::take(&mut self.usage.lock())
     }
 
-    /// Takes the place of `before`, what was known until its rows were read anew.
+    /// Takes the place of `before`, what was known of it until its rows were read anew.
     fn succeed(&mut self, before: &Self) {
-        if before.policy.id == self.policy.id {
-            self.life = Arc::clone(&before.life);
-            self.life.rows_read(before.policy.uses, self.policy.uses);
-        }
+        self.life = Arc::clone(&before.life);
+        self.life.rows_read(before.policy.uses, self.policy.uses);
     }
 
     /// How it has been used so far.
@@ -150,11 +154,30 @@ enum Slot {
     Absent { until: Instant },
 }
 
+impl Slot {
+    fn lookup(slot: Option<&Self>, now: Instant) -> Lookup {
+        match slot {
+            Some(Self::Known(known)) => Lookup::Known(Arc::clone(known)),
+            Some(Self::Absent { until }) if now < *until => Lookup::Absent,
+            _ => Lookup::NotLoaded,
+        }
+    }
+
+    fn known(&self) -> Option<&Arc<Known>> {
+        match self {
+            Self::Known(known) => Some(known),
+            Self::Absent { .. } => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Directory {
     entries: DashMap<SmolStr, Slot>,
-    /// Those of `entries` who are known, by number.
-    numbers: DashMap<SubscriberId, Arc<Known>>,
+    /// Those of `entries` who are known, by number, and those who were deleted or have no login.
+    numbers: DashMap<SubscriberId, Slot>,
+    /// Everybody was read once.
+    warmed: AtomicBool,
     /// Whom devices let in. What a subscriber's rows say of the device is what counts.
     devices: DashMap<Mac, Owners>,
     groups: parking_lot::RwLock<HashMap<SmolStr, Arc<CompiledGroup>>>,
@@ -173,6 +196,7 @@ impl Directory {
         Self {
             entries: DashMap::new(),
             numbers: DashMap::new(),
+            warmed: AtomicBool::new(false),
             devices: DashMap::new(),
             groups: parking_lot::RwLock::default(),
             plans: parking_lot::RwLock::default(),
@@ -184,10 +208,19 @@ impl Directory {
     }
 
     pub(super) fn lookup(&self, login: &str, now: Instant) -> Lookup {
-        match self.entries.get(login).as_deref() {
-            Some(Slot::Known(known)) => Lookup::Known(Arc::clone(known)),
-            Some(Slot::Absent { until }) if now < *until => Lookup::Absent,
-            _ => Lookup::NotLoaded,
+        Slot::lookup(self.entries.get(login).as_deref(), now)
+    }
+
+    /// Who has this number.
+    pub(super) fn lookup_number(&self, subscriber: SubscriberId, now: Instant) -> Lookup {
+        Slot::lookup(self.numbers.get(&subscriber).as_deref(), now)
+    }
+
+    /// Whose sessions these are.
+    pub(super) fn lookup_owner(&self, owner: &Owner, now: Instant) -> Lookup {
+        match owner {
+            Owner::Subscriber(subscriber) => self.lookup_number(*subscriber, now),
+            Owner::Login(login) => self.lookup(login, now),
         }
     }
 
@@ -211,7 +244,7 @@ impl Directory {
         store: &Store,
         devices: &[Mac],
         now: Now,
-    ) -> Result<Vec<SmolStr>, StoreError> {
+    ) -> Result<BTreeSet<SmolStr>, StoreError> {
         let mut unknown = BTreeSet::new();
         for devices in devices.chunks(DEVICE_BATCH) {
             for attempt in 1..=3 {
@@ -237,12 +270,7 @@ impl Directory {
                 break;
             }
         }
-        Ok(unknown.into_iter().collect())
-    }
-
-    /// Who has this number, if that one is in memory.
-    pub(super) fn by_number(&self, subscriber: SubscriberId) -> Option<Arc<Known>> {
-        self.numbers.get(&subscriber).map(|known| Arc::clone(known.value()))
+        Ok(unknown)
     }
 
     /// Subscribers in memory.
@@ -250,8 +278,32 @@ impl Directory {
         self.entries.len().saturating_sub(self.absent.load(Ordering::Relaxed))
     }
 
-    /// Reads the rows of these logins and replaces what is known of them. Those without rows become
+    /// Reads who has these numbers, and these logins. Numbers that nobody has, or nobody with a login, become
     /// absent.
+    pub(super) async fn load_numbers(
+        &self,
+        store: &Store,
+        numbers: &[SubscriberId],
+        mut logins: BTreeSet<SmolStr>,
+        now: Now,
+    ) -> Result<(), StoreError> {
+        if !numbers.is_empty() {
+            logins.extend(store.logins(numbers).await?);
+        }
+        let logins: Vec<_> = logins.into_iter().collect();
+        self.load(store, &logins, now).await?;
+        for number in numbers {
+            let soon = now.instant + ABSENT_FOR;
+            let mut slot = self.numbers.entry(*number).or_insert(Slot::Absent { until: soon });
+            if let Slot::Absent { until } = slot.value_mut() {
+                *until = soon;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the rows of these logins and replaces what is known of them. Those without rows become
+    /// absent; who had one of them and has another login now is read by that.
     pub(super) async fn load(&self, store: &Store, logins: &[SmolStr], now: Now) -> Result<(), StoreError> {
         for logins in logins.chunks(LOAD_BATCH) {
             // A change that commits while the rows are on their way would be overwritten by them:
@@ -259,15 +311,33 @@ impl Directory {
             for attempt in 1..=3 {
                 let generation = self.generation();
                 let since = self.usage_since(now.unix);
-                let rows = store.subscribers(logins, since, now.unix).await?;
+                let mut rows = store.subscribers(logins, since, now.unix).await?;
+                let renamed = self.renamed(store, logins, &rows).await?;
+                if !renamed.is_empty() {
+                    rows.extend(store.subscribers(&renamed, since, now.unix).await?);
+                }
                 let compiled = self.compile(store, rows, since, now.unix).await?;
                 if attempt == 3 || generation == self.generation() {
-                    self.replace(logins, compiled, now.instant);
+                    self.replace(logins.iter().chain(&renamed), compiled, now.instant);
                     break;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The logins that those have now who are known by one of these, and are not among its rows.
+    async fn renamed(
+        &self,
+        store: &Store,
+        logins: &[SmolStr],
+        rows: &[SubscriberRows],
+    ) -> Result<Vec<SmolStr>, StoreError> {
+        let read: BTreeSet<SubscriberId> = rows.iter().map(|row| row.id).collect();
+        let number = |login| Some(self.entries.get(login)?.known()?.policy.id);
+        let known = logins.iter().filter_map(number);
+        let gone: Vec<SubscriberId> = known.filter(|number| !read.contains(number)).collect();
+        if gone.is_empty() { Ok(Vec::new()) } else { store.logins(&gone).await }
     }
 
     /// Puts a page of rows in that was read ahead of time, where nothing newer is known. `generation`
@@ -286,11 +356,16 @@ impl Directory {
             }
             if let dashmap::Entry::Vacant(slot) = self.entries.entry(known.policy.login.clone()) {
                 let known = Arc::new(known);
-                self.numbers.insert(known.policy.id, Arc::clone(&known));
+                self.numbers.insert(known.policy.id, Slot::Known(Arc::clone(&known)));
                 slot.insert(Slot::Known(known));
             }
         }
         Ok(())
+    }
+
+    /// Everybody has been read.
+    pub(super) fn has_warmed(&self) {
+        self.warmed.store(true, Ordering::Release);
     }
 
     /// Forgets everybody: each is read again when asked for. For a feed that has lost changes.
@@ -315,8 +390,8 @@ impl Directory {
     }
 
     /// The change feed says that these logins and groups, and the plans of these groups, have new rows.
-    /// Gives the logins that were read again: those of them that were known, the members of the groups, and
-    /// those who have the plans.
+    /// Gives whose sessions are concerned: of who has the logins and who had them, of the members of the groups,
+    /// and of those who have the plans.
     pub(super) async fn refresh(
         &self,
         store: &Store,
@@ -324,12 +399,14 @@ impl Directory {
         groups: &BTreeSet<SmolStr>,
         plans: &BTreeSet<SmolStr>,
         now: Now,
-    ) -> Result<Vec<SmolStr>, StoreError> {
+    ) -> Result<BTreeSet<Owner>, StoreError> {
         self.generation.fetch_add(1, Ordering::AcqRel);
         let mut stale: BTreeSet<SmolStr> = BTreeSet::new();
+        let warmed = self.warmed.load(Ordering::Acquire);
         for login in logins {
-            // A login that nobody has asked for is read when somebody does.
-            if self.entries.contains_key(login) {
+            // A login that nobody has asked for is read when somebody does. Before everybody was read once,
+            // sessions of an earlier run may be its subscriber's.
+            if !warmed || self.entries.contains_key(login) {
                 stale.insert(login.clone());
             }
         }
@@ -367,8 +444,15 @@ impl Directory {
             }
         }
         let stale: Vec<_> = stale.into_iter().collect();
+        let owner = |login| match self.entries.get(login)?.value() {
+            Slot::Known(known) => Some(known.owner()),
+            Slot::Absent { .. } => None,
+        };
+        let mut owners: BTreeSet<Owner> = stale.iter().filter_map(owner).collect();
         self.load(store, &stale, now).await?;
-        Ok(stale)
+        let logins = logins.iter().chain(&stale);
+        owners.extend(logins.map(|login| owner(login).unwrap_or_else(|| Owner::Login(login.clone()))));
+        Ok(owners)
     }
 
     async fn plans(&self, store: &Store) -> Result<Arc<Plans>, StoreError> {
@@ -433,14 +517,17 @@ impl Directory {
         Ok(compiled)
     }
 
-    fn replace(&self, logins: &[SmolStr], compiled: Vec<Known>, now: Instant) {
-        let mut missing: BTreeSet<&SmolStr> = logins.iter().collect();
-        for mut known in compiled {
-            let login = known.policy.login.clone();
-            missing.remove(&login);
-            if let Some(Slot::Known(before)) = self.entries.get(&login).as_deref() {
+    fn replace<'a>(&self, logins: impl Iterator<Item = &'a SmolStr>, mut compiled: Vec<Known>, now: Instant) {
+        let mut missing: BTreeSet<&SmolStr> = logins.collect();
+        // All of them first: two may have changed logins.
+        for known in &mut compiled {
+            if let Some(before) = self.numbers.get(&known.policy.id).as_deref().and_then(Slot::known) {
                 known.succeed(before);
             }
+        }
+        for known in compiled {
+            let login = known.policy.login.clone();
+            missing.remove(&login);
             self.put(login, Slot::Known(Arc::new(known)));
         }
         if self.absent.load(Ordering::Relaxed) + missing.len() > ABSENT_MAX {
@@ -455,12 +542,14 @@ impl Directory {
     fn put(&self, login: SmolStr, slot: Slot) {
         let absent = matches!(slot, Slot::Absent { .. });
         if let Slot::Known(known) = &slot {
-            self.numbers.insert(known.policy.id, Arc::clone(known));
+            self.numbers.insert(known.policy.id, Slot::Known(Arc::clone(known)));
         }
         let former = self.entries.insert(login, slot);
         if let Some(Slot::Known(former)) = &former {
             // Unless it has been put in anew, here or under another login.
-            self.numbers.remove_if(&former.policy.id, |_, known| Arc::ptr_eq(known, former));
+            self.numbers.remove_if(&former.policy.id, |_, slot| {
+                slot.known().is_some_and(|known| Arc::ptr_eq(known, former))
+            });
         }
         match (matches!(former, Some(Slot::Absent { .. })), absent) {
             (false, true) => {
@@ -504,19 +593,33 @@ mod tests {
     fn a_subscriber_is_found_by_number_for_as_long_as_by_login() {
         let compiler = Compiler { dictionary: Dictionary::embedded(), zone: TimeZone::UTC };
         let (directory, now) = (Directory::new(compiler, TimeZone::UTC), Instant::now());
-        let login_of = |id| directory.by_number(SubscriberId(id)).map(|known| known.policy.login.clone());
+        let login_of = |id| match directory.lookup_number(SubscriberId(id), now) {
+            Lookup::Known(known) => Some(known.policy.login.clone()),
+            Lookup::Absent | Lookup::NotLoaded => None,
+        };
         let load = |logins: &[&str], found: &[(i64, &str)]| {
             let logins: Vec<_> = logins.iter().map(SmolStr::new).collect();
             let found = found.iter().map(|(id, login)| known(&directory, *id, login)).collect();
-            directory.replace(&logins, found, now);
+            directory.replace(logins.iter(), found, now);
         };
         load(&["bob", "ann"], &[(7, "bob"), (8, "ann")]);
         assert_eq!((login_of(7).as_deref(), login_of(8).as_deref()), (Some("bob"), Some("ann")));
         // The same rows read again, then another login for the number, then nobody.
         load(&["bob"], &[(7, "bob")]);
         assert_eq!(login_of(7).as_deref(), Some("bob"));
+        let begun = |id| match directory.lookup_number(SubscriberId(id), now) {
+            Lookup::Known(known) => known.uses().first,
+            Lookup::Absent | Lookup::NotLoaded => None,
+        };
+        let Lookup::Known(bob) = directory.lookup("bob", now) else { panic!("known") };
+        bob.note_use(UnixTime(60));
         load(&["bob", "robert"], &[(7, "robert")]);
-        assert_eq!(login_of(7).as_deref(), Some("robert"));
+        assert_eq!((login_of(7).as_deref(), begun(7)), (Some("robert"), Some(UnixTime(60))));
+        // Two change their logins.
+        load(&["ann", "robert"], &[(7, "ann"), (8, "robert")]);
+        assert_eq!((login_of(7).as_deref(), login_of(8).as_deref()), (Some("ann"), Some("robert")));
+        assert_eq!((begun(7), begun(8)), (Some(UnixTime(60)), None));
+        load(&["ann", "robert"], &[(8, "ann"), (7, "robert")]);
         load(&["robert"], &[]);
         assert_eq!((login_of(7), login_of(8).as_deref()), (None, Some("ann")));
         directory.forget_all();

@@ -147,7 +147,7 @@ impl Explainer {
         case.check_password(state.clock.now()).await?;
         let now = state.clock.now();
         let mut explanation =
-            state.with_login(&known.policy.login, Some(known), now, |sessions| case.explain(sessions, now));
+            state.with_sessions(&known.owner(), Some(known), now, |sessions| case.explain(sessions, now));
         explanation.last = known.attempts();
         Ok(explanation)
     }
@@ -186,7 +186,7 @@ impl Management<'_> {
             return Err(ServiceError::not_found("subscriber", imagined.login));
         };
         let groups = store.groups(&rows.groups).await?;
-        let open = store.open_sessions_of(&login, SESSIONS_MAX).await?;
+        let open = store.open_sessions_of(rows.id, &login, SESSIONS_MAX).await?;
         let nases = self.configured_nases().iter().cloned().chain(store.nas_rows().await?.usable);
         let last = store.last_attempts(&login, LAST).await?;
 

@@ -116,9 +116,8 @@ impl Feed {
             state.review_all(now);
         } else if !news.logins.is_empty() || !news.groups.is_empty() || !news.plans.is_empty() {
             let News { logins, groups, plans, .. } = news;
-            let refreshed = state.directory.refresh(&state.store, logins, groups, plans, now).await?;
-            for login in news.logins.iter().chain(&refreshed) {
-                state.look_at_moving(login);
+            for owner in state.directory.refresh(&state.store, logins, groups, plans, now).await? {
+                state.look_at_moving(&owner);
             }
         }
         if !news.devices.is_empty() {

@@ -7,7 +7,7 @@ use super::error::ServiceError;
 use super::management::Management;
 use crate::domain::dynamic_auth::{Order, Outcome};
 use crate::domain::{BandwidthTemplate, FupAttribute, FupKind, FupLimit, NewFup, UniqueId};
-use crate::store::{FupObstacle, Store};
+use crate::store::{FupObstacle, Sketch, Store};
 
 /// Attributes of one side of an override.
 const ATTRIBUTES_MAX: usize = 64;
@@ -108,7 +108,7 @@ impl Management<'_> {
         let (store, author) = self.write()?;
         let lines: Vec<SmolStr> =
             reply.iter().map(|item| format!("{} = {}", item.attribute, item.value).into()).collect();
-        let sessions = open_sessions(store, &found.sketch.login).await?;
+        let sessions = open_sessions(store, &found.sketch).await?;
         if sessions.is_empty() {
             return Err(ServiceError::not_found("session", &found.sketch.login));
         }
@@ -135,7 +135,7 @@ impl Management<'_> {
     pub async fn disconnect_subscriber(&self, id: i64) -> Result<Vec<Outcome>, ServiceError> {
         let found = self.living(id).await?;
         let (store, _) = self.write()?;
-        let sessions = open_sessions(store, &found.sketch.login).await?;
+        let sessions = open_sessions(store, &found.sketch).await?;
         if sessions.is_empty() {
             return Err(ServiceError::not_found("session", &found.sketch.login));
         }
@@ -143,9 +143,9 @@ impl Management<'_> {
     }
 }
 
-/// The open sessions of a login.
-async fn open_sessions(store: &Store, login: &str) -> Result<Vec<UniqueId>, ServiceError> {
-    let open = store.open_sessions_of(login, SESSIONS_MAX).await?;
+/// The open sessions of a subscriber.
+async fn open_sessions(store: &Store, whose: &Sketch) -> Result<Vec<UniqueId>, ServiceError> {
+    let open = store.open_sessions_of(whose.id, &whose.login, SESSIONS_MAX).await?;
     Ok(open.into_iter().map(|session| session.unique_id).collect())
 }
 

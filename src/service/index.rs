@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use dashmap::DashMap;
 use foldhash::quality::RandomState;
 use smallvec::SmallVec;
-use smol_str::SmolStr;
 
+use super::table::Owner;
 use crate::domain::{NasIdentity, Session, SessionKey, UniqueId};
 
 /// Where a NAS is looked for: its source address and the address it gives itself.
@@ -17,29 +17,31 @@ type NasAddresses = (IpAddr, IpAddr);
 /// The indexes of all sessions in memory, closed ones that are still remembered included.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// More than one where another subscriber got an Acct-Session-Id that was used before.
-    owners: DashMap<SessionKey, SmallVec<[Owner; 1]>, RandomState>,
+    /// By the key of records without our token; who has one says whose it is. More than one where another
+    /// subscriber got an Acct-Session-Id that was used before.
+    owners: DashMap<SessionKey, SmallVec<[Share; 1]>, RandomState>,
     unique: DashMap<UniqueId, SessionKey, RandomState>,
     nases: DashMap<NasAddresses, HashSet<UniqueId, RandomState>, RandomState>,
 }
 
 #[derive(Debug)]
-struct Owner {
-    login: SmolStr,
-    /// Sessions of the login that have the key: the uses of one Acct-Session-Id.
+struct Share {
+    owner: Owner,
+    /// Its sessions that have the key: the uses of one Acct-Session-Id.
     sessions: u32,
 }
 
 impl Index {
-    /// Whose sessions have this key, those that got it first first.
-    pub(super) fn logins(&self, key: &SessionKey) -> SmallVec<[SmolStr; 1]> {
+    /// Whose sessions a record without our token finds by this key, those that got it first first.
+    pub(super) fn owners(&self, key: &SessionKey) -> SmallVec<[Owner; 1]> {
         let owners = self.owners.get(key);
-        owners.map(|owners| owners.iter().map(|owner| owner.login.clone()).collect()).unwrap_or_default()
+        owners.map(|owners| owners.iter().map(|share| share.owner.clone()).collect()).unwrap_or_default()
     }
 
-    /// The key of the session with this row.
-    pub(super) fn key(&self, unique: &UniqueId) -> Option<SessionKey> {
-        self.unique.get(unique).map(|key| *key.value())
+    /// Who may have the session with this row.
+    pub(super) fn owners_of(&self, unique: &UniqueId) -> SmallVec<[Owner; 1]> {
+        let key = self.unique.get(unique).map(|key| *key.value());
+        key.map(|key| self.owners(&key)).unwrap_or_default()
     }
 
     /// The sessions of the NASes that `nas` speaks for.
@@ -59,43 +61,59 @@ impl Index {
     }
 
     /// Notes where a session is found; `former` is the NAS that served it until now, where another does
-    /// since. Under the lock of `login`.
-    pub(super) fn put(&self, login: &SmolStr, session: &Session, former: Option<&NasIdentity>) {
-        let known = self.unique.insert(session.unique_id, session.key);
+    /// since. Under the lock of `owner`.
+    pub(super) fn put(&self, owner: &Owner, session: &Session, former: Option<&NasIdentity>) {
+        let known = self.unique.get(&session.unique_id).map(|key| *key.value());
+        if known.is_some() && former.is_none() {
+            return;
+        }
         if let Some(former) = former {
             self.leave(former, session.unique_id);
         }
-        if known.is_none() || former.is_some() {
-            self.nases.entry(place_of(&session.nas)).or_default().insert(session.unique_id);
+        self.nases.entry(place_of(&session.nas)).or_default().insert(session.unique_id);
+        let key = key_of(session);
+        if known == Some(key) {
+            return;
         }
-        match known {
-            Some(known) if known == session.key => return,
-            // Its records have begun to carry our token.
-            Some(known) => self.release(login, &known),
-            None => {}
+        self.unique.insert(session.unique_id, key);
+        if let Some(known) = known {
+            self.release(owner, &known);
         }
-        let mut owners = self.owners.entry(session.key).or_default();
-        match owners.iter_mut().find(|owner| owner.login == *login) {
-            Some(owner) => owner.sessions += 1,
-            None => owners.push(Owner { login: login.clone(), sessions: 1 }),
+        let mut owners = self.owners.entry(key).or_default();
+        match owners.iter_mut().find(|share| share.owner == *owner) {
+            Some(share) => share.sessions += 1,
+            None => owners.push(Share { owner: owner.clone(), sessions: 1 }),
         }
     }
 
-    /// Forgets a session that is in memory no more. Under the lock of its login.
-    pub(super) fn remove(&self, login: &SmolStr, session: &Session) {
+    /// A session has another owner now. Under the locks of both.
+    pub(super) fn pass(&self, from: &Owner, to: &Owner, session: &Session) {
+        let Some(key) = self.unique.get(&session.unique_id).map(|key| *key.value()) else { return };
+        {
+            let mut owners = self.owners.entry(key).or_default();
+            match owners.iter_mut().find(|share| share.owner == *to) {
+                Some(share) => share.sessions += 1,
+                None => owners.push(Share { owner: to.clone(), sessions: 1 }),
+            }
+        }
+        self.release(from, &key);
+    }
+
+    /// Forgets a session that is in memory no more. Under the lock of its owner.
+    pub(super) fn remove(&self, owner: &Owner, session: &Session) {
         if let Some((_, key)) = self.unique.remove(&session.unique_id) {
-            self.release(login, &key);
+            self.release(owner, &key);
             self.leave(&session.nas, session.unique_id);
         }
     }
 
-    /// One session of the login less has the key.
-    fn release(&self, login: &SmolStr, key: &SessionKey) {
+    /// One session of the owner less has the key.
+    fn release(&self, owner: &Owner, key: &SessionKey) {
         if let Some(mut owners) = self.owners.get_mut(key) {
-            if let Some(owner) = owners.iter_mut().find(|owner| owner.login == *login) {
-                owner.sessions = owner.sessions.saturating_sub(1);
+            if let Some(share) = owners.iter_mut().find(|share| share.owner == *owner) {
+                share.sessions = share.sessions.saturating_sub(1);
             }
-            owners.retain(|owner| owner.sessions > 0);
+            owners.retain(|share| share.sessions > 0);
         }
         self.owners.remove_if(key, |_, owners| owners.is_empty());
     }
@@ -115,6 +133,12 @@ impl Index {
     }
 }
 
+/// The key by which a record of the session without our token looks for it.
+fn key_of(session: &Session) -> SessionKey {
+    // A row that another server wrote has the one that it was asked for with.
+    if session.token.is_some() { session.nas_key() } else { session.key }
+}
+
 fn place_of(nas: &NasIdentity) -> NasAddresses {
     (nas.source, nas.ip())
 }
@@ -123,37 +147,68 @@ fn place_of(nas: &NasIdentity) -> NasAddresses {
 mod tests {
     use super::*;
     use crate::coa::tests::session;
+    use crate::domain::{ClassToken, SubscriberId};
 
     fn nas(last: u8) -> NasIdentity {
         let address = IpAddr::from([10, 0, 0, last]);
-        NasIdentity { source: address, address: Some(address), identifier: SmolStr::default() }
+        NasIdentity { source: address, address: Some(address), identifier: "".into() }
+    }
+
+    fn bob() -> Owner {
+        Owner::Subscriber(SubscriberId(7))
+    }
+
+    fn is_empty(index: &Index) -> bool {
+        index.owners.is_empty() && index.unique.is_empty() && index.nases.is_empty()
     }
 
     #[test]
     fn a_session_that_roams_is_found_by_the_nas_that_serves_it_now() {
-        let (index, login) = (Index::default(), SmolStr::new_static("bob"));
+        let index = Index::default();
         let mut roamer = session();
-        roamer.nas = nas(1);
-        index.put(&login, &roamer, None);
+        (roamer.nas, roamer.token) = (nas(1), Some(ClassToken([1; 16])));
+        index.put(&bob(), &roamer, None);
         assert_eq!(index.by_nas(&nas(1)), [roamer.unique_id]);
+        let key = roamer.nas_key();
         let former = std::mem::replace(&mut roamer.nas, nas(2));
-        index.put(&login, &roamer, Some(&former));
+        index.put(&bob(), &roamer, Some(&former));
         assert_eq!((index.by_nas(&nas(1)), index.by_nas(&nas(2))), (vec![], vec![roamer.unique_id]));
-        index.remove(&login, &roamer);
-        assert!(index.owners.is_empty() && index.unique.is_empty() && index.nases.is_empty());
+        assert_eq!((index.owners(&key).len(), index.owners(&roamer.nas_key()).as_slice()), (0, &[bob()][..]));
+        index.remove(&bob(), &roamer);
+        assert!(is_empty(&index));
     }
 
     #[test]
-    fn a_token_that_comes_later_changes_the_key_and_not_the_nas() {
-        let (index, login) = (Index::default(), SmolStr::new_static("bob"));
+    fn a_session_is_found_without_its_token_whenever_that_came() {
+        let index = Index::default();
         let mut row = session();
-        index.put(&login, &row, None);
-        let before = std::mem::replace(&mut row.key, SessionKey([9; 16]));
-        index.put(&login, &row, None);
-        assert!(index.logins(&before).is_empty());
-        assert_eq!(index.logins(&row.key).as_slice(), std::slice::from_ref(&login));
+        row.key = row.nas_key();
+        index.put(&bob(), &row, None);
+        let before = row.key;
+        (row.key, row.token) = (SessionKey([9; 16]), Some(ClassToken([9; 16])));
+        index.put(&bob(), &row, None);
+        assert_eq!(index.owners(&before).as_slice(), [bob()]);
+        assert_eq!(index.owners_of(&row.unique_id).as_slice(), [bob()]);
         assert_eq!(index.by_nas(&row.nas), [row.unique_id]);
-        index.remove(&login, &row);
-        assert!(index.owners.is_empty() && index.unique.is_empty() && index.nases.is_empty());
+        index.remove(&bob(), &row);
+        assert!(is_empty(&index));
+        index.put(&bob(), &row, None);
+        assert_eq!(index.owners(&before).as_slice(), [bob()]);
+    }
+
+    #[test]
+    fn what_passes_to_another_owner_is_found_as_its() {
+        let (index, nobody) = (Index::default(), Owner::Login("bob".into()));
+        let (one, mut other) = (session(), session());
+        other.unique_id = UniqueId([9; 16]);
+        index.put(&nobody, &one, None);
+        index.put(&nobody, &other, None);
+        index.pass(&nobody, &bob(), &one);
+        assert_eq!(index.owners(&one.key).as_slice(), [nobody.clone(), bob()]);
+        index.pass(&nobody, &bob(), &other);
+        assert_eq!(index.owners_of(&other.unique_id).as_slice(), [bob()]);
+        index.remove(&bob(), &one);
+        index.remove(&bob(), &other);
+        assert!(is_empty(&index));
     }
 }

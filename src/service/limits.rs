@@ -428,7 +428,7 @@ impl Management<'_> {
             return Err(ServiceError::not_found("subscriber", login));
         };
         let groups = store.groups(&rows.groups).await?;
-        let open = store.open_sessions_of(&name, SESSIONS_MAX).await?;
+        let open = store.open_sessions_of(rows.id, &name, SESSIONS_MAX).await?;
         let settings = self.engine();
         let compiler = Compiler { dictionary: self.shared_dictionary(), zone: settings.zone.clone() };
         let compiled: Vec<Arc<CompiledGroup>> =

@@ -122,12 +122,8 @@ async fn round(state: &State, requests: &[Request]) -> Result<(), StoreError> {
     let numbers: Vec<_> = numbers.into_iter().collect();
     let sessions: Vec<_> = sessions.into_iter().collect();
     let subscribers = async {
-        if !numbers.is_empty() {
-            logins.extend(state.store.logins(&numbers).await?);
-        }
-        let logins: Vec<_> = logins.into_iter().collect();
-        if !logins.is_empty() {
-            state.load_subscribers(&logins).await?;
+        if !logins.is_empty() || !numbers.is_empty() {
+            state.load_subscribers(&numbers, logins.clone()).await?;
         }
         // A login that nobody has may be a device that lets somebody in.
         let nobodys = logins.iter().filter_map(|login| {

@@ -46,6 +46,7 @@ mod silent;
 mod spooling;
 mod state;
 mod subscribers;
+mod table;
 mod tenure;
 mod visitors;
 mod warnings;
@@ -102,6 +103,7 @@ use self::reconciler::Reconciler;
 use self::recorder::Recorder;
 use self::silent::Silent;
 use self::state::State;
+use self::table::Table;
 use self::writer::Writer;
 use crate::domain::{Effect, Nas, NasTable};
 use crate::engine::Compiler;
@@ -198,7 +200,7 @@ impl Service {
             store: parts.store,
             dictionary: Arc::clone(&parts.dictionary),
             packs: Arc::clone(&parts.packs),
-            subscribers: DashMap::new(),
+            table: Table::default(),
             index: Index::default(),
             writer,
             recorder,
@@ -354,7 +356,10 @@ async fn warm(state: Weak<State>) {
         };
         match step.await {
             Ok(Some(last)) => after = Some(last),
-            Ok(None) => return,
+            Ok(None) => {
+                state.directory.has_warmed();
+                return;
+            }
             Err(error) => {
                 tracing::debug!(%error, "subscribers are not read ahead of time; trying again");
                 drop(state);

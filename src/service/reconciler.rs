@@ -1,6 +1,6 @@
 //! Holds running sessions to what their subscriber's policy says now (DESIGN §1, promise 7).
 //!
-//! A login is looked at when something may have changed: a record of what is measured, a row that the
+//! A subscriber is looked at when something may have changed: a record of what is measured, a row that the
 //! change feed tells of, a date that has come ([`State::reap`]), a start of the server. Looking compares,
 //! under the subscriber's lock and by the one function that logins use, what each open session ought to
 //! have with what it has been given. Where they differ, [`Agenda`] says when its NAS is asked for what;
@@ -9,7 +9,7 @@
 //! Locks: the desk is taken under a subscriber's lock, never the other way round.
 
 use std::borrow::Cow;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Weak;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ use tokio::sync::{Notify, oneshot};
 use super::coa::Coa;
 use super::directory::{Known, Lookup};
 use super::state::State;
+use super::table::Owner;
 use crate::coa::agenda::{Agenda, Counts, Rung, Settings, Step, Turn, Want};
 use crate::domain::dynamic_auth::{NotSent, Order, Outcome};
 use crate::domain::{Difference, Granted, Nas, RejectReason, Session, UniqueId};
@@ -41,7 +42,7 @@ const COMPONENT: &str = "reconciler";
 /// How long rows must have been quiet before a session is changed for them: tools write a user in several
 /// steps. What bars a subscriber is acted on at once.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Logins that are looked at in one go.
+/// Subscribers that are looked at in one go.
 const LOOKS: usize = 256;
 /// Orders that are given in one go.
 const TURNS: usize = 256;
@@ -76,8 +77,8 @@ pub(super) struct Reconciler {
 
 struct Desk {
     agenda: Agenda,
-    due: Logins,
-    settling: VecDeque<(Instant, SmolStr)>,
+    due: Owners,
+    settling: VecDeque<(Instant, Owner)>,
     /// Sessions that are to end for another one, beside the pace: a login waits, or a device has moved on.
     ends: Vec<End>,
 }
@@ -89,11 +90,11 @@ struct End {
     told: Option<oneshot::Sender<Outcome>>,
 }
 
-/// Logins in order, each once.
+/// Whose sessions are to be looked at, in order, each once.
 #[derive(Default)]
-struct Logins {
-    order: VecDeque<SmolStr>,
-    known: HashSet<SmolStr>,
+struct Owners {
+    order: VecDeque<Owner>,
+    known: HashSet<Owner>,
 }
 
 /// How a session stands.
@@ -125,17 +126,17 @@ pub(super) enum Rows {
     Moving,
 }
 
-impl Logins {
-    fn push(&mut self, login: &SmolStr) {
-        if self.known.insert(login.clone()) {
-            self.order.push_back(login.clone());
+impl Owners {
+    fn push(&mut self, owner: &Owner) {
+        if self.known.insert(owner.clone()) {
+            self.order.push_back(owner.clone());
         }
     }
 
-    fn take(&mut self, most: usize) -> Vec<SmolStr> {
+    fn take(&mut self, most: usize) -> Vec<Owner> {
         let taken: Vec<_> = self.order.drain(..most.min(self.order.len())).collect();
-        for login in &taken {
-            self.known.remove(login);
+        for owner in &taken {
+            self.known.remove(owner);
         }
         taken
     }
@@ -145,16 +146,16 @@ impl Reconciler {
     pub(super) fn new(settings: Settings) -> Self {
         let desk = Desk {
             agenda: Agenda::new(settings),
-            due: Logins::default(),
+            due: Owners::default(),
             settling: VecDeque::new(),
             ends: Vec::new(),
         };
         Self { desk: Mutex::new(desk), changed: Notify::new(), cases: AtomicUsize::new(0) }
     }
 
-    /// The sessions of a login are to be looked at.
-    pub(super) fn look_at(&self, login: &SmolStr) {
-        self.desk.lock().due.push(login);
+    /// The sessions of an owner are to be looked at.
+    pub(super) fn look_at(&self, owner: &Owner) {
+        self.desk.lock().due.push(owner);
         self.changed.notify_one();
     }
 
@@ -216,64 +217,87 @@ pub(super) async fn run(weak: Weak<State>, coa: Coa) {
 }
 
 impl State {
-    /// Looks at some of the logins whose turn it is; `true` if there may be more. Rows that are not in
+    /// Looks at some of the owners whose turn it is; `true` if there may be more. Rows that are not in
     /// memory are read first.
     async fn look_at_due(&self) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let due = {
             let mut desk = self.reconciler.desk.lock();
-            while let Some((_, login)) = desk.settling.pop_front_if(|(at, _)| *at <= now.instant) {
-                desk.due.push(&login);
+            while let Some((_, owner)) = desk.settling.pop_front_if(|(at, _)| *at <= now.instant) {
+                desk.due.push(&owner);
             }
             desk.due.take(LOOKS)
         };
-        let online = |login: &&SmolStr| self.subscribers.contains_key(login.as_str());
-        let missing: Vec<SmolStr> = due
-            .iter()
-            .filter(online)
-            .filter(|login| matches!(self.directory.lookup(login, now.instant), Lookup::NotLoaded))
-            .cloned()
-            .collect();
-        let loaded = if missing.is_empty() { Ok(()) } else { self.load_subscribers(&missing).await };
-        for login in due.iter().filter(online) {
-            match self.directory.lookup(login, now.instant) {
-                Lookup::Known(known) => self.look(login, Some(&known), Rows::Settled),
-                Lookup::Absent => self.look(login, None, Rows::Settled),
-                Lookup::NotLoaded => self.reconciler.look_at(login),
+        let online = |owner: &&Owner| self.table.contains(owner);
+        let (mut numbers, mut logins) = (Vec::new(), BTreeSet::new());
+        for owner in due.iter().filter(online) {
+            if matches!(self.directory.lookup_owner(owner, now.instant), Lookup::NotLoaded) {
+                match owner {
+                    Owner::Subscriber(subscriber) => numbers.push(*subscriber),
+                    Owner::Login(login) => drop(logins.insert(login.clone())),
+                }
+            }
+        }
+        let missing = !numbers.is_empty() || !logins.is_empty();
+        let loaded = if missing { self.load_subscribers(&numbers, logins).await } else { Ok(()) };
+        for owner in due.iter().filter(online) {
+            match self.directory.lookup_owner(owner, now.instant) {
+                Lookup::Known(known) => self.look(&known.owner(), Some(&known), Rows::Settled),
+                Lookup::Absent => self.look(owner, None, Rows::Settled),
+                Lookup::NotLoaded => self.reconciler.look_at(owner),
             }
         }
         loaded?;
         Ok(due.len() == LOOKS)
     }
 
-    /// Looks at a login whose rows were written a moment ago and are in memory.
-    pub(super) fn look_at_moving(&self, login: &SmolStr) {
-        match self.directory.lookup(login, self.clock.now().instant) {
-            Lookup::Known(known) => self.look(login, Some(&known), Rows::Moving),
-            Lookup::Absent => self.look(login, None, Rows::Moving),
-            Lookup::NotLoaded => self.reconciler.look_at(login),
+    /// Looks at an owner whose rows were written a moment ago and are in memory.
+    pub(super) fn look_at_moving(&self, owner: &Owner) {
+        match self.directory.lookup_owner(owner, self.clock.now().instant) {
+            Lookup::Known(known) => self.look(&known.owner(), Some(&known), Rows::Moving),
+            Lookup::Absent => self.look(owner, None, Rows::Moving),
+            Lookup::NotLoaded if !self.table.contains(owner) => {}
+            // Who had the login that was written is gone.
+            Lookup::NotLoaded => self.settle(owner),
         }
     }
 
-    fn look(&self, login: &SmolStr, known: Option<&Known>, rows: Rows) {
-        if !self.subscribers.contains_key(login.as_str()) {
+    /// Has an owner looked at once its rows have been quiet.
+    fn settle(&self, owner: &Owner) {
+        let at = self.clock.now().instant + SETTLE;
+        self.reconciler.desk.lock().settling.push_back((at, owner.clone()));
+    }
+
+    fn look(&self, owner: &Owner, known: Option<&Known>, rows: Rows) {
+        let nobodys = known.map(|known| Owner::Login(known.policy.login.clone()));
+        if !self.table.contains(owner) && !nobodys.is_some_and(|login| self.table.contains(&login)) {
             return;
         }
         let now = self.clock.now();
-        self.with_login(login, known, now, |sessions| self.look_within(login, known, sessions, rows, now));
+        self.with_sessions(owner, known, now, |sessions| self.look_within(owner, known, sessions, rows, now));
     }
 
-    /// Compares what every open session of a login has been given with what it should have now. Under the
-    /// lock of `login`, whose sessions `known` has claimed.
+    /// Compares what every open session of an owner has been given with what it should have now. Under the
+    /// lock of `owner`, whose sessions `known` has claimed.
     pub(super) fn look_within(
         &self,
-        login: &SmolStr,
+        owner: &Owner,
         known: Option<&Known>,
         sessions: &mut SubscriberSessions,
         rows: Rows,
         now: Now,
     ) {
-        let open: SmallVec<[Session; 1]> = sessions.sessions().filter(Session::is_open).collect();
+        let open_ones = |sessions: &SubscriberSessions| -> SmallVec<[Session; 1]> {
+            sessions.sessions().filter(Session::is_open).collect()
+        };
+        let mut open = open_ones(sessions);
+        if let Some(known) = known
+            && open.iter().any(|session| session.user_name != known.policy.login)
+        {
+            // The next record does it, if there is no room now.
+            let _ = self.keep(owner, sessions.rename(&known.policy.login));
+            open = open_ones(sessions);
+        }
         let (mut review, mut again) = (None, false);
         for session in &open {
             let (view, until) = self.view(known, sessions, session, now);
@@ -294,7 +318,7 @@ impl State {
                     if self.reconciler.settled(session.unique_id) || session.flags.unenforced {
                         let change = sessions.flag_unenforced(session.unique_id, false);
                         // The next record writes it, if there is no room now.
-                        let _ = self.keep(login, change);
+                        let _ = self.keep(owner, change);
                     }
                 }
                 View::Barred(denial) if rows == Rows::Moving && is_soft(denial.reason) => again = true,
@@ -307,7 +331,7 @@ impl State {
         }
         sessions.set_review(review);
         if again {
-            self.reconciler.desk.lock().settling.push_back((now.instant + SETTLE, login.clone()));
+            self.settle(owner);
         }
     }
 
@@ -399,14 +423,14 @@ impl State {
             Outcome::TimedOut | Outcome::NotSent(NotSent::NoSession) => true,
             Outcome::Nak { .. } | Outcome::Ack | Outcome::NotSent(_) => false,
         };
-        self.with_session(session, |login, sessions| {
+        self.with_session(session, |owner, sessions| {
             let patience = match passed {
                 true if outcome.is_success() => self.settings.enforcement.stop_patience,
                 true => WAY_MAX,
                 false => WAY_REFUSED,
             };
             sessions.gives_way(session, passed, now.instant + patience);
-            self.reconciler.look_at(login);
+            self.reconciler.look_at(owner);
         });
     }
 
@@ -488,19 +512,18 @@ impl State {
     /// ask.
     fn request(&self, turn: Turn, now: Now) -> Option<Request> {
         let id = turn.session;
-        let logins = self.index.key(&id).map(|key| self.index.logins(&key)).unwrap_or_default();
-        for login in logins {
-            let known = match self.directory.lookup(&login, now.instant) {
+        for owner in self.index.owners_of(&id) {
+            let known = match self.directory.lookup_owner(&owner, now.instant) {
                 Lookup::Known(known) => Some(known),
                 Lookup::Absent => None,
                 Lookup::NotLoaded => {
-                    self.reconciler.look_at(&login);
+                    self.reconciler.look_at(&owner);
                     let busy = Outcome::NotSent(NotSent::Full);
                     self.reconciler.at_agenda(|agenda| agenda.outcome(id, turn.rung, busy, now));
                     return None;
                 }
             };
-            let Some(entry) = self.subscribers.get(login.as_str()) else { continue };
+            let Some(entry) = self.table.get(&owner) else { continue };
             let Some(session) = entry.session(id).filter(Session::is_open) else { continue };
             let (view, _) = self.view(known.as_deref(), &entry, &session, now);
             drop(entry);
@@ -580,10 +603,10 @@ impl State {
     fn concluded(&self, session: UniqueId, rung: Rung, gives: Option<Granted>, outcome: Outcome) {
         let now = self.clock.now();
         if let Some(granted) = gives.filter(|_| outcome.is_success()) {
-            self.with_session(session, |login, sessions| {
+            self.with_session(session, |owner, sessions| {
                 if sessions.grant(session, granted.to_text()) {
                     // Without room the next record writes it.
-                    let _ = self.keep(login, sessions.row(session));
+                    let _ = self.keep(owner, sessions.row(session));
                 }
             });
         }
@@ -604,19 +627,18 @@ impl State {
     }
 
     fn flag(&self, session: UniqueId, unenforced: bool) {
-        self.with_session(session, |login, sessions| {
-            let _ = self.keep(login, sessions.flag_unenforced(session, unenforced));
+        self.with_session(session, |owner, sessions| {
+            let _ = self.keep(owner, sessions.flag_unenforced(session, unenforced));
         });
     }
 
-    /// Runs `act` under the lock of the login that has this session.
-    fn with_session(&self, session: UniqueId, act: impl FnOnce(&SmolStr, &mut SubscriberSessions)) {
-        let logins = self.index.key(&session).map(|key| self.index.logins(&key)).unwrap_or_default();
-        for login in logins {
-            if let Some(mut entry) = self.subscribers.get_mut(login.as_str())
-                && entry.session(session).is_some()
+    /// Runs `act` under the lock of the owner of this session.
+    fn with_session(&self, session: UniqueId, act: impl FnOnce(&Owner, &mut SubscriberSessions)) {
+        for owner in self.index.owners_of(&session) {
+            if let Some(mut entry) = self.table.get_mut(&owner)
+                && entry.has(session)
             {
-                act(&login, &mut entry);
+                act(&owner, &mut entry);
                 return;
             }
         }

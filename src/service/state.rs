@@ -1,9 +1,10 @@
 //! What the server knows, shared by its faces: NASes, subscribers, sessions, the writer.
 //!
-//! The lock is the subscriber's: an entry of [`State::subscribers`]. Inside it only pure code and
-//! queueing run; nothing awaits and no other entry of that map is touched. Indexes are updated under it
+//! The lock is the subscriber's: an entry of [`State::table`]. Inside it only pure code and
+//! queueing run; nothing awaits and no other subscriber's entry is touched. Indexes are updated under it
 //! and read without it.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,11 +26,12 @@ use super::meters::Meters;
 use super::reconciler::Reconciler;
 use super::recorder::Recorder;
 use super::silent::Silent;
+use super::table::{Owner, Table};
 use super::writer::{self, Pending, Writer};
 use crate::coa::agenda;
 use crate::domain::{
     AccountingRecord, CloseGuess, Nas, NasIdentity, NasReload, NasTable, PackId, Session, SessionKey,
-    UniqueId,
+    SubscriberId, UniqueId,
 };
 use crate::engine;
 use crate::engine::policy::Mac;
@@ -87,7 +89,7 @@ pub(super) struct State {
     pub(super) dictionary: Arc<Dictionary>,
     pub(super) packs: Arc<Packs>,
     pub(super) directory: Directory,
-    pub(super) subscribers: DashMap<SmolStr, SubscriberSessions>,
+    pub(super) table: Table,
     pub(super) index: Index,
     pub(super) writer: Writer,
     pub(super) recorder: Recorder,
@@ -109,68 +111,80 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Runs `act` under the lock of a login, whose sessions belong to `known` if anybody has the
-    /// login. Usage is continued from SQL before anything is counted.
-    pub(super) fn with_login<T>(
+    /// Runs `act` under the lock of an owner, who is `known` where that is a subscriber that somebody has read.
+    /// Usage is continued from SQL before anything is counted; sessions that nobody had become the
+    /// subscriber's, if they go by its login.
+    pub(super) fn with_sessions<T>(
         &self,
-        login: &SmolStr,
+        owner: &Owner,
         known: Option<&Known>,
         now: Now,
         act: impl FnOnce(&mut SubscriberSessions) -> T,
     ) -> T {
-        let mut entry = match self.subscribers.get_mut(login.as_str()) {
-            Some(entry) => entry,
-            None => self.subscribers.entry(login.clone()).or_default(),
-        };
-        if let Some(known) = known {
-            let (days, settings) = (known.days(), &self.settings.sessions);
-            if entry.subscriber() != Some(known.policy.id) {
-                let change = entry.claim(known.policy.id, known.take_usage(), days, settings, now);
-                if days.kept > settings.usage_days {
-                    entry.know_since(known.usage_since());
-                }
-                // What this counts is counted again after a restart, if there is no room for it now.
-                let _ = self.keep(login, change);
-            } else if days.kept > settings.usage_days && entry.known_since() > days.oldest(settings, now) {
-                // A quota over a longer period than any that was known when the sessions were.
-                entry.continue_usage(known.take_usage());
+        let Some(known) = known else { return act(&mut self.table.entry(owner)) };
+        let nobodys = self.table.nobodys(&known.policy.login);
+        let mut entry = self.table.entry(owner);
+        let (days, settings) = (known.days(), &self.settings.sessions);
+        if entry.subscriber().is_none() {
+            let change = entry.claim(known.policy.id, known.take_usage(), days, settings, now);
+            if days.kept > settings.usage_days {
                 entry.know_since(known.usage_since());
             }
+            // What this counts is counted again after a restart, if there is no room for it now.
+            let _ = self.keep(owner, change);
+        } else if days.kept > settings.usage_days && entry.known_since() > days.oldest(settings, now) {
+            // A quota over a longer period than any that was known when the sessions were.
+            entry.continue_usage(known.take_usage());
+            entry.know_since(known.usage_since());
         }
-        if let Some((_, credit)) = known.and_then(|known| known.policy.charging()) {
+        if let Some(nobodys) = nobodys {
+            let login = nobodys.key().clone();
+            for session in nobodys.get().sessions() {
+                self.index.pass(&login, owner, &session);
+            }
+            let change = entry.adopt(nobodys.remove(), days, settings, now);
+            self.note(owner, &change);
+            // Behind what is queued of the same sessions.
+            let _ = self.enqueue(&login, change);
+        }
+        if let Some((_, credit)) = known.policy.charging() {
             entry.continue_cost(credit.charged);
         }
         act(&mut entry)
     }
 
     /// Queues the rows of a change that nobody waits for and updates the indexes. Under the lock of
-    /// `login`.
-    pub(super) fn keep(&self, login: &SmolStr, change: Change) -> Result<(), Box<Pending>> {
+    /// `owner`.
+    pub(super) fn keep(&self, owner: &Owner, change: Change) -> Result<(), Box<Pending>> {
         if change.is_empty() {
             return Ok(());
         }
-        self.note(login, &change);
+        self.note(owner, &change);
         for guess in change.rows.iter().filter_map(|row| row.closed.as_ref()?.guess) {
             self.meters.guess(guess);
         }
+        self.enqueue(owner, change)
+    }
+
+    fn enqueue(&self, owner: &Owner, change: Change) -> Result<(), Box<Pending>> {
         let writes = change.into_writes();
         if writes.is_empty() {
             return Ok(());
         }
-        self.writer.enqueue(login, Pending { writes, ..Pending::default() })
+        self.writer.enqueue(owner, Pending { writes, ..Pending::default() })
     }
 
-    /// Updates the indexes with what changed. Under the lock of `login`.
-    pub(super) fn note(&self, login: &SmolStr, change: &Change) {
+    /// Updates the indexes with what changed. Under the lock of `owner`.
+    pub(super) fn note(&self, owner: &Owner, change: &Change) {
         for (number, row) in change.rows.iter().enumerate() {
-            self.index.put(login, row, change.moved_from.as_ref().filter(|_| number == 0));
+            self.index.put(owner, row, change.moved_from.as_ref().filter(|_| number == 0));
             if !row.is_open() {
                 // What was flagged ends flagged.
                 let _ = self.reconciler.settled(row.unique_id);
             }
         }
         for session in &change.forgotten {
-            self.index.remove(login, session);
+            self.index.remove(owner, session);
         }
     }
 
@@ -183,6 +197,7 @@ impl State {
             group: known.and_then(|known| known.policy.group()).map_or("", SmolStr::as_str),
             nas_sends_gigawords: self.wide_counters.contains_key(nas),
             nas_reloaded,
+            id_is_taken: false,
             days: known.map(Known::days).unwrap_or_default(),
         }
     }
@@ -209,14 +224,14 @@ impl State {
     /// Closes the sessions that an Accounting-On or -Off ends. Runs after it is durable; until it has
     /// come to a session, a record of that session is judged by [`State::record_facts`].
     pub(super) async fn sweep(&self, reload: &NasReload) {
-        let keys = self.index.by_nas(&reload.nas).into_iter().filter_map(|unique| self.index.key(&unique));
-        for login in keys.flat_map(|key| self.index.logins(&key)) {
+        let sessions = self.index.by_nas(&reload.nas).into_iter();
+        for owner in sessions.flat_map(|unique| self.index.owners_of(&unique)) {
             self.room().await;
             let now = self.clock.now();
-            if let Some(mut entry) = self.subscribers.get_mut(login.as_str()) {
+            if let Some(mut entry) = self.table.get_mut(&owner) {
                 let change = entry.nas_rebooted(reload, &self.settings.sessions, now);
                 // Room was there a moment ago; what is lost is closed again after a restart.
-                let _ = self.keep(&login, change);
+                let _ = self.keep(&owner, change);
             }
         }
     }
@@ -232,19 +247,19 @@ impl State {
     /// the sessions that are open and the places that are reserved.
     pub(super) fn reap(&self, now: Now) -> (usize, usize) {
         let (mut open, mut reserved) = (0, 0);
-        for mut entry in self.subscribers.iter_mut() {
-            let login = entry.key().clone();
+        for mut entry in self.table.iter_mut() {
+            let owner = entry.key().clone();
             let sessions = entry.value_mut();
             if sessions.poll_timeout().is_some_and(|due| due <= now.instant) && self.writer.has_room() {
                 for nas in sessions.lapsing(now) {
                     self.hears_nothing_of(nas.source);
                 }
                 let change = sessions.handle_timeout(&self.settings.sessions, now);
-                let _ = self.keep(&login, change);
+                let _ = self.keep(&owner, change);
             }
             if sessions.review_at().is_some_and(|at| at <= now.unix) {
                 sessions.set_review(None);
-                self.reconciler.look_at(&login);
+                self.reconciler.look_at(&owner);
             }
             open += sessions.open_count();
             reserved += sessions.reservations();
@@ -254,7 +269,7 @@ impl State {
 
     /// Has all sessions looked at within a minute: nobody knows what has changed.
     pub(super) fn review_all(&self, now: Now) {
-        for (place, mut entry) in (0..).zip(self.subscribers.iter_mut()) {
+        for (place, mut entry) in (0..).zip(self.table.iter_mut()) {
             if entry.open_count() > 0 {
                 entry.review_by(now.unix.plus(place % REVIEW_SPREAD));
             }
@@ -264,16 +279,19 @@ impl State {
     /// Takes in sessions that were read back from SQL.
     pub(super) fn restore(&self, sessions: impl IntoIterator<Item = Session>, now: Now) {
         for session in sessions {
-            let login = session.user_name.clone();
-            let mut entry = match self.subscribers.get_mut(login.as_str()) {
-                Some(entry) => entry,
-                None => self.subscribers.entry(login.clone()).or_default(),
+            let owner = match session.subscriber {
+                Some(subscriber) => Owner::Subscriber(subscriber),
+                None => match self.directory.lookup(&session.user_name, now.instant) {
+                    Lookup::Known(known) => known.owner(),
+                    Lookup::Absent | Lookup::NotLoaded => Owner::Login(session.user_name.clone()),
+                },
             };
+            let mut entry = self.table.entry(&owner);
             if entry.session(session.unique_id).is_none() {
                 if session.flags.gigawords {
                     self.remember_wide_counters(&session.nas);
                 }
-                self.index.put(&login, &session, None);
+                self.index.put(&owner, &session, None);
                 if session.is_open() {
                     // What changed while no server ran; not all in one moment.
                     let [first, ..] = session.unique_id.0;
@@ -284,9 +302,13 @@ impl State {
         }
     }
 
-    /// Fetches the rows of these logins.
-    pub(super) async fn load_subscribers(&self, logins: &[SmolStr]) -> Result<(), StoreError> {
-        self.directory.load(&self.store, logins, self.clock.now()).await
+    /// Fetches the rows of those who have these numbers, and these logins.
+    pub(super) async fn load_subscribers(
+        &self,
+        numbers: &[SubscriberId],
+        logins: BTreeSet<SmolStr>,
+    ) -> Result<(), StoreError> {
+        self.directory.load_numbers(&self.store, numbers, logins, self.clock.now()).await
     }
 
     /// Does nobody have the login, as far as memory knows?
@@ -297,7 +319,7 @@ impl State {
     /// Fetches whom these devices let in, and the rows of those.
     pub(super) async fn load_devices(&self, devices: Vec<Mac>) -> Result<(), StoreError> {
         let unknown = self.directory.load_devices(&self.store, &devices, self.clock.now()).await?;
-        if unknown.is_empty() { Ok(()) } else { self.load_subscribers(&unknown).await }
+        if unknown.is_empty() { Ok(()) } else { self.load_subscribers(&[], unknown).await }
     }
 
     /// Fetches what SQL knows of sessions with these keys or rows.
@@ -337,39 +359,44 @@ impl State {
 
     /// A copy of the session with this row.
     pub(super) fn session(&self, unique: UniqueId) -> Option<Session> {
-        let logins = self.index.logins(&self.index.key(&unique)?);
-        logins.iter().find_map(|login| self.subscribers.get(login.as_str())?.session(unique))
+        self.index.owners_of(&unique).iter().find_map(|owner| self.table.get(owner)?.session(unique))
     }
 
-    /// Whose session a record speaks of that names `user_name`. `None`: of none that memory knows.
+    /// Is the row that of a session of somebody else?
+    pub(super) fn is_of_another(&self, unique: UniqueId, owner: &Owner) -> bool {
+        let has = |other: &Owner| self.table.get(other).is_some_and(|entry| entry.has(unique));
+        self.index.owners_of(&unique).iter().filter(|other| *other != owner).any(has)
+    }
+
+    /// Whose session a record speaks of that names `own`. `None`: of none that memory knows.
     ///
-    /// A NAS may have rewritten the name since the session opened: it stays where it is. But where the
-    /// record shows that another subscriber got the Acct-Session-Id of an earlier session, that one is
-    /// over.
-    pub(super) fn owner(&self, record: &AccountingRecord, user_name: &SmolStr, now: Now) -> Option<SmolStr> {
-        let mut logins = self.index.logins(&record.key);
-        if logins.is_empty() {
-            logins = self.index.logins(&record.nas_key);
+    /// A NAS may have rewritten the name since the session opened, and its subscriber may have another login,
+    /// and somebody else that one: it stays where it is. But where the record shows that another subscriber got the
+    /// Acct-Session-Id of an earlier session, that one is over.
+    pub(super) fn owner(&self, record: &AccountingRecord, own: &Owner, now: Now) -> Option<Owner> {
+        let mut owners = self.index.owners(&record.nas_key);
+        if record.user_name.is_empty() {
+            return owners.pop();
         }
-        if user_name.is_empty() {
-            return logins.pop();
+        // Of a session that has moved to another NAS it is found by our token.
+        let finds = || self.table.get(own).is_some_and(|entry| entry.find(record).is_some());
+        let is_own = if record.token.is_some() { finds() } else { owners.contains(own) || finds() };
+        if is_own && record.token.is_some() {
+            return Some(own.clone());
         }
-        // Of a session whose records carry our token only now and then it is found by its subscriber.
-        let own = logins.contains(user_name)
-            || self.subscribers.get(user_name.as_str()).is_some_and(|entry| entry.find(record).is_some());
-        for login in logins.iter().rev().filter(|login| *login != user_name) {
-            let Some(mut entry) = self.subscribers.get_mut(login.as_str()) else { continue };
-            if !own && entry.find_renamed(record).is_some() {
-                return Some(login.clone());
+        for owner in owners.iter().rev().filter(|owner| *owner != own) {
+            let Some(mut entry) = self.table.get_mut(owner) else { continue };
+            if !is_own && entry.find_renamed(record).is_some() {
+                return Some(owner.clone());
             }
             if let Some(reused) = entry.reused_by(record) {
                 let guess = CloseGuess::SessionIdReused;
                 let change = entry.close_guess(reused, guess, &self.settings.sessions, now);
                 // Without room it is closed by the next record of the session that has its id.
-                let _ = self.keep(login, change);
+                let _ = self.keep(owner, change);
             }
         }
-        own.then(|| user_name.clone())
+        is_own.then(|| own.clone())
     }
 }
 
@@ -385,10 +412,10 @@ impl super::coa::Sessions for State {
 
     fn unknown_to_nas(&self, id: UniqueId) {
         let now = self.clock.now();
-        for login in self.index.key(&id).map(|key| self.index.logins(&key)).into_iter().flatten() {
-            if let Some(mut entry) = self.subscribers.get_mut(login.as_str()) {
+        for owner in self.index.owners_of(&id) {
+            if let Some(mut entry) = self.table.get_mut(&owner) {
                 let change = entry.close_guess(id, CloseGuess::UnknownToNas, &self.settings.sessions, now);
-                let _ = self.keep(&login, change);
+                let _ = self.keep(&owner, change);
             }
         }
     }

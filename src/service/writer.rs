@@ -14,7 +14,7 @@ mod committer;
 mod tests;
 
 use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -36,7 +36,7 @@ use crate::time::Clock;
 /// How rows are gathered and committed.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Transactions that may run beside each other; rows of one login are never in two of them. 1 on
+    /// Transactions that may run beside each other; rows of one owner are never in two of them. 1 on
     /// SQLite, which has one writer.
     pub transactions: usize,
     /// Entries that may wait; beyond it requests are dropped in silence (DESIGN §1, 10).
@@ -94,10 +94,10 @@ pub(super) struct Pending {
     pub(super) gives_way: bool,
 }
 
-/// An entry of the queue, and the hash of the login that it belongs to.
+/// An entry of the queue, and the hash of whose it is.
 #[derive(Debug)]
 struct Entry {
-    login: u64,
+    owner: u64,
     pending: Pending,
 }
 
@@ -173,15 +173,15 @@ impl Writer {
         (Self { queue, level, hasher: RandomState::new() }, tokio::spawn(line.run()))
     }
 
-    /// Queues rows behind all earlier ones of the same `login`.
+    /// Queues rows behind all earlier ones of the same `owner`.
     ///
     /// # Errors
     /// Gives the entry back if the queue is full or has ended.
-    pub(super) fn enqueue(&self, login: &str, pending: Pending) -> Result<(), Box<Pending>> {
+    pub(super) fn enqueue(&self, owner: &(impl Hash + ?Sized), pending: Pending) -> Result<(), Box<Pending>> {
         if pending.gives_way && self.queue.capacity() <= self.queue.max_capacity() / KEPT_PART {
             return Err(Box::new(pending));
         }
-        let entry = Entry { login: self.hasher.hash_one(login), pending };
+        let entry = Entry { owner: self.hasher.hash_one(owner), pending };
         self.queue.try_send(entry).map_err(|error| match error {
             mpsc::error::TrySendError::Full(entry) | mpsc::error::TrySendError::Closed(entry) => {
                 Box::new(entry.pending)
@@ -210,8 +210,8 @@ struct Line<S> {
     receiver: mpsc::Receiver<Entry>,
     level: Arc<Level>,
     committer: Arc<Committer<S>>,
-    /// Entries whose login has rows in a transaction that runs, in order, and what came after them for
-    /// the same logins.
+    /// Entries whose owner has rows in a transaction that runs, in order, and what came after them for
+    /// the same owners.
     held: VecDeque<Entry>,
     /// Transactions, each until its replies have left.
     tasks: JoinSet<()>,
@@ -219,7 +219,7 @@ struct Line<S> {
     running: usize,
     say: mpsc::UnboundedSender<Said>,
     said: mpsc::UnboundedReceiver<Said>,
-    /// The logins of all transactions that run.
+    /// The owners of all transactions that run.
     busy: HashSet<u64>,
     /// Rows that are neither in SQL nor in the spool.
     failed: Batch,
@@ -286,10 +286,10 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
         while self.tasks.try_join_next().is_some() {}
         match said {
             Said::Late => self.holds = true,
-            Said::Ended { logins, kept, failed } => {
+            Said::Ended { owners, kept, failed } => {
                 self.running -= 1;
-                for login in &logins {
-                    self.busy.remove(login);
+                for owner in &owners {
+                    self.busy.remove(owner);
                 }
                 self.holds |= kept;
                 match failed {
@@ -326,7 +326,7 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
         self.committer.is_well();
     }
 
-    /// Of what has failed for one login before, this is the older.
+    /// Of what has failed for one owner before, this is the older.
     fn has_failed(&mut self, batch: Batch) {
         let newer = std::mem::replace(&mut self.failed, batch);
         self.failed.take_over(newer);
@@ -394,7 +394,7 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
         self.holds && !self.draining && self.running == 0 && self.retry.is_none()
     }
 
-    /// Starts a transaction of what has come, but for entries whose login has rows in one that runs. What
+    /// Starts a transaction of what has come, but for entries whose owner has rows in one that runs. What
     /// failed goes first.
     fn begin(&mut self) {
         let mut batch = std::mem::take(&mut self.failed);
@@ -406,8 +406,8 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
             && batch.rows() < self.settings.backlog
         {
             let Some(entry) = waiting.pop_front().or_else(|| self.receiver.try_recv().ok()) else { break };
-            if self.busy.contains(&entry.login) || blocked.contains(&entry.login) {
-                blocked.insert(entry.login);
+            if self.busy.contains(&entry.owner) || blocked.contains(&entry.owner) {
+                blocked.insert(entry.owner);
                 self.held.push_back(entry);
             } else {
                 batch.absorb(entry);
@@ -418,7 +418,7 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
         if batch.is_empty() {
             return;
         }
-        self.busy.extend(&batch.logins);
+        self.busy.extend(&batch.owners);
         self.running += 1;
         let (committer, say) = (Arc::clone(&self.committer), self.say.clone());
         self.tasks.spawn(async move { committer.commit(batch, &say).await });

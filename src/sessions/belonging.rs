@@ -157,8 +157,12 @@ fn is_after_reload(record: &AccountingRecord, session: &Session, reload: UnixTim
 
 /// Is a Start that of another session than the one that has the id?
 fn is_another_start(record: &AccountingRecord, session: &Session) -> bool {
-    if !record.user_name.is_empty() && !session.user_name.is_empty() && record.user_name != session.user_name
-    {
+    // A subscriber may have another login since, a NAS another name for it, and not both at once.
+    let names_another = !record.user_name.is_empty()
+        && !session.user_name.is_empty()
+        && record.user_name != session.user_name
+        && record.name_at_nas() != session.name_at_nas();
+    if names_another {
         return true;
     }
     let last = match &session.closed {

@@ -28,6 +28,8 @@ pub struct RecordFacts<'a> {
     pub nas_sends_gigawords: bool,
     /// Event time of the newest Accounting-On or -Off that covers the NAS of the record.
     pub nas_reloaded: Option<UnixTime>,
+    /// Another owner's session has the unique id of the record: who had the login before.
+    pub id_is_taken: bool,
     /// How the subscriber's usage is parted.
     pub days: Days<'a>,
 }
@@ -198,9 +200,8 @@ impl SubscriberSessions {
         self.subscriber
     }
 
-    /// Gives a login to the subscriber that has it now, whose buckets SQL holds, and counts the usage of
-    /// the sessions that nobody had. Sessions of another subscriber, who had the login before, stay that
-    /// subscriber's, and are no longer counted.
+    /// Says whose sessions they are and goes on counting from the buckets that SQL holds; the usage of the
+    /// sessions that nobody had counts from now on.
     pub fn claim(
         &mut self,
         subscriber: SubscriberId,
@@ -209,21 +210,33 @@ impl SubscriberSessions {
         settings: &Settings,
         now: Now,
     ) -> Change {
-        let mut change = Change { subscriber: Some(subscriber), ..Change::default() };
-        if self.subscriber.is_some_and(|known| known != subscriber) {
-            self.ledger = Ledger::default();
-            self.more = None;
-        }
-        self.ledger.continue_from(buckets);
-        if self.subscriber == Some(subscriber) {
-            return change;
-        }
+        debug_assert!(
+            self.subscriber.is_none_or(|known| known == subscriber),
+            "no subscriber's becomes another's"
+        );
         self.subscriber = Some(subscriber);
+        self.ledger.continue_from(buckets);
+        self.count_unclaimed(days, settings, now)
+    }
+
+    /// Takes in the sessions of a login that nobody had, and this subscriber has now. Their usage counts from
+    /// now on, if it has been claimed.
+    pub fn adopt(&mut self, others: Self, days: Days<'_>, settings: &Settings, now: Now) -> Change {
+        for slot in others.sessions {
+            if self.position(slot.unique_id()).is_none() {
+                self.sessions.push(slot);
+            }
+        }
+        self.count_unclaimed(days, settings, now)
+    }
+
+    fn count_unclaimed(&mut self, days: Days<'_>, settings: &Settings, now: Now) -> Change {
+        let mut change = Change { subscriber: self.subscriber, ..Change::default() };
         let mut first = None;
         for index in 0..self.sessions.len() {
             let Some(online) = self.sessions.get_mut(index).map(Slot::load) else { break };
-            if online.session.subscriber.is_none() {
-                online.session.subscriber = Some(subscriber);
+            if online.session.subscriber.is_none() && self.subscriber.is_some() {
+                online.session.subscriber = self.subscriber;
                 let window = (online.session.started, online.session.updated);
                 let counted = self.add_usage(index, window, days, settings, now);
                 first = earliest(first, counted.iter().map(|(day, _)| *day).min());
@@ -233,6 +246,29 @@ impl SubscriberSessions {
         }
         if let Some(first) = first {
             change.usage = self.ledger.since(first);
+        }
+        self.rest();
+        change
+    }
+
+    /// The subscriber has this login now: its open sessions go by it, and what their NASes call them is kept
+    /// for what is asked of those.
+    pub fn rename(&mut self, login: &SmolStr) -> Change {
+        let mut change = Change { subscriber: self.subscriber, ..Change::default() };
+        for index in 0..self.sessions.len() {
+            let Some(slot) = self.sessions.get_mut(index).filter(|slot| slot.is_open()) else { continue };
+            let session = &mut slot.load().session;
+            if session.user_name != *login && !session.user_name.is_empty() {
+                let former = std::mem::replace(&mut session.user_name, login.clone());
+                let known = &mut session.details.nas_user_name;
+                if known.is_empty() {
+                    *known = former;
+                }
+                if known == login {
+                    *known = SmolStr::default();
+                }
+                self.push_row(index, &mut change);
+            }
         }
         self.rest();
         change
@@ -340,11 +376,15 @@ impl SubscriberSessions {
 
     /// The session whose Acct-Session-Id the record's session has taken over, if there is evidence.
     /// Where the record names another subscriber, apply it there and close this one here
-    /// ([`CloseGuess::SessionIdReused`]).
+    /// ([`CloseGuess::SessionIdReused`]). Not where ours carries our token: NASes behind one address may
+    /// well give the same ids.
     #[must_use]
     pub fn reused_by(&self, record: &AccountingRecord) -> Option<UniqueId> {
         match place(record, &self.sessions) {
-            Place::Another { reused } => self.sessions.get(reused?).map(Slot::unique_id),
+            Place::Another { reused } => {
+                let reused = self.sessions.get(reused?)?.session();
+                reused.token.is_none().then_some(reused.unique_id)
+            }
             Place::Known(_) | Place::Earlier => None,
         }
     }
@@ -509,6 +549,12 @@ impl SubscriberSessions {
         }
         self.rest();
         change
+    }
+
+    /// Is a session with this id kept?
+    #[must_use]
+    pub fn has(&self, unique_id: UniqueId) -> bool {
+        self.position(unique_id).is_some()
     }
 
     /// Drops a session whatever its state, for instance when its rows were deleted.
@@ -721,7 +767,7 @@ impl SubscriberSessions {
             .map(|session| session.epoch.saturating_add(1))
             .max()
             .unwrap_or(0);
-        let (unique_id, salted) = self.free_unique_id(record.unique_id, epoch);
+        let (unique_id, salted) = self.free_unique_id(record.unique_id, facts.id_is_taken, epoch);
         let mut session = Session {
             key: record.key,
             epoch,
@@ -773,11 +819,13 @@ impl SubscriberSessions {
         Taken { index: self.sessions.len() - 1, what, window, moved_from: None, before }
     }
 
-    /// A unique id that no other session of the subscriber has, and whether it had to be salted.
-    fn free_unique_id(&self, wanted: UniqueId, epoch: u32) -> (UniqueId, bool) {
+    /// A unique id that no other session has, and whether it had to be salted. `taken`: one of another owner
+    /// has the wanted one.
+    fn free_unique_id(&self, wanted: UniqueId, taken: bool, epoch: u32) -> (UniqueId, bool) {
         let is_free = |id: UniqueId| self.position(id).is_none();
+        let wanted = if taken { wanted.of(self.subscriber) } else { wanted };
         if is_free(wanted) {
-            return (wanted, false);
+            return (wanted, taken);
         }
         let salts = (epoch.max(1)..).map(|salt| wanted.salted(salt));
         (salts.into_iter().find(|id| is_free(*id)).unwrap_or(wanted), true)

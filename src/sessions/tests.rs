@@ -1204,21 +1204,61 @@ fn an_unknown_login_is_counted_when_it_is_claimed() {
 }
 
 #[test]
-fn a_login_that_changes_hands_begins_with_the_usage_of_its_new_owner() {
+fn what_nobody_had_is_taken_in_and_counted_once() {
+    let mut before = World::of(None);
+    before.receive(&interim(600, 600, 9000));
     let mut world = World::new();
-    world.receive(&interim(600, 600, 9000));
-    let used = Usage { seconds: 5, input: 0, output: 50 };
-    let owned = vec![(Day::LIFETIME, used), (Day(20_250), used)];
-    assert!(
-        world.sessions.claim(SubscriberId(8), owned, Days::default(), &world.settings, world.now).is_empty()
+    world.receive(&interim(600, 60, 500).id("2"));
+    let adopt = |world: &mut World| {
+        world.sessions.adopt(before.sessions.clone(), Days::default(), &world.settings, world.now)
+    };
+    let change = adopt(&mut world);
+    assert_eq!((change.rows.len(), change.subscriber), (1, Some(SubscriberId(7))));
+    assert_eq!(change.usage[0], (Day::LIFETIME, Usage { seconds: 660, input: 0, output: 9500 }));
+    assert!(adopt(&mut world).is_empty(), "it has them");
+    world.receive(&interim(700, 700, 9900));
+    assert_eq!(world.sessions.lifetime(), Usage { seconds: 760, input: 0, output: 10_400 });
+}
+
+#[test]
+fn a_session_goes_by_its_subscribers_name_and_its_nas_by_the_one_it_knows() {
+    let mut world = World::new();
+    world.receive(&start(0));
+    world.receive(&start(0).id("2"));
+    world.receive(&stop(60, 60, 5).id("2"));
+    let bob = world.all()[0].user_name.clone();
+    let change = world.sessions.rename(&"robert".into());
+    let names = |session: &Session| (session.user_name.clone(), session.name_at_nas().clone());
+    assert_eq!(
+        change.rows.iter().map(|row| names(row)).collect::<Vec<_>>(),
+        [("robert".into(), bob.clone())]
     );
-    let change = world.at(700).apply(&interim(700, 700, 9900));
-    assert_eq!(change.session().unwrap().subscriber, Some(SubscriberId(7)), "the old session stays his");
-    assert_eq!(world.sessions.lifetime().output, 50);
-    world.at(800).apply(&start(800).id("2"));
-    let change = world.at(900).apply(&stop(900, 100, 7).id("2"));
-    assert_eq!(change.session().unwrap().subscriber, Some(SubscriberId(8)));
-    assert_eq!(world.sessions.lifetime(), Usage { seconds: 105, input: 0, output: 57 });
+    assert_eq!(names(&world.all()[1]), (bob.clone(), bob.clone()), "what is closed keeps its name");
+    assert!(world.sessions.rename(&"robert".into()).is_empty());
+    // Its Start again, with our token and without.
+    let mut bound = start(5);
+    bound.belongs_to(&"robert".into());
+    for again in [start(5), bound] {
+        world.at(300).apply(&again);
+        assert_eq!(world.all().len(), 2);
+    }
+    world.sessions.rename(&"rob".into());
+    assert_eq!(names(&world.all()[0]), ("rob".into(), bob.clone()));
+    world.sessions.rename(&bob);
+    assert_eq!((names(&world.all()[0]).1, &*world.all()[0].details.nas_user_name), (bob, ""));
+}
+
+#[test]
+fn the_unique_id_of_another_subscribers_session_is_left_to_it() {
+    let mut world = World::new();
+    let facts = RecordFacts { id_is_taken: true, ..RecordFacts::default() };
+    let record = start(0);
+    let change = world.sessions.apply(&record, &facts, &world.settings, world.now);
+    let session = change.session().unwrap();
+    assert_eq!(session.unique_id, record.unique_id.of(Some(SubscriberId(7))));
+    assert!(session.flags.salted && session.unique_id != record.unique_id);
+    let change = world.sessions.apply(&interim(60, 60, 5), &facts, &world.settings, world.now);
+    assert_eq!((change.what, world.all().len()), (SessionChange::Updated, 1));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::db::{Db, Pools, execute, fetch, fetch_in, read_all};
 use super::ready::had_died;
 use super::schema::Schema;
 use super::{Store, StoreError};
-use crate::domain::{NasIdentity, NasReload, Session, SessionKey, UniqueId};
+use crate::domain::{NasIdentity, NasReload, Session, SessionKey, SubscriberId, UniqueId};
 use crate::time::UnixTime;
 
 /// Where the next page of open sessions begins.
@@ -103,11 +103,17 @@ impl Store {
         Ok(OpenPage { unreadable: rows - sessions.len(), sessions, next })
     }
 
-    /// The open sessions of a login, the latest first, at most `most`.
+    /// The open sessions of a subscriber by its login, the latest first, at most `most`. Another subscriber, who
+    /// had the login before, may have some of that name.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn open_sessions_of(&self, login: &str, most: u32) -> Result<Vec<Session>, StoreError> {
+    pub async fn open_sessions_of(
+        &self,
+        subscriber: SubscriberId,
+        login: &str,
+        most: u32,
+    ) -> Result<Vec<Session>, StoreError> {
         let learned = self.learned()?;
         let sql = format!(
             "SELECT {} FROM {} WHERE a.username = ? AND a.acctstoptime IS NULL ORDER BY a.radacctid DESC LIMIT ?",
@@ -117,7 +123,9 @@ impl Store {
         let read = reader(self.db());
         let found = fetch!(self.db(), read, "radacct", &sql, [login, i64::from(most)], read)?;
         let mut sessions = self.learned_from(found.into_iter())?;
-        sessions.retain(|session| session.user_name == login);
+        sessions.retain(|session| {
+            session.user_name == login && session.subscriber.is_none_or(|owner| owner == subscriber)
+        });
         Ok(sessions)
     }
 

@@ -59,6 +59,7 @@ scenarios! {
     mfusion_access,
     mfusion_auth,
     mfusion_profiles,
+    mfusion_rename,
     mfusion_reports,
     mfusion_rest,
     mfusion_users,

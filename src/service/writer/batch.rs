@@ -21,13 +21,13 @@ pub(super) struct Batch {
     waiters: Vec<(Option<UniqueId>, Waiter)>,
     pub(super) after: Vec<Effect>,
     /// Of all that is here; some more than once.
-    pub(super) logins: Vec<u64>,
+    pub(super) owners: Vec<u64>,
 }
 
 impl Batch {
     /// An entry of the queue, later than those that are there.
-    pub(super) fn absorb(&mut self, Entry { login, pending }: Entry) {
-        self.logins.push(login);
+    pub(super) fn absorb(&mut self, Entry { owner, pending }: Entry) {
+        self.owners.push(owner);
         let session = pending.writes.iter().find_map(|write| match write {
             Write::Session(session) => Some(session.unique_id),
             _ => None,
@@ -61,12 +61,12 @@ impl Batch {
         }
     }
 
-    /// Another batch, of other logins.
+    /// Another batch, of other owners.
     pub(super) fn take_over(&mut self, mut other: Self) {
         self.put(other.take_writes());
         self.waiters.append(&mut other.waiters);
         self.after.append(&mut other.after);
-        self.logins.append(&mut other.logins);
+        self.owners.append(&mut other.owners);
     }
 
     pub(super) fn take_waiters(&mut self) -> Vec<Waiter> {

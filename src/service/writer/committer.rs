@@ -28,7 +28,7 @@ pub(super) enum Said {
     /// A transaction came to its end.
     Ended {
         /// Those whose rows it had.
-        logins: Vec<u64>,
+        owners: Vec<u64>,
         /// Its rows are in the spool, or were.
         kept: bool,
         /// Its rows, if they are neither in SQL nor in the spool.
@@ -62,7 +62,7 @@ impl<S: CommitWrites + Send + Sync + 'static> Committer<S> {
     /// are given back for the next attempt and the waiters are let go, so that a retransmission is not
     /// taken for a duplicate in flight.
     pub(super) async fn commit(&self, mut batch: Batch, say: &mpsc::UnboundedSender<Said>) {
-        let logins = batch.logins.clone();
+        let owners = batch.owners.clone();
         let started = self.clock.now();
         let writes = batch.take_writes();
         let (outcome, kept, batch) = {
@@ -93,28 +93,28 @@ impl<S: CommitWrites + Send + Sync + 'static> Committer<S> {
             {
                 tracing::debug!(%error, "rows are written once more");
             }
-            let _ = say.send(Said::Ended { logins, kept: true, failed: None });
+            let _ = say.send(Said::Ended { owners, kept: true, failed: None });
             return;
         };
         match outcome {
             Ok(()) => {
-                let _ = say.send(Said::Ended { logins, kept: false, failed: None });
+                let _ = say.send(Said::Ended { owners, kept: false, failed: None });
                 self.answer(batch);
             }
             Err(StoreError::Refused { writes: refused, reason }) => {
-                let _ = say.send(Said::Ended { logins, kept: false, failed: None });
+                let _ = say.send(Said::Ended { owners, kept: false, failed: None });
                 self.set_aside(&mut batch, &writes, &refused, &reason).await;
                 self.answer(batch);
             }
             Err(error) => match self.keep_older(&writes, &error.to_string()).await {
                 Ok(_) => {
-                    let _ = say.send(Said::Ended { logins, kept: true, failed: None });
+                    let _ = say.send(Said::Ended { owners, kept: true, failed: None });
                     self.answer(batch);
                 }
                 Err(_) => {
                     self.deliver.abandoned(&mut batch.take_waiters());
                     batch.put(writes);
-                    let _ = say.send(Said::Ended { logins, kept: false, failed: Some(Box::new(batch)) });
+                    let _ = say.send(Said::Ended { owners, kept: false, failed: Some(Box::new(batch)) });
                 }
             },
         }
@@ -129,7 +129,7 @@ impl<S: CommitWrites + Send + Sync + 'static> Committer<S> {
     }
 
     /// Puts rows of a transaction into the spool, because SQL did not take them for this `reason`. The line
-    /// may have put newer ones of the same logins there, since another transaction was late before.
+    /// may have put newer ones of the same owners there, since another transaction was late before.
     async fn keep_older(&self, writes: &[Write], reason: &str) -> Result<i64, StoreError> {
         let now = self.clock.now().unix;
         let kept = self.spool.keep_older(writes, now).await;
