@@ -62,6 +62,7 @@ scenarios! {
     mfusion_rename,
     mfusion_reports,
     mfusion_rest,
+    mfusion_scope,
     mfusion_users,
     names,
     packs,
