@@ -1,0 +1,1 @@
+-- Nothing: these indexes are for SQLite alone.

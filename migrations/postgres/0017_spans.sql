@@ -1,0 +1,1 @@
+-- Nothing: tk_radacct_nas, tk_radacct_span and radacct_start_user_idx are there already.
