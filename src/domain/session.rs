@@ -74,16 +74,19 @@ pub enum CloseGuess {
     SessionIdReused,
     /// The NAS answered that it does not know the session (RFC 5176 Error-Cause 503).
     UnknownToNas,
+    /// An operator cleared it without asking the NAS.
+    Cleared,
 }
 
 impl CloseGuess {
     /// Every guess with the word that `tk_session.guess` and `acctterminatecause` hold.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 6] = [
         (Self::Stale, "Stale-Session"),
         (Self::NasReboot, "NAS-Reboot"),
         (Self::Replaced, "Session-Replaced"),
         (Self::SessionIdReused, "Session-Id-Reused"),
         (Self::UnknownToNas, "Unknown-To-NAS"),
+        (Self::Cleared, "Cleared-By-Admin"),
     ];
 
     /// The word in the table.

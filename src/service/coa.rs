@@ -38,9 +38,8 @@ pub trait Sessions: Send + Sync {
     /// The configured NAS that serves it now.
     fn nas(&self, session: &Session) -> Option<Arc<Nas>>;
 
-    /// Its NAS said that it has no such session (Error-Cause 503): close it as
-    /// [`CloseGuess::UnknownToNas`].
-    fn unknown_to_nas(&self, id: UniqueId);
+    /// Closes it without a Stop.
+    fn close(&self, id: UniqueId, guess: CloseGuess);
 }
 
 /// The record: the table `tk_coa`, which is both the queue of other processes and the history.
@@ -198,6 +197,11 @@ impl Coa {
         self.enforce(session, Order::ChangeOfAuthorization(attributes), SERVER).await
     }
 
+    /// Closes the session here and asks no NAS; one that its NAS goes on with is open again with its next record.
+    pub fn clear(&self, session: UniqueId) {
+        self.shared.sessions.close(session, CloseGuess::Cleared);
+    }
+
     /// Carries out an order of `by`, which the record will name, and waits for the outcome.
     pub async fn enforce(&self, session: UniqueId, order: Order, by: SmolStr) -> Outcome {
         let (waiter, outcome) = oneshot::channel();
@@ -329,7 +333,7 @@ impl Coa {
     fn conclude(&self, pending: Pending, outcome: Outcome) {
         let ended = self.shared.clock.now().unix;
         if outcome == (Outcome::Nak { error_cause: Some(SESSION_CONTEXT_NOT_FOUND) }) {
-            self.shared.sessions.unknown_to_nas(pending.session);
+            self.shared.sessions.close(pending.session, CloseGuess::UnknownToNas);
         }
         count_outcome(Kind::of(&pending.order), outcome);
         for asker in pending.askers {
@@ -475,7 +479,9 @@ fn recordable(order: Order) -> Order {
 fn may_still_be_served(session: &Session) -> bool {
     match &session.closed {
         None => true,
-        Some(closed) => matches!(closed.guess, Some(CloseGuess::Stale | CloseGuess::Replaced)),
+        Some(closed) => {
+            matches!(closed.guess, Some(CloseGuess::Stale | CloseGuess::Replaced | CloseGuess::Cleared))
+        }
     }
 }
 
@@ -545,7 +551,7 @@ mod tests {
     struct Known {
         sessions: Mutex<HashMap<UniqueId, Session>>,
         nas: Mutex<Option<Arc<Nas>>>,
-        unknown_to_nas: Mutex<Vec<UniqueId>>,
+        closed: Mutex<Vec<(UniqueId, CloseGuess)>>,
     }
 
     impl Sessions for Known {
@@ -557,8 +563,8 @@ mod tests {
             self.nas.lock().clone()
         }
 
-        fn unknown_to_nas(&self, id: UniqueId) {
-            self.unknown_to_nas.lock().push(id);
+        fn close(&self, id: UniqueId, guess: CloseGuess) {
+            self.closed.lock().push((id, guess));
         }
     }
 
@@ -651,7 +657,7 @@ mod tests {
                 outcome: Outcome::Ack,
             }]
         );
-        assert!(bench.known.unknown_to_nas.lock().is_empty());
+        assert!(bench.known.closed.lock().is_empty());
     }
 
     #[tokio::test]
@@ -661,7 +667,7 @@ mod tests {
             let asked = bench.ask(order).await;
             bench.answer(Verdict::Nak(503));
             assert_eq!(asked.await.unwrap(), Outcome::Nak { error_cause: Some(503) });
-            assert_eq!(*bench.known.unknown_to_nas.lock(), [ID]);
+            assert_eq!(*bench.known.closed.lock(), [(ID, CloseGuess::UnknownToNas)]);
         }
     }
 
@@ -673,7 +679,7 @@ mod tests {
             bench.answer(Verdict::Nak(cause));
             assert_eq!(asked.await.unwrap(), Outcome::Nak { error_cause: Some(cause) });
             assert_eq!(bench.recorded()[0].outcome, Outcome::Nak { error_cause: Some(cause) });
-            assert!(bench.known.unknown_to_nas.lock().is_empty());
+            assert!(bench.known.closed.lock().is_empty());
         }
     }
 

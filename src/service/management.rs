@@ -692,6 +692,28 @@ impl Management<'_> {
         Ok(store.order(session, &Order::Disconnect, &author).await?)
     }
 
+    /// Orders the end of sessions: all or none.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn disconnect_all(&self, sessions: &[UniqueId]) -> Result<(), ServiceError> {
+        let (store, author) = self.write()?;
+        Ok(store.order_all(sessions, &Order::Disconnect, &author).await?)
+    }
+
+    /// Closes sessions here and asks no NAS, for those that nobody serves any more: what they used stays counted.
+    /// One that its NAS goes on with is open again with its next record.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`]; [`ServiceError::Unavailable`] where no server runs in this process.
+    pub async fn clear_sessions(&self, sessions: &[UniqueId]) -> Result<(), ServiceError> {
+        let (store, author) = self.write()?;
+        let coa = self.gate.coa()?;
+        store.audit_sessions(sessions, "clear", &author).await?;
+        sessions.iter().for_each(|session| coa.clear(*session));
+        Ok(())
+    }
+
     /// Asks the NASes to end these sessions and waits for what each says, 30 s unless many are asked; the
     /// outcomes are in the order of the sessions.
     ///
@@ -702,8 +724,8 @@ impl Management<'_> {
         let coa = self.gate.coa()?;
         let by = SmolStr::from(author.name.as_str());
         let mut asked = Vec::with_capacity(sessions.len());
+        store.audit_sessions(sessions, "disconnect", &author).await?;
         for session in sessions {
-            store.audit_disconnect(*session, &author).await?;
             let (coa, session, by) = (coa.clone(), *session, by.clone());
             asked.push(tokio::spawn(async move { coa.enforce(session, Order::Disconnect, by).await }));
         }

@@ -286,7 +286,7 @@ impl Management<'_> {
         gone.map_err(CustomerError::from)
     }
 
-    /// Ends all open sessions of customers.
+    /// Ends all open sessions of customers: see [`Management::end_these_sessions`].
     ///
     /// # Errors
     /// [`CustomerObstacle::Nobody`] for the first that is nobody.
@@ -299,15 +299,16 @@ impl Management<'_> {
         self.end_these_sessions(&open.collect::<Vec<_>>(), kill).await
     }
 
-    /// Ends open sessions by their unique ids.
+    /// Ends open sessions by their unique ids: has their NASes asked, or closes them here alone if not `kill`.
     ///
     /// # Errors
     /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
-    pub async fn end_these_sessions(&self, sessions: &[SmolStr], _kill: bool) -> Result<(), CustomerError> {
-        for session in sessions {
-            if let Some(unique) = UniqueId::parse(session) {
-                self.disconnect(unique).await?;
-            }
+    pub async fn end_these_sessions(&self, sessions: &[SmolStr], kill: bool) -> Result<(), CustomerError> {
+        let sessions: Vec<UniqueId> = sessions.iter().filter_map(|id| UniqueId::parse(id)).collect();
+        if kill {
+            self.disconnect_all(&sessions).await?;
+        } else {
+            self.clear_sessions(&sessions).await?;
         }
         Ok(())
     }

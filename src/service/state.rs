@@ -410,11 +410,11 @@ impl super::coa::Sessions for State {
         self.nas.load().find(session.nas.source).cloned()
     }
 
-    fn unknown_to_nas(&self, id: UniqueId) {
+    fn close(&self, id: UniqueId, guess: CloseGuess) {
         let now = self.clock.now();
         for owner in self.index.owners_of(&id) {
             if let Some(mut entry) = self.table.get_mut(&owner) {
-                let change = entry.close_guess(id, CloseGuess::UnknownToNas, &self.settings.sessions, now);
+                let change = entry.close_guess(id, guess, &self.settings.sessions, now);
                 let _ = self.keep(&owner, change);
             }
         }

@@ -16,7 +16,8 @@ use tollkeeper::coa::{Responder, Settings, Verdict};
 use tollkeeper::domain::dynamic_auth::{Attempt, Job, NotSent, Order, Outcome};
 use tollkeeper::domain::session::SessionDetails;
 use tollkeeper::domain::{
-    Counter, Nas, NasIdentity, NasSource, Session, SessionFlags, SessionKey, TriState, UniqueId, Usage,
+    CloseGuess, Counter, Nas, NasIdentity, NasSource, Session, SessionFlags, SessionKey, TriState, UniqueId,
+    Usage,
 };
 use tollkeeper::net::coa::CoaSockets;
 use tollkeeper::packs::Packs;
@@ -72,7 +73,7 @@ fn session(number: u16, nas: IpAddr) -> Session {
 struct Known {
     sessions: HashMap<UniqueId, Session>,
     nas: Arc<Nas>,
-    unknown_to_nas: Mutex<Vec<UniqueId>>,
+    closed: Mutex<Vec<(UniqueId, CloseGuess)>>,
 }
 
 impl Sessions for Known {
@@ -84,8 +85,8 @@ impl Sessions for Known {
         Some(Arc::clone(&self.nas))
     }
 
-    fn unknown_to_nas(&self, id: UniqueId) {
-        self.unknown_to_nas.lock().push(id);
+    fn close(&self, id: UniqueId, guess: CloseGuess) {
+        self.closed.lock().push((id, guess));
     }
 }
 
@@ -144,7 +145,7 @@ impl Ours {
                 limit_proxy_state: TriState::Auto,
                 source: NasSource::Config,
             }),
-            unknown_to_nas: Mutex::default(),
+            closed: Mutex::default(),
         });
         let sockets = CoaSockets::bind(settings.slots, None).unwrap();
         let (coa, recorder) = Coa::new(
@@ -214,7 +215,7 @@ async fn acks_and_naks_reach_the_caller_and_the_record() {
         assert_eq!((recorded.session, recorded.outcome), (id(1), expected));
         assert!(recorded.sent.is_some());
     }
-    assert_eq!(*ours.known.unknown_to_nas.lock(), [id(1)]);
+    assert_eq!(*ours.known.closed.lock(), [(id(1), CloseGuess::UnknownToNas)]);
     assert_eq!(ours.coa.disconnect(id(2)).await, Outcome::Ack);
     assert_eq!(ours.coa.change(id(3), vec!["Session-Timeout = 60".into()]).await, Outcome::Ack);
     nas.abort();
@@ -506,5 +507,5 @@ async fn freeradius_understands_us_and_we_understand_freeradius() {
     assert_eq!(ours.coa.change(id(1), right.to_vec()).await, Outcome::Ack);
     let outcome = ours.coa.change(id(1), right[..3].to_vec()).await;
     assert_eq!(outcome, Outcome::Nak { error_cause: Some(407) });
-    assert_eq!(*ours.known.unknown_to_nas.lock(), [id(2)]);
+    assert_eq!(*ours.known.closed.lock(), [(id(2), CloseGuess::UnknownToNas)]);
 }
