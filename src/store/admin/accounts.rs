@@ -222,13 +222,7 @@ impl Store {
     /// [`StoreError::Unavailable`].
     pub async fn taken_logins(&self, logins: &[String]) -> Result<HashSet<SmolStr>, StoreError> {
         let mut tx = Tx::read(self.db()).await?;
-        let binds: Vec<Bind<'_>> = logins.iter().map(|login| Bind::Text(login)).collect();
-        let mut taken = HashSet::new();
-        for table in ["tk_subscriber", "radcheck", "radreply", "radusergroup"] {
-            let sql = format!("SELECT DISTINCT username FROM {table} WHERE username IN ({{}})");
-            taken.extend(tx.fetch_in(table, &sql, &binds, |row| row.word(0)).await?);
-        }
-        Ok(taken)
+        create::all_taken(&mut tx, logins).await
     }
 
     /// Makes accounts together, all or none; gives the number of the batch, and theirs.
@@ -243,19 +237,7 @@ impl Store {
         author: &Author,
     ) -> Result<Result<(i64, Vec<SubscriberId>), SubscriberObstacle>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        let id = tx
-            .insert(
-                "tk_batch",
-                "INSERT INTO tk_batch (at, created_by, dialect, parameters, accounts) VALUES (?, ?, ?, ?, ?)",
-                &[
-                    Bind::Int(author.at.0),
-                    Bind::Text(&author.name),
-                    Bind::Text(author.dialect.as_str()),
-                    Bind::Text(batch.parameters),
-                    Bind::Int(i64::try_from(new.len()).unwrap_or(i64::MAX)),
-                ],
-            )
-            .await?;
+        let id = add_batch(&mut tx, batch.parameters, new.len(), author).await?;
         for new in &mut *new {
             new.batch = Some(id);
         }
@@ -446,6 +428,27 @@ impl Store {
         tx.commit().await?;
         Ok(true)
     }
+}
+
+/// The number of a batch of subscribers that are made together.
+pub(super) async fn add_batch(
+    tx: &mut Tx<'_>,
+    parameters: &str,
+    count: usize,
+    author: &Author,
+) -> Result<i64, StoreError> {
+    tx.insert(
+        "tk_batch",
+        "INSERT INTO tk_batch (at, created_by, dialect, parameters, accounts) VALUES (?, ?, ?, ?, ?)",
+        &[
+            Bind::Int(author.at.0),
+            Bind::Text(&author.name),
+            Bind::Text(author.dialect.as_str()),
+            Bind::Text(parameters),
+            Bind::Int(i64::try_from(count).unwrap_or(i64::MAX)),
+        ],
+    )
+    .await
 }
 
 const VALUES: &str =

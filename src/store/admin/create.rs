@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use super::groups::{self, Group};
 use super::subscribers::{DISABLED_PRIORITY, PLAN_PRIORITY, SubscriberObstacle};
 use super::tx::{Bind, Tx};
-use super::{Author, NewAttribute, contacts, credit, people};
+use super::{Author, NewAttribute, audit_added, contacts, credit, people};
 use crate::domain::operator::Scope;
 use crate::domain::{Contact, Person, SubscriberId, SubscriberStatus};
 use crate::store::{Store, StoreError};
@@ -149,41 +149,30 @@ pub(super) async fn create(
     for new in new.iter().filter(|new| plan(new).is_some_and(|plan| giving.contains(&plan))) {
         credit::grant_new(tx, number(new), "", author).await?;
     }
-    let said: Vec<String> = new.iter().map(|new| format!("{} {}", new.login, new.summary)).collect();
-    let rows: Vec<_> = new
-        .iter()
-        .zip(&said)
-        .map(|(new, said)| {
-            [
-                at,
-                Bind::Text(&author.name),
-                Bind::Text(author.dialect.as_str()),
-                Bind::Text("subscriber"),
-                Bind::Int(number(new)),
-                Bind::Text("add"),
-                Bind::Text(said.trim_end()),
-                Bind::Text(&author.remote),
-            ]
-        })
-        .collect();
-    let head =
-        "INSERT INTO tk_audit (at, actor, dialect, object, object_id, attribute, new_value, remote_addr)";
-    tx.insert_rows("tk_audit", head, &rows).await?;
+    let said: Vec<_> =
+        new.iter().map(|new| (number(new), format!("{} {}", new.login, new.summary))).collect();
+    audit_added(tx, author, &said).await?;
     Ok(Ok(new.iter().map(|new| SubscriberId(number(new))).collect()))
 }
 
 /// The first of the logins that somebody has, be it in FreeRADIUS's tables alone.
 pub(super) async fn taken(tx: &mut Tx<'_>, logins: &[&str]) -> Result<Option<String>, StoreError> {
-    let wanted: HashSet<&str> = logins.iter().copied().collect();
-    let binds: Vec<Bind<'_>> = logins.iter().map(|login| Bind::Text(login)).collect();
+    let taken = all_taken(tx, logins).await?;
+    Ok(logins.iter().find(|login| taken.contains(**login)).map(|login| (*login).to_owned()))
+}
+
+/// All that are held by somebody, be it in FreeRADIUS's tables alone.
+pub(super) async fn all_taken(
+    tx: &mut Tx<'_>,
+    logins: &[impl AsRef<str>],
+) -> Result<HashSet<SmolStr>, StoreError> {
+    let binds: Vec<Bind<'_>> = logins.iter().map(|login| Bind::Text(login.as_ref())).collect();
+    let mut taken = HashSet::new();
     for table in ["tk_subscriber", "radcheck", "radreply", "radusergroup"] {
         let sql = format!("SELECT DISTINCT username FROM {table} WHERE username IN ({{}})");
-        let found = tx.fetch_in(table, &sql, &binds, |row| row.word(0)).await?;
-        if let Some(login) = found.into_iter().find(|login| wanted.contains(login.as_str())) {
-            return Ok(Some(login.into()));
-        }
+        taken.extend(tx.fetch_in(table, &sql, &binds, |row| row.word(0)).await?);
     }
-    Ok(None)
+    Ok(taken)
 }
 
 async fn numbers(tx: &mut Tx<'_>, logins: &[&str]) -> Result<HashMap<SmolStr, i64>, StoreError> {

@@ -5,7 +5,7 @@
 
 use smol_str::SmolStr;
 
-use super::subscribers::{column, locate};
+use super::subscribers::{column, locate, touch};
 use super::tx::{Bind, Tx};
 use super::{Author, Event, audit, plans, quotas};
 use crate::domain::operator::Scope;
@@ -478,6 +478,40 @@ pub(super) async fn grant_new(
     book(tx, id, WalletKind::Credit, Amount::ZERO, plan.credit, grant, author).await.map(drop)
 }
 
+/// The credit that new subscribers begin with, with a row of the ledger for each. `whose`: a condition of
+/// `tk_subscriber` that they and nobody else fulfil.
+pub(super) async fn open_all(
+    tx: &mut Tx<'_>,
+    whose: &str,
+    credit: Amount,
+    comment: &str,
+    author: &Author,
+) -> Result<(), StoreError> {
+    let (decimal, kind, at) = (tx.decimal(), WalletKind::Credit.as_str(), author.at.0);
+    let sql = format!(
+        "INSERT INTO tk_wallet (subscriber_id, kind, balance, updated_at)
+         SELECT id, '{kind}', {decimal}, {at} FROM tk_subscriber WHERE {whose}"
+    );
+    tx.run("tk_wallet", &sql, &[Bind::Amount(credit)]).await?;
+    let sql = format!(
+        "INSERT INTO tk_ledger (subscriber_id, wallet, action, before_balance, delta, after_balance, comment, actor,
+             dialect, remote_addr, at)
+         SELECT id, '{kind}', '{}', {decimal}, {decimal}, {decimal}, ?, ?, ?, ?, {at}
+         FROM tk_subscriber WHERE {whose} ORDER BY id",
+        LedgerAction::AddUser.as_str(),
+    );
+    let binds = [
+        Bind::Amount(Amount::ZERO),
+        Bind::Amount(credit),
+        Bind::Amount(credit),
+        Bind::Text(comment),
+        Bind::Text(&author.name),
+        Bind::Text(author.dialect.as_str()),
+        Bind::Text(&author.remote),
+    ];
+    tx.run("tk_ledger", &sql, &binds).await.map(drop)
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Wallet {
     pub(super) balance: Amount,
@@ -542,8 +576,7 @@ pub(super) async fn hold_of(
     kind: WalletKind,
     author: &Author,
 ) -> Result<Option<Wallet>, StoreError> {
-    column(tx, "updated_at", id, Bind::Int(author.at.0)).await?;
-    column(tx, "updated_by", id, Bind::Text(&author.name)).await?;
+    touch(tx, id, author).await?;
     let locked = tx.pick("", " FOR UPDATE", " FOR UPDATE");
     if let Some(wallet) = wallet(tx, id, kind, locked).await? {
         return Ok(Some(wallet));

@@ -143,6 +143,28 @@ async fn audit(tx: &mut Tx<'_>, author: &Author, event: Event<'_>) -> Result<(),
     .map(drop)
 }
 
+/// The rows of `tk_audit` of subscribers that are made together: their numbers, and what they are.
+async fn audit_added(tx: &mut Tx<'_>, author: &Author, added: &[(i64, String)]) -> Result<(), StoreError> {
+    let rows: Vec<_> = added
+        .iter()
+        .map(|(id, said)| {
+            [
+                Bind::Int(author.at.0),
+                Bind::Text(&author.name),
+                Bind::Text(author.dialect.as_str()),
+                Bind::Text("subscriber"),
+                Bind::Int(*id),
+                Bind::Text("add"),
+                Bind::Text(said.trim_end()),
+                Bind::Text(&author.remote),
+            ]
+        })
+        .collect();
+    let head =
+        "INSERT INTO tk_audit (at, actor, dialect, object, object_id, attribute, new_value, remote_addr)";
+    tx.insert_rows("tk_audit", head, &rows).await
+}
+
 /// ` AND column IN (…)` that keeps to the accounts of a scope. Numbers only, so nothing is bound.
 fn within(scope: &Scope, column: &str) -> String {
     match scope {

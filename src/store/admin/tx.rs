@@ -176,6 +176,20 @@ impl<'p> Tx<'p> {
         Ok(found)
     }
 
+    /// Runs a text for every part of a list, likewise.
+    pub(super) async fn run_in(
+        &mut self,
+        table: &'static str,
+        sql: &str,
+        list: &[Bind<'_>],
+    ) -> Result<(), StoreError> {
+        for part in list.chunks(IN_MOST) {
+            let binds: Vec<Bind<'_>> = padded(part).collect();
+            self.run(table, &with_list(sql, part.len()), &binds).await?;
+        }
+        Ok(())
+    }
+
     /// Inserts rows of the same columns, many at a time. `head` is `INSERT INTO … (…)`.
     pub(super) async fn insert_rows<'a, const N: usize>(
         &mut self,

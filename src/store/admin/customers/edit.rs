@@ -1,16 +1,18 @@
 //! Changing and removing customers: all or none.
 
-use super::money::{note, touch};
-use super::{Found, WAITING_CHECK, WAITING_REPLY, is_password, resolve, waiting_row};
+use super::money::note;
+use super::{Found, WAITING_CHECK, WAITING_REPLY, is_password, resolve, resolve_each, waiting_row};
 use crate::domain::customer::{CustomerEdit, CustomerObstacle, NamedBy};
 use crate::domain::operator::Scope;
 use crate::domain::validity::STATIC_DEVICE;
 use crate::domain::{SubscriberId, SubscriberStatus, Who};
-use crate::store::admin::subscribers::{self, PLAN_PRIORITY, column};
+use crate::store::admin::create::all_taken;
+use crate::store::admin::subscribers::{self, PLAN_PRIORITY, column, touch};
 use crate::store::admin::tx::{Bind, Tx};
 use crate::store::admin::{
     Author, Event, NewAttribute, RADCHECK, RADREPLY, account, audit, contacts, groups, isp, limits, rename,
 };
+use crate::store::db::{Columns, Db};
 use crate::store::{Store, StoreError};
 use crate::time::UnixTime;
 
@@ -41,15 +43,12 @@ impl Store {
         author: &Author,
     ) -> Result<Result<(), CustomerObstacle>, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        let mut found = Vec::new();
-        for change in changes {
-            match resolve(&mut tx, NamedBy::Number, std::slice::from_ref(&change.id), scope, Some(author))
-                .await?
-            {
-                Ok(one) => found.extend(one),
+        let ids: Vec<String> = changes.iter().map(|change| change.id.clone()).collect();
+        let found: Vec<Found> =
+            match resolve_each(&mut tx, NamedBy::Number, &ids, scope, Some(author)).await? {
+                Ok(each) => each.into_iter().flatten().collect(),
                 Err(obstacle) => return Ok(Err(obstacle)),
-            }
-        }
+            };
         if let Some(taken) = taken(&mut tx, changes, &found).await? {
             return Ok(Err(CustomerObstacle::LoginsTaken(taken)));
         }
@@ -63,7 +62,8 @@ impl Store {
     }
 
     /// Removes customers: their rows of FreeRADIUS's tables go, their numbers stay and are marked, their
-    /// logins are free. With `records` their sessions that are over go too, with `history` what was audited.
+    /// logins are free. With `records` their sessions that are over go too, and what those add up to; with `history`
+    /// what was audited.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -109,7 +109,7 @@ impl Store {
             }
             limits::forget(&mut tx, id).await?;
             if records {
-                forget_records(&mut tx, id, login.as_deref()).await?;
+                forget_records(&mut tx, self.db(), id, login.as_deref()).await?;
             }
             if history {
                 let sql = "DELETE FROM tk_audit WHERE object = 'subscriber' AND object_id = ?";
@@ -133,20 +133,30 @@ impl Store {
     }
 }
 
-/// Sessions that are over, what they cost, and refused logins.
-async fn forget_records(tx: &mut Tx<'_>, id: i64, login: Option<&str>) -> Result<(), StoreError> {
-    let sql = "SELECT r.acctuniqueid FROM tk_session t JOIN radacct r ON r.acctuniqueid = t.unique_id
-         WHERE t.subscriber_id = ? AND r.acctstoptime IS NOT NULL";
-    let over = tx.fetch("radacct", sql, &[Bind::Int(id)], |row| row.word(0)).await?;
-    for unique in &over {
-        for (table, column) in
-            [("radacct", "acctuniqueid"), ("tk_cdr", "unique_id"), ("tk_session", "unique_id")]
-        {
-            let sql = format!("DELETE FROM {table} WHERE {column} = ?");
-            tx.run("radacct", &sql, &[Bind::Text(unique)]).await?;
-        }
+/// Sessions that are over, those too that other tools wrote for the login; what they cost and add up to; refused
+/// logins. What is counted of sessions goes with them: it tells of each day how long somebody was online.
+async fn forget_records(tx: &mut Tx<'_>, db: &Db, id: i64, login: Option<&str>) -> Result<(), StoreError> {
+    let sql = format!(
+        "SELECT a.acctuniqueid FROM radacct a LEFT JOIN tk_session t ON t.unique_id = {}
+         WHERE a.acctstoptime IS NOT NULL AND {{}}",
+        super::reports::unique_id(db)
+    );
+    let read = |row: &dyn Columns| row.word(0);
+    let own = sql.replace("{}", "t.subscriber_id = ?");
+    let mut over = tx.fetch("radacct", &own, &[Bind::Int(id)], read).await?;
+    if let Some(login) = login {
+        let elsewhere = sql.replace("{}", "a.username = ? AND t.unique_id IS NULL");
+        over.extend(tx.fetch("radacct", &elsewhere, &[Bind::Text(login)], read).await?);
     }
-    tx.run("tk_auth_log", "DELETE FROM tk_auth_log WHERE subscriber_id = ?", &[Bind::Int(id)]).await?;
+    let over: Vec<Bind<'_>> = over.iter().map(|unique| Bind::Text(unique)).collect();
+    for (table, column) in [("radacct", "acctuniqueid"), ("tk_cdr", "unique_id"), ("tk_session", "unique_id")]
+    {
+        tx.run_in(table, &format!("DELETE FROM {table} WHERE {column} IN ({{}})"), &over).await?;
+    }
+    for table in ["tk_usage", "tk_charge_usage", "tk_auth_log"] {
+        let sql = format!("DELETE FROM {table} WHERE subscriber_id = ?");
+        tx.run(table, &sql, &[Bind::Int(id)]).await?;
+    }
     if let Some(login) = login {
         tx.run("radpostauth", "DELETE FROM radpostauth WHERE username = ?", &[Bind::Text(login)]).await?;
     }
@@ -159,21 +169,16 @@ async fn taken(
     changes: &[CustomerChange],
     found: &[Found],
 ) -> Result<Option<Vec<String>>, StoreError> {
-    let mut taken = Vec::new();
-    for (change, own) in changes.iter().zip(found) {
-        let Some(login) = &change.edit.login else { continue };
-        if own.login.as_deref() == Some(login.as_str()) {
-            continue;
-        }
-        let sql = "SELECT username FROM tk_subscriber WHERE username = ?";
-        let known = tx.fetch("tk_subscriber", sql, &[Bind::Text(login)], |row| row.word(0)).await?;
-        let elsewhere = !RADCHECK.rows(tx, login).await?.is_empty()
-            || !RADREPLY.rows(tx, login).await?.is_empty()
-            || !groups::of(tx, login, "").await?.is_empty();
-        if known.iter().any(|known| known == login) || elsewhere {
-            taken.push(login.clone());
-        }
-    }
+    let wanted: Vec<&str> = changes
+        .iter()
+        .zip(found)
+        .filter_map(|(change, own)| {
+            change.edit.login.as_deref().filter(|login| own.login.as_deref() != Some(login))
+        })
+        .collect();
+    let held = all_taken(tx, &wanted).await?;
+    let taken: Vec<String> =
+        wanted.iter().filter(|login| held.contains(**login)).map(|login| (*login).to_owned()).collect();
     Ok((!taken.is_empty()).then_some(taken))
 }
 

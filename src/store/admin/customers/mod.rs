@@ -10,7 +10,7 @@ mod reports;
 pub use edit::CustomerChange;
 pub use money::{NewCustomers, WalletChange};
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use smol_str::SmolStr;
 
@@ -78,83 +78,104 @@ async fn resolve(
     scope: &Scope,
     author: Option<&Author>,
 ) -> Result<Result<Vec<Found>, CustomerObstacle>, StoreError> {
-    let within = groups::within(scope);
-    let mut all: Vec<Found> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    for name in names {
-        let found = match by {
-            NamedBy::Number => match name.trim().parse::<i64>() {
-                Ok(id) => by_condition(tx, "s.id = ?", Bind::Int(id), &within).await?,
-                Err(_) => Vec::new(),
-            },
-            NamedBy::Login => {
-                let mut found = by_login(tx, name, &within).await?;
-                if found.is_empty()
-                    && let Some(author) = author
-                    && subscribers::seen(tx, name, author).await?.is_some()
-                {
-                    found = by_login(tx, name, &within).await?;
-                }
-                found
-            }
-            NamedBy::Voip => {
-                let sql = "s.id IN (SELECT subscriber_id FROM tk_credential WHERE kind = 'voip' AND identifier = ?)";
-                by_condition(tx, sql, Bind::Text(name), &within).await?
-            }
-            NamedBy::Serial => {
-                let sql = "s.id IN (SELECT subscriber_id FROM tk_credential WHERE kind = 'serial' AND identifier = ?)";
-                by_condition(tx, sql, Bind::Text(name), &within).await?
-            }
-            NamedBy::Phone => {
-                let mut found = Vec::new();
-                for column in ["phone", "alt_phone", "mobile"] {
-                    let sql = format!("s.id IN (SELECT subscriber_id FROM tk_contact WHERE {column} = ?)");
-                    found.extend(by_condition(tx, &sql, Bind::Text(name), &within).await?);
-                }
-                found
-            }
-            NamedBy::Address => match name.trim().parse::<std::net::IpAddr>() {
-                Ok(address) => {
-                    let address = address.to_string();
-                    let column = tx.pick(
-                        "r.framedipaddress",
-                        "split_part(CAST(r.framedipaddress AS text), '/', 1)",
-                        "r.framedipaddress",
-                    );
-                    let sql = format!(
-                        "s.id IN (SELECT t.subscriber_id FROM tk_session t JOIN radacct r ON r.acctuniqueid = t.unique_id
-                             WHERE r.acctstoptime IS NULL AND {column} = ?)"
-                    );
-                    by_condition(tx, &sql, Bind::Text(&address), &within).await?
-                }
-                Err(_) => Vec::new(),
-            },
-        };
-        if found.is_empty() {
-            return Ok(Err(CustomerObstacle::Nobody(by, name.clone())));
-        }
-        all.extend(found.into_iter().filter(|found| seen.insert(found.id)));
-    }
-    Ok(Ok(all))
+    let each = match resolve_each(tx, by, names, scope, author).await? {
+        Ok(each) => each,
+        Err(obstacle) => return Ok(Err(obstacle)),
+    };
+    let mut seen = HashSet::new();
+    Ok(Ok(each.into_iter().flatten().filter(|found| seen.insert(found.id)).collect()))
 }
 
-async fn by_login(tx: &mut Tx<'_>, login: &str, within: &str) -> Result<Vec<Found>, StoreError> {
-    let mut found = by_condition(tx, "s.username = ?", Bind::Text(login), within).await?;
-    found.retain(|found| found.login.as_deref() == Some(login));
-    Ok(found)
-}
-
-async fn by_condition(
+/// Likewise, but those of each name: several may have a telephone number.
+async fn resolve_each(
     tx: &mut Tx<'_>,
-    condition: &str,
-    bind: Bind<'_>,
+    by: NamedBy,
+    names: &[String],
+    scope: &Scope,
+    author: Option<&Author>,
+) -> Result<Result<Vec<Vec<Found>>, CustomerObstacle>, StoreError> {
+    let within = groups::within(scope);
+    let mut held = holders(tx, by, names, &within).await?;
+    if let (NamedBy::Login, Some(author)) = (by, author) {
+        let unknown: Vec<String> =
+            names.iter().filter(|name| !held.contains_key(name.as_str())).cloned().collect();
+        for name in &unknown {
+            if subscribers::seen(tx, name, author).await?.is_none() {
+                return Ok(Err(CustomerObstacle::Nobody(by, name.clone())));
+            }
+        }
+        held.extend(holders(tx, by, &unknown, &within).await?);
+    }
+    let mut each = Vec::with_capacity(names.len());
+    for name in names {
+        match held.get(key_of(by, name).as_str()) {
+            Some(found) => each.push(found.clone()),
+            None => return Ok(Err(CustomerObstacle::Nobody(by, name.clone()))),
+        }
+    }
+    Ok(Ok(each))
+}
+
+/// A name as the tables have it.
+fn key_of(by: NamedBy, name: &str) -> String {
+    match by {
+        NamedBy::Number => name.trim().parse::<i64>().map(|id| id.to_string()).unwrap_or_default(),
+        NamedBy::Address => {
+            name.trim().parse::<std::net::IpAddr>().map(|address| address.to_string()).unwrap_or_default()
+        }
+        NamedBy::Login | NamedBy::Voip | NamedBy::Serial | NamedBy::Phone => name.to_owned(),
+    }
+}
+
+/// Whom the names stand for, octet for octet, in the order of their numbers.
+async fn holders(
+    tx: &mut Tx<'_>,
+    by: NamedBy,
+    names: &[String],
     within: &str,
-) -> Result<Vec<Found>, StoreError> {
-    let sql = format!(
-        "SELECT s.id, s.username FROM tk_subscriber s WHERE s.status <> 'deleted' AND {condition}{within} ORDER BY s.id"
+) -> Result<HashMap<SmolStr, Vec<Found>>, StoreError> {
+    let keys: Vec<String> = names.iter().map(|name| key_of(by, name)).filter(|key| !key.is_empty()).collect();
+    let address = tx.pick(
+        "r.framedipaddress",
+        "split_part(CAST(r.framedipaddress AS text), '/', 1)",
+        "r.framedipaddress",
     );
-    tx.fetch("tk_subscriber", &sql, &[bind], |row| Ok(Found { id: row.number(0)?, login: row.text(1)? }))
-        .await
+    let credential = "JOIN tk_credential c ON c.subscriber_id = s.id AND c.kind =";
+    let sources = match by {
+        NamedBy::Number => vec![("s.id", String::new())],
+        NamedBy::Login => vec![("s.username", String::new())],
+        NamedBy::Voip => vec![("c.identifier", format!("{credential} 'voip'"))],
+        NamedBy::Serial => vec![("c.identifier", format!("{credential} 'serial'"))],
+        NamedBy::Phone => ["c.phone", "c.alt_phone", "c.mobile"]
+            .map(|column| (column, "JOIN tk_contact c ON c.subscriber_id = s.id".to_owned()))
+            .into(),
+        NamedBy::Address => vec![(
+            address,
+            "JOIN tk_session t ON t.subscriber_id = s.id
+                 JOIN radacct r ON r.acctuniqueid = t.unique_id AND r.acctstoptime IS NULL"
+                .to_owned(),
+        )],
+    };
+    let mut all: HashMap<SmolStr, Vec<Found>> = HashMap::new();
+    for (key, join) in sources {
+        let binds: Vec<Bind<'_>> = match by {
+            NamedBy::Number => keys.iter().filter_map(|key| key.parse().ok().map(Bind::Int)).collect(),
+            _ => keys.iter().map(|key| Bind::Text(key)).collect(),
+        };
+        let sql = format!(
+            "SELECT DISTINCT s.id, s.username, {key} FROM tk_subscriber s {join}
+             WHERE {key} IN ({{}}) AND s.status <> 'deleted'{within} ORDER BY s.id"
+        );
+        let found = tx.fetch_in("tk_subscriber", &sql, &binds, |row| {
+            let id = row.number(0)?;
+            let key = if by == NamedBy::Number { id.to_string().into() } else { row.word(2)? };
+            Ok((key, Found { id, login: row.text(1)? }))
+        });
+        for (key, found) in found.await? {
+            all.entry(key).or_default().push(found);
+        }
+    }
+    Ok(all)
 }
 
 /// All that is known of customers, in the order of their numbers.

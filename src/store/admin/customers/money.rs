@@ -7,10 +7,11 @@ use super::{Found, resolve};
 use crate::domain::customer::{CustomerObstacle, NamedBy, ServiceState};
 use crate::domain::operator::Scope;
 use crate::domain::{Amount, LedgerAction, WalletKind};
+use crate::store::admin::accounts::add_batch;
 use crate::store::admin::credit::{self, Movement, Wallet, plan_of};
-use crate::store::admin::subscribers::column;
+use crate::store::admin::subscribers::{column, touch};
 use crate::store::admin::tx::{Bind, Tx};
-use crate::store::admin::{Author, CreditChange, Event, audit, quotas};
+use crate::store::admin::{Author, CreditChange, Event, audit, audit_added, quotas};
 use crate::store::{Store, StoreError};
 use crate::time::UnixTime;
 
@@ -70,30 +71,23 @@ impl Store {
         let Some(plan_id) = super::edit::plan_of_scope(&mut tx, plan, scope).await? else {
             return Ok(Err(CustomerObstacle::NoPlan(plan.to_owned())));
         };
-        let mut ids = Vec::new();
-        for _ in 0..count {
-            let sql = "INSERT INTO tk_subscriber (account_id, plan_id, created_at, created_by, updated_at, updated_by)
-                 VALUES (?, ?, ?, ?, ?, ?)";
-            let (at, by) = (Bind::Int(author.at.0), Bind::Text(&author.name));
-            let binds = [Bind::Int(account_id), Bind::Int(plan_id), at, by, at, by];
-            ids.push(tx.insert("tk_subscriber", sql, &binds).await?);
-        }
-        for id in &ids {
-            hold(&mut tx, *id, WalletKind::Credit, author).await?;
-            let movement = Movement { comment, ..Movement::of(LedgerAction::AddUser) };
-            post(&mut tx, *id, WalletKind::Credit, Amount::ZERO, credit, movement, author).await?;
-            let new = Some(
-                format!("user {id} plan={plan} account={account} credit={credit} {comment}")
-                    .trim_end()
-                    .to_owned(),
-            );
-            audit(
-                &mut tx,
-                author,
-                Event { object: "subscriber", id: Some(*id), verb: "add", old: None, new },
-            )
-            .await?;
-        }
+        let last =
+            tx.fetch("tk_subscriber", "SELECT MAX(id) FROM tk_subscriber", &[], |row| row.int(0)).await?;
+        let last = last.into_iter().flatten().next().unwrap_or(0);
+        let said = format!("plan={plan} account={account} credit={credit} {comment}").trim_end().to_owned();
+        let many = usize::try_from(count).unwrap_or(usize::MAX);
+        let batch = add_batch(&mut tx, &said, many, author).await?;
+        let (at, by) = (Bind::Int(author.at.0), Bind::Text(&author.name));
+        let row = [Bind::Int(account_id), Bind::Int(plan_id), Bind::Int(batch), at, by, at, by];
+        let head = "INSERT INTO tk_subscriber (account_id, plan_id, batch_id, created_at, created_by, updated_at, updated_by)";
+        tx.insert_rows("tk_subscriber", head, &vec![row; many]).await?;
+        // Behind the last number there was, so that no more is looked through than was made.
+        let whose = format!("batch_id = {batch} AND id > {last}");
+        let sql = format!("SELECT id FROM tk_subscriber WHERE {whose} ORDER BY id");
+        let ids = tx.fetch("tk_subscriber", &sql, &[], |row| row.number(0)).await?;
+        credit::open_all(&mut tx, &whose, credit, comment, author).await?;
+        let added: Vec<_> = ids.iter().map(|id| (*id, format!("user {id} {said}"))).collect();
+        audit_added(&mut tx, author, &added).await?;
         let rows: Vec<_> = ids
             .iter()
             .flat_map(|id| {
@@ -417,12 +411,6 @@ pub(super) async fn limit(
 
 pub(super) async fn state(tx: &mut Tx<'_>, id: i64, to: ServiceState) -> Result<(), StoreError> {
     column(tx, "service_state", id, Bind::Text(to.as_str())).await
-}
-
-/// Notes who changed a customer, which also locks its row.
-pub(super) async fn touch(tx: &mut Tx<'_>, id: i64, author: &Author) -> Result<(), StoreError> {
-    column(tx, "updated_at", id, Bind::Int(author.at.0)).await?;
-    column(tx, "updated_by", id, Bind::Text(&author.name)).await
 }
 
 /// The wallet of a customer, locked.

@@ -143,7 +143,7 @@ fn host(db: &Db, column: &str) -> String {
 }
 
 /// `radacct.acctuniqueid` as `tk_session` has it.
-const fn unique_id(db: &Db) -> &'static str {
+pub(super) const fn unique_id(db: &Db) -> &'static str {
     db.pick(
         "a.acctuniqueid",
         "a.acctuniqueid",
@@ -450,7 +450,9 @@ fn customers_where(db: &Db, filter: &CustomerFilter) -> Wheres {
     if let Some(ids) = &filter.customers {
         wheres.ids("s.id", ids);
     }
-    if let Some((how, logins)) = &filter.logins {
+    if let Some((TextMatch::Equal, logins)) = &filter.logins {
+        wheres.one_of("s.username", texts(logins));
+    } else if let Some((how, logins)) = &filter.logins {
         let mut any = Wheres::default();
         for login in logins {
             any.like(db, "s.username", *how, login);
