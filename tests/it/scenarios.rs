@@ -51,6 +51,8 @@ scenarios! {
     ibsng_document,
     ibsng_effects,
     ibsng_errors,
+    ibsng_hostile,
+    ibsng_methods,
     jaze_clients,
     jaze_isp,
     jaze_users,

@@ -2,6 +2,8 @@
 //!
 //! What has a meaning here goes where every dialect finds it; anything else is kept as it is and given back.
 
+use std::collections::HashSet;
+
 use super::dates::{Calendar, DateType, duration, shown_duration};
 use super::fault::{Fault, texts};
 use super::json;
@@ -70,6 +72,21 @@ const LIMITS: [(&str, Metric, Period); 6] = [
 /// What custom fields are called among the attributes.
 const CUSTOM: &str = "custom_field_";
 
+/// Values that one call sets or deletes, counted for each of its users: twenty attributes of ten thousand.
+const VALUES_MAX: usize = 200_000;
+/// Devices or callers that a user is bound to.
+const BOUND_MAX: usize = 100;
+
+/// How many values there are in a value, the lines of a text each for themselves.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::List(values) => values.iter().map(size).sum(),
+        Value::Map(members) => members.iter().map(|(_, value)| size(value)).sum(),
+        Value::Text(text) => 1 + text.matches('\n').count(),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Number(_) => 1,
+    }
+}
+
 /// What a client asks to be different: attributes to set and names of those to delete.
 #[derive(Debug)]
 pub(super) struct Wanted<'a> {
@@ -88,6 +105,11 @@ impl<'a> Wanted<'a> {
     /// Reads `attrs` and `to_del_attrs` for so many users.
     pub(super) fn read(params: Params<'a>, users: usize) -> Result<Self, Fault> {
         let attrs = params.map("attrs")?;
+        // Each is a value that every user is given.
+        let many = |name: &str| params.find(name).map_or(0, size);
+        if many("attrs").saturating_add(many("to_del_attrs")).saturating_mul(users) > VALUES_MAX {
+            return Err(texts::RANGE_ERROR.plain());
+        }
         let mut delete = Vec::new();
         for name in params.list("to_del_attrs")? {
             delete.push(params::text("to_del_attrs", name)?);
@@ -145,9 +167,10 @@ impl<'a> Wanted<'a> {
                     let (users, logins) = (users.to_string(), logins.len().to_string());
                     return Err(texts::NORMAL_USER_COUNT_NOT_MATCH.of(&[&users, &logins]));
                 }
-                for (place, login) in logins.iter().enumerate() {
+                let mut once = HashSet::new();
+                for login in &logins {
                     check_login(login)?;
-                    if logins.iter().skip(place + 1).any(|other| other == login) {
+                    if !once.insert(login) {
                         return Err(texts::DUPLICATE_USERNAME.of(&[login]));
                     }
                 }
@@ -513,7 +536,9 @@ fn list_of(name: &str, value: &Value) -> Result<Vec<String>, Fault> {
         }
         single => multi_str::values(&params::text(name, single)?)?,
     };
-    Ok(all.iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect())
+    let all: Vec<String> =
+        all.iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect();
+    if all.len() > BOUND_MAX { Err(texts::RANGE_ERROR.plain()) } else { Ok(all) }
 }
 
 fn is_mac(text: &str) -> bool {

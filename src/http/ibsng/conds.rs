@@ -14,6 +14,10 @@ use crate::domain::report::Span;
 use crate::domain::{Amount, ContactField};
 use crate::time::UnixTime;
 
+/// Names of one condition: each is a value of a query.
+const NAMES_MAX: usize = 1_000;
+/// Patterns of logins, and conditions about custom fields: each is looked for by itself.
+const PATTERNS_MAX: usize = 100;
 /// Rows that one report has at most.
 const ROWS_MAX: u32 = 100_000;
 
@@ -59,7 +63,8 @@ impl<'a> Conds<'a> {
         if self.find(name).is_none() {
             return Ok(Vec::new());
         }
-        Ok(self.conds.texts(name)?.unwrap_or_default())
+        let texts = self.conds.texts(name)?.unwrap_or_default();
+        if texts.len() > NAMES_MAX { Err(texts::RANGE_ERROR.plain()) } else { Ok(texts) }
     }
 
     fn flag(&self, name: &str) -> Result<Option<bool>, Fault> {
@@ -74,6 +79,9 @@ impl<'a> Conds<'a> {
             Value::List(_) | Value::Map(_) => self.conds.texts(name)?.unwrap_or_default(),
             single => multi_str::values(&params::text(name, single)?)?,
         };
+        if texts.len() > multi_str::VALUES_MAX {
+            return Err(texts::RANGE_ERROR.plain());
+        }
         let read = |text: &String| text.trim().parse().map_err(|_| texts::INVALID_USER_ID.of(&[text]));
         texts.iter().map(read).collect::<Result<_, _>>().map(Some)
     }
@@ -236,6 +244,10 @@ impl<'a> Conds<'a> {
             Some(text) => Some((self.matching("normal_username")?, multi_str::values(&text)?)),
             None => None,
         };
+        let patterns = logins.as_ref().filter(|(how, _)| *how != TextMatch::Equal);
+        if patterns.is_some_and(|(_, logins)| logins.len() > PATTERNS_MAX) || fields.len() > PATTERNS_MAX {
+            return Err(texts::RANGE_ERROR.plain());
+        }
         let comments = match self.text("comment")? {
             Some(text) => Some((self.matching("comment")?, text)),
             None => None,

@@ -367,7 +367,8 @@ async fn update_user_attrs(operator: &Management<'_>, input: Input<'_>) -> Resul
     for (place, id) in ids.into_iter().enumerate() {
         let number: i64 = id.trim().parse().map_err(|_| texts::INVALID_USER_ID.of(&[&id]))?;
         let nobody = Customer::default();
-        let user = users.iter().find(|user| user.id == number).unwrap_or(&nobody);
+        let user = users.binary_search_by_key(&number, |user| user.id).ok();
+        let user = user.and_then(|place| users.get(place)).unwrap_or(&nobody);
         let mut edit = wanted.edit(place, user, input.calendar)?;
         if let Some(owner) = edit.account.clone()
             && input.params.map("attrs")?.find("owner_name").is_some()
@@ -833,5 +834,63 @@ mod tests {
         assert_eq!(told("bw.getTree"), "Handler --bw-- has not method --getTree--");
         assert_eq!(told("user"), "parseMethodName: invalid method_name --user--");
         assert_eq!(known("user.getUserInfo"), Ok("user.getUserInfo"));
+    }
+
+    /// The steps of the transcripts: who calls if not `system`, the method, the envelope, what comes back.
+    fn steps() -> Vec<(String, &'static str, bool, String)> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/scenarios");
+        let mut steps = Vec::new();
+        for name in ["document", "effects", "errors", "hostile", "methods"] {
+            let text = std::fs::read_to_string(folder.join(format!("ibsng_{name}.txt"))).unwrap();
+            for step in text.replace("\n    ", " ").lines() {
+                let Some((call, answer)) = step.split_once(" => ") else { continue };
+                let is_http = call.starts_with("http ibsng ");
+                if !is_http && !call.starts_with("ibsng ") && !call.starts_with("xmlrpc ") {
+                    continue;
+                }
+                let named = |method: &&str| {
+                    let quoted = [format!("\"method\": \"{method}\""), format!("\"method\":\"{method}\"")];
+                    call.contains(&format!(" {method} {{"))
+                        || is_http && quoted.iter().any(|name| call.contains(name))
+                };
+                let Some(method) = METHODS.into_iter().find(named) else { continue };
+                let who = call.split_once(" as ").map_or("", |(_, rest)| rest).replace("session ", "");
+                let who = who.split(' ').next().unwrap_or_default().to_owned();
+                let answer = if is_http && answer.contains("\"error\":null") { "done" } else { answer };
+                let answer =
+                    if is_http { answer.replace("\"result\":null", "fault") } else { answer.to_owned() };
+                steps.push((who, method, call.starts_with("xmlrpc "), answer));
+            }
+        }
+        steps
+    }
+
+    #[test]
+    fn every_method_is_told_in_both_envelopes_with_its_success_its_failure_and_its_refusal() {
+        let steps = steps();
+        let told = |fits: &dyn Fn(&(String, &str, bool, String)) -> bool| {
+            METHODS
+                .into_iter()
+                .filter(|name| !steps.iter().any(|step| step.1 == *name && fits(step)))
+                .collect()
+        };
+        let none: Vec<&str> = Vec::new();
+        let is_fault = |answer: &str| answer.contains("fault ") || answer.contains("\"fault");
+        let missing: Vec<&str> = told(&|(_, _, xml, answer)| !xml && !is_fault(answer));
+        assert_eq!(missing, none, "without a success");
+        let refusals = ["DONT_HAVE_PERMISSION|", "ACCESS_DENIED|"];
+        let missing: Vec<&str> = told(&|(_, _, xml, answer)| {
+            !xml && is_fault(answer) && !refusals.iter().any(|key| answer.contains(key))
+        });
+        assert_eq!(missing, none, "without a failure");
+        let missing: Vec<&str> = told(&|(_, _, _, answer)| answer.contains("DONT_HAVE_PERMISSION|"));
+        let anybodys = ["login.login", "login.webLogin", "session.expireSession", "session.getAuthData"];
+        assert_eq!(missing, anybodys, "without somebody who may not");
+        let missing: Vec<&str> = told(&|(_, _, xml, answer)| *xml && !is_fault(answer));
+        assert_eq!(missing, none, "not in XML-RPC");
+        let missing: Vec<&str> = told(&|(who, _, _, answer)| {
+            who == "user" && (!is_fault(answer) || answer.contains("ACCESS_DENIED|Access Denied"))
+        });
+        assert_eq!(missing, anybodys, "not as a subscriber");
     }
 }

@@ -5,17 +5,25 @@ use super::fault::{Fault, texts};
 /// More values than any call may name.
 pub(super) const VALUES_MAX: usize = 10_000;
 
+/// Octets of all values of one text.
+const OCTETS_MAX: usize = 2_000_000;
+
 /// The values of a text, in order. A range is padded with noughts to the length of its longest member;
 /// `{n1-10}` is not.
 pub(super) fn values(text: &str) -> Result<Vec<String>, Fault> {
+    let wrong = || texts::RANGE_ERROR.plain();
     let mut all = Vec::new();
+    let mut octets = text.len();
     for part in text.split(',') {
         let mut made = vec![String::new()];
         let mut rest = part;
         while let Some((before, range, after)) = next_range(rest) {
             let range = members(range)?;
-            if made.len().saturating_mul(range.len()).saturating_add(all.len()) > VALUES_MAX {
-                return Err(texts::RANGE_ERROR.plain());
+            let many = made.len().saturating_mul(range.len());
+            // Each is at most as long as the text with its ranges written out.
+            octets = octets.saturating_add(many.saturating_mul(part.len()));
+            if many.saturating_add(all.len()) > VALUES_MAX || octets > OCTETS_MAX {
+                return Err(wrong());
             }
             made = made
                 .iter()
@@ -28,7 +36,7 @@ pub(super) fn values(text: &str) -> Result<Vec<String>, Fault> {
         }
         all.append(&mut made);
         if all.len() > VALUES_MAX {
-            return Err(texts::RANGE_ERROR.plain());
+            return Err(wrong());
         }
     }
     Ok(all)
@@ -42,9 +50,15 @@ pub(super) fn nth(values: &[String], place: usize) -> &str {
 /// What is before the first range, the range without its braces, and what is behind it. Braces around
 /// anything else are part of the text.
 fn next_range(text: &str) -> Option<(&str, &str, &str)> {
-    for (open, _) in text.match_indices('{') {
-        let (before, from) = text.split_at(open);
-        let Some((inside, after)) = from.get(1..).and_then(|inside| inside.split_once('}')) else { continue };
+    let mut from = 0;
+    for (close, _) in text.match_indices('}') {
+        let open = text.get(from..close).and_then(|part| part.rfind('{')).map(|open| from + open);
+        from = close + 1;
+        let Some((before, inside, after)) = open
+            .and_then(|open| Some((text.get(..open)?, text.get(open + 1..close)?, text.get(close + 1..)?)))
+        else {
+            continue;
+        };
         let digits = inside.strip_prefix(['n', 'l']).unwrap_or(inside);
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
         if digits.split_once('-').is_some_and(|(first, last)| is_number(first) && is_number(last)) {
@@ -93,6 +107,16 @@ mod tests {
             assert_eq!(values(wrong).unwrap_err().to_string(), "RANGE_ERROR|Invalid range", "{wrong}");
         }
         assert!(values(&"1,".repeat(20_000)).is_err());
+    }
+
+    #[test]
+    fn little_text_does_not_become_much_and_much_is_read_once() {
+        let long = "x".repeat(1_000_000);
+        assert!(values(&format!("{long}{{1-10000}}")).is_err());
+        assert!(values(&format!("{{1-9}}{}", "{1-2}".repeat(200_000))).is_err());
+        assert_eq!(values(&"{".repeat(1_000_000)).unwrap(), ["{".repeat(1_000_000)]);
+        assert_eq!(values(&format!("{}}}", "{".repeat(1_000_000))).unwrap().len(), 1);
+        assert_eq!(values("user{1-10000}").unwrap().len(), 10_000);
     }
 
     #[test]

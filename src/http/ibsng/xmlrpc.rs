@@ -12,11 +12,15 @@ use super::value::Value;
 const NODES_MAX: u32 = 200_000;
 /// Values inside values.
 const DEPTH_MAX: usize = 64;
+/// Elements inside elements: each value takes four.
+const TAGS_MAX: usize = 4 * DEPTH_MAX;
+/// Octets of a tag.
+const TAG_MAX: usize = 256;
 
 /// Reads a call. `None` where it is none: not XML, a document type, unknown types.
 pub(super) fn read(body: &[u8]) -> Option<Call> {
     let text = std::str::from_utf8(body).ok()?;
-    if nesting(text) > DEPTH_MAX * 4 {
+    if !is_plain(text) {
         return None;
     }
     let options = ParsingOptions { allow_dtd: false, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
@@ -34,27 +38,31 @@ pub(super) fn read(body: &[u8]) -> Option<Call> {
     Some(Call { method, params, id: Value::Null })
 }
 
-/// How deep the elements of a text may be at most, counted without building them.
-fn nesting(text: &str) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0_usize);
-    for (place, _) in text.match_indices('<') {
-        match text.as_bytes().get(place + 1) {
-            Some(b'/') => depth = depth.saturating_sub(1),
-            Some(b'?' | b'!') | None => {}
-            Some(_) => {
-                depth += 1;
-                deepest = deepest.max(depth);
-                if text
-                    .get(place..)
-                    .and_then(|rest| rest.split_once('>'))
-                    .is_some_and(|(tag, _)| tag.ends_with('/'))
-                {
-                    depth = depth.saturating_sub(1);
-                }
+/// May the text be parsed? Elements inside elements cost stack, and attributes are compared with each other;
+/// XML-RPC has neither many levels nor long tags. Read once, from its beginning to its end.
+fn is_plain(text: &str) -> bool {
+    let mut depth = 0_usize;
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('<') {
+        let end = match after {
+            data if data.starts_with("![CDATA[") => "]]>",
+            comment if comment.starts_with("!--") => "-->",
+            _ => ">",
+        };
+        let Some((tag, next)) = after.split_once(end) else { return false };
+        rest = next;
+        if tag.starts_with('/') {
+            depth = depth.saturating_sub(1);
+        } else if !tag.starts_with(['?', '!']) {
+            depth += usize::from(!tag.ends_with('/'));
+            // A quote that does not end here would hide the end of the tag.
+            let is_quoted = ['"', '\''].iter().any(|quote| tag.matches(*quote).count() % 2 == 1);
+            if depth > TAGS_MAX || tag.len() > TAG_MAX || is_quoted {
+                return false;
             }
         }
     }
-    deepest
+    true
 }
 
 fn child<'a, 'd>(node: Node<'a, 'd>, name: &str) -> Option<Node<'a, 'd>> {
@@ -195,7 +203,8 @@ mod tests {
             <member><name>from</name><value><int>0</int></value></member>
             <member><name>desc</name><value><boolean>1</boolean></value></member>
             <member><name>credit</name><value><double>0.5</double></value></member>
-            <member><name>bare</name><value>text</value></member>
+            <member><name>bare</name><value xml:space="preserve">text</value></member>
+            <member><name>open</name><value><![CDATA[<a><b> "]]></value></member>
             <member><name>none</name><value/></member>
             <member><name>conds</name><value><struct><member><name>0</name><value>x</value></member></struct></value></member>
             <member><name>list</name><value><array><data><value><i4>-7</i4></value><value><string><![CDATA[<x>]]></string></value></data></array></value></member>
@@ -236,6 +245,10 @@ mod tests {
             &wrong("<blob/>"),
             &wrong("<array/>"),
             &wrong("<struct><member/></struct>"),
+            &wrong("<int>99999999999999999999</int>"),
+            &wrong("<double>1e999</double>"),
+            &wrong("<string a=\"/>\">x</string>"),
+            &wrong("<string>&lol;</string>"),
         ] {
             assert_eq!(read(body.as_bytes()), None, "{body}");
         }
@@ -246,8 +259,16 @@ mod tests {
             "</value></data></array>".repeat(20_000)
         ));
         assert_eq!(read(deep.as_bytes()), None);
-        let unclosed = "<a>".repeat(300_000);
-        assert_eq!(read(unclosed.as_bytes()), None);
+        for part in ["<a>", "</<a", "<", "<a/", "<!", "<![CDATA[", "<!--", "<?", "&", "&#9;", "<!DOCTYPE"] {
+            assert_eq!(read(part.repeat(1_000_000 / part.len()).as_bytes()), None, "{part}");
+        }
+        let names: String = (0..50_000).map(|number| format!(" a{number}=\"\"")).collect();
+        assert_eq!(read(format!("<methodCall{names}/>").as_bytes()), None);
+        let many = wrong(&format!("<array><data>{}</data></array>", "<value/>".repeat(100_000)));
+        assert!(
+            read(many.as_bytes())
+                .is_some_and(|call| matches!(call.params, Value::List(all) if all.len() == 100_000))
+        );
     }
 
     #[test]

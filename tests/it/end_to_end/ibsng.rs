@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use crate::support::programs::{program, run, skip};
+use crate::support::programs::{SECRET, program, run, skip};
 use crate::support::server::{Database, Setup};
 
 fn client(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/clients").join(name).display().to_string()
 }
 
-/// A server with an operator `system`, and a plan that gives 1,000 of credit.
+/// A server with an operator `system`, and a plan that gives 1,000 of credit, of which a KiB costs one.
 fn setup(database: &Database) -> Setup {
     let setup = Setup::on(database.url()).variable("TOLLKEEPER_IBSNG__XMLRPC", "127.0.0.1:0");
     setup.write();
     setup.done(&["admin", "add", "system", "--rights", "read,write,secrets", "--password-stdin"], "sys");
-    setup.done(&["plan", "add", "gold", "--credit", "1000"], "");
+    setup.done(&["plan", "add", "gold", "--credit", "1000", "--charge-per-kib", "1"], "");
     setup
 }
 
@@ -31,7 +31,8 @@ fn pyibsng_makes_changes_renews_and_reports() {
     let database = Database::sqlite();
     let server = setup(&database).start();
     let url = format!("http://{}", server.ibsng);
-    let said = run(&python, &[&client("pyibsng_client.py"), &url, "sys"], "");
+    let (auth, accounting) = (server.auth.to_string(), server.accounting.to_string());
+    let said = run(&python, &[&client("pyibsng_client.py"), &url, "sys", &auth, &accounting, SECRET], "");
     assert!(said.content && said.line("pyibsng is content").is_some(), "{}", said.text);
     server.stop();
 }

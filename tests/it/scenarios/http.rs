@@ -31,6 +31,8 @@ const JAZE: &str = "/api/v1";
 /// Keys of mFusion that are there from the beginning.
 const KEYS: [(&str, &str); 4] =
     [("all", "read,write,secrets"), ("editor", "read,write"), ("reader", "read"), ("writer", "write")];
+/// Octets of `{much x}`.
+const MUCH: usize = 300_000;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -85,6 +87,25 @@ impl World {
         Ok(())
     }
 
+    /// What the listener of XML-RPC answers.
+    pub(super) async fn post_xml(&mut self, path: &str, body: String) -> Result<String, String> {
+        let request = Request {
+            dialect: "xmlrpc",
+            who: "nobody",
+            from: IpAddr::from([127, 0, 0, 1]),
+            headers: vec![("Content-Type".to_owned(), "text/xml".to_owned())],
+            method: "POST",
+            path: path.to_owned(),
+            body: Body::Raw(body.into_bytes()),
+        };
+        let answer = self.send(&request).await?;
+        answer.fits("header Content-Type = \"text/xml; charset=utf-8\"", &mut HashMap::new())?;
+        if answer.status != "200" {
+            return Err(format!("the status is {}", answer.status));
+        }
+        String::from_utf8(answer.body).map_err(|error| error.to_string())
+    }
+
     fn request_of<'t>(&self, text: &'t str) -> Result<Request<'t>, String> {
         let (dialect, mut rest) = word(text);
         let mut request = Request {
@@ -134,8 +155,13 @@ impl World {
     }
 
     /// Times as the dialects write them: `{time start+5m}`, `{day start}`, `{compact start}`, `{date start}`.
+    /// `{much x}` is that again and again.
     fn places_put_in(&self, text: &str, in_url: bool) -> String {
         let mut text = text.to_owned();
+        while let Some((before, after)) = text.split_once("{much ") {
+            let (what, after) = after.split_once('}').unwrap_or((after, ""));
+            text = format!("{before}{}{after}", what.repeat(MUCH / what.len().max(1)));
+        }
         for (word, format) in [
             ("time", "%Y-%m-%d %H:%M:%S"),
             ("day", "%Y-%m-%d"),

@@ -165,6 +165,7 @@ impl World {
         match verb {
             "http" => self.http(rest).await?,
             "ibsng" => self.ibsng(rest).await?,
+            "xmlrpc" => self.xmlrpc(rest).await?,
             "key" => self.key(rest).await?,
             "top-up" => self.top_up(rest).await?,
             "soon" if rest.starts_with("http ") => self.http_soon(rest.trim_start_matches("http ")).await?,
