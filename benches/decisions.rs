@@ -87,6 +87,7 @@ fn decide(bencher: Bencher<'_, '_>, check: &[&str], chap: bool) {
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         standing: Standing::default(),
         password: None,
+        held: None,
         device: None,
         settings: &settings,
     };

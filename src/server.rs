@@ -18,11 +18,12 @@ use crate::domain::operator::{Dialect, Rights};
 use crate::engine::token::TokenKey;
 use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::gateway::Gateways;
+use crate::net::admission::Sources;
 use crate::net::coa::CoaSockets;
 use crate::net::{self, Receivers, Sockets};
 use crate::packs::{PackError, Packs};
 use crate::radius::dictionary::{Dictionary, DictionaryError};
-use crate::service::{self, Gateway as _, Health, ManagementGate, Parts, Service};
+use crate::service::{self, Aaa, Gateway as _, Health, ManagementGate, Parts, Serve as _, Service};
 use crate::store::{Spool, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::time::Clock;
@@ -36,6 +37,8 @@ const FLUSH: Duration = Duration::from_secs(10);
 const HTTP_DRAIN: Duration = Duration::from_secs(2);
 /// Pause between two attempts to reach the database at the start.
 const DATABASE_RETRY: Duration = Duration::from_secs(1);
+/// How often servers tell each other who signs.
+const SIGNING_EVERY: Duration = Duration::from_secs(2);
 /// Where the key of the tokens in Class is kept.
 const TOKEN_KEY: &str = "token_key";
 /// Where the key of the APIs' tokens is kept.
@@ -118,6 +121,7 @@ pub struct Server {
     coa_sockets: JoinHandle<()>,
     http: JoinHandle<()>,
     agenda: JoinHandle<()>,
+    signing: Signing,
     stop_http: oneshot::Sender<()>,
     certificates: http::Certificates,
     health: Arc<Health>,
@@ -160,6 +164,9 @@ impl Server {
         };
 
         let gate = gate(settings, &store, &service_settings, (&dictionary, &packs), &clock).await?;
+        let signing = Signing { store: Arc::clone(&store), sources: sockets.sources(), task: None };
+        // Before the first request: who was seen to sign is held to it over a restart.
+        signing.exchange().await?;
         let service = Service::start(Parts {
             settings: service_settings,
             coa: coa_settings,
@@ -174,6 +181,7 @@ impl Server {
         })
         .await?;
         let receivers = sockets.serve(Arc::new(service.aaa()), Handle::current())?;
+        let signing = signing.start(service.aaa());
         let coa_sockets = tokio::spawn(coa_sockets.run(service.coa().clone()));
         let (stop_http, stopped) = oneshot::channel();
         let certificates = listeners.certificates();
@@ -203,7 +211,18 @@ impl Server {
             };
             listeners.serve(&http_settings, shared, until, HTTP_DRAIN).await;
         });
-        Ok(Self { ready, receivers, service, coa_sockets, http, agenda, stop_http, certificates, health })
+        Ok(Self {
+            ready,
+            receivers,
+            service,
+            coa_sockets,
+            http,
+            agenda,
+            signing,
+            stop_http,
+            certificates,
+            health,
+        })
     }
 
     /// What is open.
@@ -238,6 +257,7 @@ impl Server {
             tracing::warn!("some requests were not answered before the server stopped");
         }
         drop(self.receivers);
+        self.signing.stop().await;
         self.agenda.abort();
         let _ = self.agenda.await;
         // Before the database and the sockets that their requests need. Whoever serves may be gone already.
@@ -246,6 +266,50 @@ impl Server {
         self.coa_sockets.abort();
         let _ = self.coa_sockets.await;
         self.service.stop(FLUSH).await;
+    }
+}
+
+/// Shares what is known of who signs with SQL, and so with other servers and with the next start.
+struct Signing {
+    store: Arc<Store>,
+    sources: Arc<Sources>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Signing {
+    async fn exchange(&self) -> Result<(), StoreError> {
+        for (seen, known) in self.sources.meet(self.store.signings().await?) {
+            self.store.note_signing(&seen, known).await?;
+            self.sources.noted(&seen);
+        }
+        Ok(())
+    }
+
+    /// Goes on every few seconds.
+    fn start(self, aaa: Aaa) -> Self {
+        let Self { store, sources, .. } = self;
+        let shared = Self { store: Arc::clone(&store), sources: Arc::clone(&sources), task: None };
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SIGNING_EVERY).await;
+                if let Err(error) = shared.exchange().await {
+                    tracing::debug!(%error, "who signs was not noted; trying again");
+                }
+                shared.sources.measure(&aaa.nas_table());
+            }
+        });
+        Self { store, sources, task: Some(task) }
+    }
+
+    /// Notes what is new, if the database takes it at once.
+    async fn stop(self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+        let noted = tokio::time::timeout(SIGNING_EVERY, self.exchange()).await;
+        if !matches!(noted, Ok(Ok(()))) {
+            tracing::debug!("who signed in the last seconds was not noted");
+        }
     }
 }
 
@@ -336,6 +400,8 @@ fn net_settings(settings: &Settings) -> net::Settings {
         accounting: radius.accounting.clone(),
         sockets_per_port: radius.sockets_per_port,
         reject_delay: radius.reject_delay,
+        logins_per_second_per_nas: radius.logins_per_second_per_nas,
+        records_per_second_per_nas: radius.records_per_second_per_nas,
         duplicates: net::duplicates::Settings { lifetime: radius.duplicate_lifetime, ..defaults.duplicates },
         ..defaults
     }
@@ -373,6 +439,7 @@ fn service_settings(settings: &Settings, key: TokenKey, database: &str) -> servi
         sessions,
         writer,
         login_records_per_second: settings.radius.login_records_per_second,
+        login_limits: settings.radius.login_limits,
         reservation: settings.sessions.reservation,
         enforcement: settings.enforcement.clone(),
         ..service::Settings::new(engine)

@@ -1,5 +1,7 @@
 //! `tollkeeper nas`: the devices that may ask.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
@@ -7,10 +9,11 @@ use super::context::{Context, user};
 use super::output::{table, utc};
 use super::{Exit, Failure};
 use crate::config;
-use crate::domain::TriState;
+use crate::domain::{NasReadiness, Readiness, Signing, TriState};
 use crate::entropy::SystemEntropy;
 use crate::service::random_secret;
 use crate::store::{NasEntry, NewNas};
+use crate::time::UnixTime;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum NasCommand {
@@ -18,6 +21,14 @@ pub(super) enum NasCommand {
     Add(Box<NasArguments>),
     /// Show the NASes of the table; those of the configuration are shown by check.
     List,
+    /// Show which NASes sign their logins with Message-Authenticator (CVE-2024-3596), and what would be
+    /// discarded if they had to.
+    Readiness,
+    /// Forget that a source address was seen to sign: another device has taken its place.
+    Forget {
+        /// The source address.
+        source: IpAddr,
+    },
     /// Let a NAS ask no more.
     Delete {
         /// Its address, network, name or number.
@@ -110,6 +121,31 @@ pub(super) async fn nas(command: &NasCommand, context: &Context) -> Result<Exit,
                 )
             });
         }
+        NasCommand::Readiness => {
+            let report = management.nas_readiness().await?;
+            let value: Vec<Value> = report.iter().map(readiness_json).collect();
+            context.output.answer(&value.into(), || {
+                let rows: Vec<_> = report.iter().flat_map(readiness_rows).collect();
+                table(
+                    &[
+                        "NAS",
+                        "SOURCE",
+                        "MUST SIGN",
+                        "SIGNS",
+                        "SIGNED SINCE",
+                        "LAST UNSIGNED",
+                        "\"yes\" WOULD DISCARD",
+                    ],
+                    &rows,
+                )
+            });
+        }
+        NasCommand::Forget { source } => {
+            management.forget_signing(*source).await?;
+            context
+                .output
+                .answer(&json!({ "forgotten": source.to_string() }), || format!("{source} may begin anew"));
+        }
         NasCommand::Delete { nas } => {
             management.delete_nas(nas).await?;
             context.output.answer(&json!({ "deleted": nas }), || format!("NAS {nas} is gone"));
@@ -138,6 +174,60 @@ impl NasArguments {
 
 fn shown(network: IpNet) -> String {
     config::nas_name(network)
+}
+
+/// What would be discarded of what a source sends if it had to sign and does not yet.
+fn would_discard(line: &NasReadiness, signing: &Signing) -> &'static str {
+    match signing.habit() {
+        "signed" => "nothing",
+        _ if signing.must_sign(line.nas.require_message_authenticator) => "nothing more than now",
+        "mixed" => "what is unsigned",
+        _ => "every login",
+    }
+}
+
+fn readiness_json(line: &NasReadiness) -> Value {
+    let require = line.nas.require_message_authenticator;
+    let source = |seen: &Readiness| {
+        json!({
+            "source": seen.source.to_string(),
+            "signing": seen.signing.habit(),
+            "must_sign": seen.signing.must_sign(require),
+            "signed_since": seen.signing.signed_since.map(utc),
+            "signed_last": seen.signing.signed_last.map(utc),
+            "unsigned_since": seen.signing.unsigned_since.map(utc),
+            "unsigned_last": seen.signing.unsigned_last.map(utc),
+            "would_discard": would_discard(line, &seen.signing),
+        })
+    };
+    json!({
+        "address": shown(line.nas.network),
+        "name": line.nas.name.as_str(),
+        "require_message_authenticator": require.as_str(),
+        "ready": line.ready(),
+        "sources": line.sources.iter().map(source).collect::<Vec<_>>(),
+    })
+}
+
+fn readiness_rows(line: &NasReadiness) -> Vec<Vec<String>> {
+    let require = line.nas.require_message_authenticator;
+    if line.sources.is_empty() {
+        let unheard = ["-", require.as_str(), "not heard yet", "", "", ""].map(str::to_owned);
+        return vec![[vec![line.nas.name.to_string()], unheard.to_vec()].concat()];
+    }
+    let time = |at: Option<UnixTime>| at.map_or_else(|| "never".to_owned(), utc);
+    let row = |seen: &Readiness| {
+        vec![
+            line.nas.name.to_string(),
+            seen.source.to_string(),
+            if seen.signing.must_sign(require) { "yes" } else { "no" }.to_owned(),
+            seen.signing.habit().to_owned(),
+            time(seen.signing.signed_since),
+            time(seen.signing.unsigned_last),
+            would_discard(line, &seen.signing).to_owned(),
+        ]
+    };
+    line.sources.iter().map(row).collect()
 }
 
 fn entry_json(entry: &NasEntry, coa_port: u16) -> Value {

@@ -20,6 +20,9 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT, then drains. SIGHUP reads the configuration again.
 pub(super) fn serve(file: Option<&Path>, demo: bool, output: &Output) -> Result<Exit, Failure> {
+    if let Err(error) = keep_from_core_dumps() {
+        output.complain(&format!("warning: a core dump of this process would hold secrets: {error}"));
+    }
     let settings = Settings::load(file)?;
     for warning in &settings.warnings {
         output.complain(&format!("warning: {warning}"));
@@ -30,6 +33,15 @@ pub(super) fn serve(file: Option<&Path>, demo: bool, output: &Output) -> Result<
         .build()
         .map_err(|error| Failure::Io("runtime".to_owned(), error))?;
     runtime.block_on(run(file, demo, settings, log, output))
+}
+
+/// Passwords and shared secrets are in this memory: no core dump is written of it, to a file or to a program, and
+/// no other process of the same user reads it.
+fn keep_from_core_dumps() -> nix::Result<()> {
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)?;
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_dumpable(false)?;
+    Ok(())
 }
 
 async fn run(

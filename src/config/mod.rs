@@ -27,6 +27,7 @@ use self::file::Reader;
 use crate::coa::agenda;
 use crate::domain::{Nas, NasSource, PackId, TriState};
 use crate::radius::Secret;
+use crate::service::LoginLimits;
 use crate::{gateway, http, store, telemetry};
 
 /// Everything that can be set, checked.
@@ -121,6 +122,12 @@ pub struct Radius {
     pub duplicate_lifetime: Duration,
     /// Most login attempts per second that are recorded in radpostauth; the rest are counted only.
     pub login_records_per_second: u32,
+    /// How often somebody may try to log in.
+    pub login_limits: LoginLimits,
+    /// Most Access-Requests per second of one source address; 0 is without limit.
+    pub logins_per_second_per_nas: u32,
+    /// Most Accounting-Requests per second of one source address; 0 is without limit.
+    pub records_per_second_per_nas: u32,
     /// Dictionary files of the site, in FreeRADIUS's format, after the built-in ones.
     pub dictionaries: Vec<PathBuf>,
     /// Vendor packs of the site: `NAME.toml` files or folders of them, in place of the built-in ones of
@@ -303,6 +310,16 @@ fn radius(reader: &Reader) -> Radius {
         login_records_per_second: reader
             .integer("radius.login_records_per_second", 0..=1_000_000)
             .unwrap_or(1_000),
+        login_limits: LoginLimits {
+            failures_per_minute: reader.integer("radius.failures_per_minute", 0..=100_000).unwrap_or(10),
+            logins_per_minute: reader.integer("radius.logins_per_minute", 0..=100_000).unwrap_or(0),
+        },
+        logins_per_second_per_nas: reader
+            .integer("radius.logins_per_second_per_nas", 0..=1_000_000)
+            .unwrap_or(0),
+        records_per_second_per_nas: reader
+            .integer("radius.records_per_second_per_nas", 0..=1_000_000)
+            .unwrap_or(0),
         dictionaries: reader.list("radius.dictionaries", path).unwrap_or_default(),
         packs: reader.list("radius.packs", path).unwrap_or_default(),
     };

@@ -118,7 +118,7 @@ pub struct PostAuth {
 }
 
 /// Why an Access-Request is rejected: a closed list. The keys are IBSng's (`apis/ibsng.md` §5) and
-/// four of ours (DESIGN §5).
+/// six of ours (DESIGN §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RejectReason {
     /// No subscriber has that login.
@@ -158,11 +158,15 @@ pub enum RejectReason {
     /// What the request offers cannot be checked: no credentials, several kinds at once, a method
     /// we do not speak, or one that the stored form of the password cannot serve.
     MethodNotServable,
+    /// Too many wrong passwords within a minute: it is not looked at.
+    TooManyFailures,
+    /// The subscriber has logged in too often within a minute.
+    TooManyLogins,
 }
 
 impl RejectReason {
     /// Every reason with its key.
-    pub const ALL: [(Self, &'static str); 18] = [
+    pub const ALL: [(Self, &'static str); 20] = [
         (Self::UnknownLogin, "NORMAL_USERNAME_DOESNT_EXISTS"),
         (Self::WrongPassword, "WRONG_PASSWORD"),
         (Self::UserLocked, "USER_LOCKED"),
@@ -181,6 +185,8 @@ impl RejectReason {
         (Self::NasDenied, "NAS_DENIED"),
         (Self::ConditionFailed, "CONDITION_FAILED"),
         (Self::MethodNotServable, "METHOD_NOT_SERVABLE"),
+        (Self::TooManyFailures, "TOO_MANY_FAILURES"),
+        (Self::TooManyLogins, "TOO_MANY_LOGINS"),
     ];
 
     /// The key that logs, metrics, `explain` and the APIs show.

@@ -30,7 +30,9 @@ pub mod record;
 pub mod renewal;
 pub mod report;
 pub mod session;
+pub mod signing;
 pub mod subscriber;
+pub mod tally;
 pub mod text;
 pub mod usage;
 pub mod validity;
@@ -55,6 +57,8 @@ pub use quota::{Exhaustion, Metric, Period, PlanLimits, Quota, QuotaRole, Subscr
 pub use record::{AccountingRecord, RecordStatus, ReportedOctets};
 pub use renewal::{Renewal, RenewalKind};
 pub use session::{ClassToken, CloseGuess, Closed, Counter, Session, SessionFlags, SessionKey, UniqueId};
+pub use signing::{NasReadiness, Readiness, Signing};
 pub use subscriber::{AttributeRow, GroupRows, SubscriberId, SubscriberRows, SubscriberStatus, Tenure};
+pub use tally::Tally;
 pub use usage::{Day, Usage};
 pub use validity::{DeviceRow, ExpiryKind, ExpiryRow, ExpiryUnit, Uses};

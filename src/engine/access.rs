@@ -49,6 +49,8 @@ pub struct AccessFacts<'a> {
     pub password: Option<bool>,
     /// The row by which the device is let in as the subscriber, without its password.
     pub device: Option<&'a SmolStr>,
+    /// What refuses it before its password is looked at.
+    pub held: Option<&'a Denial>,
     /// How the NAS is told things.
     pub pack: &'a Pack,
     /// Settings.
@@ -666,6 +668,10 @@ impl Decide<'_> {
         let settings = self.facts.settings;
         let policy = subscriber.policy(Attempt::of(self.request, self.facts.source), settings, now);
         barred(subscriber, &policy.limits, &mut Unseen)?;
+        if let Some(held) = self.facts.held {
+            self.compute_for_nobody();
+            return Err(held.clone().into());
+        }
         let proof = if self.facts.device.is_some() { Proof::Plain } else { self.prove(&policy)? };
         let grant = entitle(subscriber, &policy, self.facts.standing, settings, now, &mut Unseen)?;
         if grant.gives_way {

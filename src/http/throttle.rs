@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::peer::Peer;
+use crate::domain::Tally;
 use crate::time::Clock;
 
 /// Failures of source addresses. Clones are one.
@@ -16,18 +16,9 @@ use crate::time::Clock;
 pub struct Throttle {
     per_minute: u32,
     clock: Arc<dyn Clock>,
-    failures: Arc<Mutex<HashMap<IpAddr, Failures>>>,
+    failures: Arc<Mutex<HashMap<IpAddr, Tally>>>,
 }
 
-/// Failures in the minute after the first of them.
-#[derive(Clone, Copy)]
-struct Failures {
-    since: Instant,
-    count: u32,
-}
-
-/// The time that failures are counted over.
-const MINUTE: Duration = Duration::from_mins(1);
 /// Addresses that are remembered, about 64 octets each. Who has more addresses than this to guess from is
 /// not stopped by counting.
 const ADDRESSES_MAX: usize = 65_536;
@@ -41,8 +32,8 @@ impl Throttle {
 
     /// May this peer show a credential now?
     pub(super) fn allows(&self, peer: Peer) -> bool {
-        let failures = self.failures.lock().get(&network(peer)).copied();
-        failures.is_none_or(|failures| self.is_over(failures) || failures.count < self.per_minute)
+        let failures = self.failures.lock().get(&network(peer)).copied().unwrap_or_default();
+        failures.count(self.clock.now().instant) < self.per_minute
     }
 
     /// A credential was wrong.
@@ -50,25 +41,17 @@ impl Throttle {
         let now = self.clock.now().instant;
         let mut known = self.failures.lock();
         if known.len() >= ADDRESSES_MAX {
-            known.retain(|_, failures| !self.is_over(*failures));
+            known.retain(|_, failures| !failures.is_over(now));
             if known.len() >= ADDRESSES_MAX {
                 known.clear();
             }
         }
-        let failures = known.entry(network(peer)).or_insert(Failures { since: now, count: 0 });
-        if self.is_over(*failures) {
-            *failures = Failures { since: now, count: 0 };
-        }
-        failures.count = failures.count.saturating_add(1);
+        known.entry(network(peer)).or_default().add(now);
     }
 
     /// A credential was right.
     pub(super) fn succeeded(&self, peer: Peer) {
         self.failures.lock().remove(&network(peer));
-    }
-
-    fn is_over(&self, failures: Failures) -> bool {
-        self.clock.now().instant.saturating_duration_since(failures.since) >= MINUTE
     }
 }
 
@@ -89,6 +72,7 @@ fn network(peer: Peer) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     use super::*;
     use crate::time::{Now, SystemClock};

@@ -4,6 +4,7 @@
 //! The checks come cheapest first. What a NAS has been seen to do is remembered per source address
 //! in [`Sources`], because the default policy against CVE-2024-3596, `auto`, depends on it.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,10 +13,12 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 use ipnet::IpNet;
 use parking_lot::Mutex;
+use smol_str::SmolStr;
 
-use crate::domain::{Nas, TriState};
+use crate::domain::{Nas, NasTable, Readiness, Signing, TriState};
 use crate::radius::Unauthentic;
 use crate::service::NoReply;
+use crate::telemetry::names;
 use crate::time::{Now, UnixTime};
 
 /// Which kind of port received a datagram.
@@ -100,6 +103,8 @@ pub enum Discard {
     InFlight,
     /// More Status-Servers than one source may send.
     StatusRate,
+    /// More logins or records than one source may send.
+    Rate,
     /// A bounded queue is full.
     Overloaded,
     /// SQL cannot give or take what is needed.
@@ -112,7 +117,7 @@ pub enum Discard {
 
 impl Discard {
     /// Every reason with its label in the metrics.
-    pub const ALL: [(Self, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str); 17] = [
         (Self::Size, "size"),
         (Self::UnknownNas, "unknown_nas"),
         (Self::Code, "code"),
@@ -125,6 +130,7 @@ impl Discard {
         (Self::Identifier, "identifier"),
         (Self::InFlight, "in_flight"),
         (Self::StatusRate, "status_rate"),
+        (Self::Rate, "rate"),
         (Self::Overloaded, "overloaded"),
         (Self::StoreUnavailable, "store_unavailable"),
         (Self::NothingToRecord, "nothing_to_record"),
@@ -189,61 +195,34 @@ const LENGTH_MIN: usize = 20;
 /// Largest packet (RFC 2865 §3).
 pub(super) const LENGTH_MAX: usize = 4096;
 
-/// How one source address of a NAS entry signs its Access-Requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Signing {
-    /// First valid Message-Authenticator.
-    pub signed_since: Option<UnixTime>,
-    /// Last valid Message-Authenticator.
-    pub signed_last: Option<UnixTime>,
-    /// First Access-Request without one, admitted or not.
-    pub unsigned_since: Option<UnixTime>,
-    /// Last Access-Request without one, admitted or not.
-    pub unsigned_last: Option<UnixTime>,
-    /// Did the first unsigned Access-Request carry Proxy-State? Such a source is a proxy.
-    proxies: Option<bool>,
-}
-
-impl Signing {
-    /// Takes note of an Access-Request that is otherwise valid, and decides whether it is admitted.
-    /// `signed`: it has a valid Message-Authenticator; `proxied`: it has Proxy-State.
-    ///
-    /// The two rules are those of "Deprecating Insecure Practices in RADIUS" for CVE-2024-3596, and
-    /// hold for Access-Requests alone. `auto` requires Message-Authenticator from the moment the
-    /// source has been seen to sign. It limits Proxy-State from then on too, and before that unless
-    /// the first request carried some: whoever injects Proxy-State forges for a NAS that has none.
-    ///
-    /// # Errors
-    /// [`Discard::Unsigned`] or [`Discard::ProxyState`].
-    pub fn admit(&mut self, nas: &Nas, signed: bool, proxied: bool, at: UnixTime) -> Result<(), Discard> {
-        if signed {
-            self.signed_since.get_or_insert(at);
-            self.signed_last = Some(at);
-            return Ok(());
-        }
-        self.unsigned_since.get_or_insert(at);
-        self.unsigned_last = Some(at);
-        if self.must_sign(nas) {
-            return Err(Discard::Unsigned);
-        }
-        let proxies = *self.proxies.get_or_insert(proxied);
-        let limited = match nas.limit_proxy_state {
-            TriState::No => false,
-            TriState::Auto => self.signed_since.is_some() || !proxies,
-            TriState::Yes => true,
-        };
-        if proxied && limited { Err(Discard::ProxyState) } else { Ok(()) }
+/// Takes note of an Access-Request that is otherwise valid, and decides whether it is admitted.
+/// `signed`: it has a valid Message-Authenticator; `proxied`: it has Proxy-State.
+///
+/// The two rules are those of "Deprecating Insecure Practices in RADIUS" for CVE-2024-3596, and
+/// hold for Access-Requests alone. `auto` requires Message-Authenticator from the moment the
+/// source has been seen to sign. It limits Proxy-State from then on too, and before that unless
+/// the first request carried some: whoever injects Proxy-State forges for a NAS that has none.
+///
+/// # Errors
+/// [`Discard::Unsigned`] or [`Discard::ProxyState`].
+fn judge(seen: &mut Signing, nas: &Nas, signed: bool, proxied: bool, at: UnixTime) -> Result<(), Discard> {
+    if signed {
+        seen.signed_since.get_or_insert(at);
+        seen.signed_last = Some(at);
+        return Ok(());
     }
-
-    /// Is an unsigned Access-Request of this source refused?
-    #[must_use]
-    pub fn must_sign(&self, nas: &Nas) -> bool {
-        match nas.require_message_authenticator {
-            TriState::No => false,
-            TriState::Auto => self.signed_since.is_some(),
-            TriState::Yes => true,
-        }
+    seen.unsigned_since.get_or_insert(at);
+    seen.unsigned_last = Some(at);
+    if seen.must_sign(nas.require_message_authenticator) {
+        return Err(Discard::Unsigned);
     }
+    let proxies = *seen.proxies.get_or_insert(proxied);
+    let limited = match nas.limit_proxy_state {
+        TriState::No => false,
+        TriState::Auto => seen.signed_since.is_some() || !proxies,
+        TriState::Yes => true,
+    };
+    if proxied && limited { Err(Discard::ProxyState) } else { Ok(()) }
 }
 
 /// One source address of one NAS entry.
@@ -252,6 +231,8 @@ pub(super) struct Source {
     signing: Mutex<Signing>,
     /// Was it the entry's `secret_next` that last verified something from here?
     next_secret: AtomicBool,
+    /// What of it is in SQL.
+    noted: Mutex<Option<Signing>>,
     /// Is it in [`Sources`], where every socket sees it?
     shared: bool,
 }
@@ -264,22 +245,11 @@ impl Source {
     }
 }
 
-/// What is remembered of the source addresses of all NASes, until the process ends.
+/// What is remembered of the source addresses of all NASes. [`Sources::meet`] keeps it beyond the process.
 #[derive(Debug, Default)]
 pub struct Sources {
     by_address: DashMap<(IpNet, IpAddr), Arc<Source>>,
     unsigned: AtomicUsize,
-}
-
-/// One line of the report on who is ready for `require_message_authenticator = "yes"`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Readiness {
-    /// Network of the NAS entry.
-    pub network: IpNet,
-    /// Source address.
-    pub source: IpAddr,
-    /// What it has been seen to do.
-    pub signing: Signing,
 }
 
 /// Most sources that are remembered although they have never signed. Anybody who can forge a source
@@ -288,7 +258,7 @@ const UNSIGNED_SOURCES_MAX: usize = 16_384;
 
 impl Sources {
     /// Judges a valid Access-Request from `source`, which belongs to the entry `nas`; see
-    /// [`Signing::admit`].
+    /// [`judge`].
     ///
     /// # Errors
     /// Why it is discarded.
@@ -309,7 +279,7 @@ impl Sources {
         if first && signing.unsigned_since.is_some() {
             self.unsigned.fetch_sub(1, Ordering::Relaxed);
         }
-        let verdict = signing.admit(nas, signed, proxied, now.unix);
+        let verdict = judge(&mut signing, nas, signed, proxied, now.unix);
         drop(signing);
         if first {
             tracing::info!(nas = %nas.name, %source, "signs its Access-Requests with Message-Authenticator");
@@ -328,7 +298,10 @@ impl Sources {
     }
 
     fn source(&self, nas: &Nas, source: IpAddr, signed: bool) -> Arc<Source> {
-        let key = (nas.network, source);
+        self.held((nas.network, source), signed)
+    }
+
+    fn held(&self, key: (IpNet, IpAddr), signed: bool) -> Arc<Source> {
         if let Some(known) = self.by_address.get(&key) {
             return Arc::clone(&known);
         }
@@ -338,6 +311,71 @@ impl Sources {
         }
         let shared = || Arc::new(Source { shared: true, ..Source::default() });
         Arc::clone(&self.by_address.entry(key).or_insert_with(shared))
+    }
+
+    /// Takes in what SQL knows of the sources, from another server or from before a restart, and gives what SQL is
+    /// to know, and whether it has a row of it already: [`Sources::noted`] has to be said of each. A source that was noted and is not in SQL
+    /// any more was forgotten by an operator: it begins anew.
+    #[must_use]
+    pub fn meet(&self, known: Vec<Readiness>) -> Vec<(Readiness, bool)> {
+        let mut in_sql: HashMap<(IpNet, IpAddr), Signing> = HashMap::new();
+        for Readiness { network, source, signing } in known {
+            in_sql.insert((network, source), signing);
+            let held = self.held((network, source), signing.signed_since.is_some());
+            let mut seen = held.signing.lock();
+            if seen.signed_since.is_none() && signing.signed_since.is_some() && seen.unsigned_since.is_some()
+            {
+                self.unsigned.fetch_sub(1, Ordering::Relaxed);
+            }
+            *seen = seen.merged(signing);
+            *held.noted.lock() = Some(signing);
+        }
+        let mut news = Vec::new();
+        for entry in &self.by_address {
+            let (network, source) = *entry.key();
+            let (mut seen, mut noted) = (entry.signing.lock(), entry.noted.lock());
+            if !in_sql.contains_key(entry.key()) && noted.take().is_some() {
+                if seen.signed_since.is_some() {
+                    // It may be one that never signs, and counts as such.
+                    self.unsigned.fetch_add(1, Ordering::Relaxed);
+                }
+                *seen = Signing::default();
+            }
+            let old = noted.is_none_or(|noted| is_news(noted, *seen));
+            if *seen != Signing::default() && old {
+                news.push((Readiness { network, source, signing: *seen }, noted.is_some()));
+            }
+        }
+        news
+    }
+
+    /// SQL knows this.
+    pub fn noted(&self, seen: &Readiness) {
+        if let Some(source) = self.by_address.get(&(seen.network, seen.source)) {
+            *source.noted.lock() = Some(seen.signing);
+        }
+    }
+
+    /// Tells how many sources of each NAS sign, and how many do not.
+    pub fn measure(&self, table: &NasTable) {
+        let mut counts: HashMap<SmolStr, [u32; HABITS.len()]> = HashMap::new();
+        for seen in self.readiness() {
+            let Some(nas) = table.find(seen.source).filter(|nas| nas.network == seen.network) else {
+                continue;
+            };
+            let counts = counts.entry(nas.name.clone()).or_default();
+            for (count, _) in
+                counts.iter_mut().zip(HABITS).filter(|(_, habit)| *habit == seen.signing.habit())
+            {
+                *count += 1;
+            }
+        }
+        for (nas, counts) in counts {
+            for (count, habit) in counts.into_iter().zip(HABITS) {
+                metrics::gauge!(names::NAS_SOURCES, "nas" => nas.to_string(), "signing" => habit)
+                    .set(f64::from(count));
+            }
+        }
     }
 
     /// Which sources sign and which do not, since when, by network and address.
@@ -354,6 +392,24 @@ impl Sources {
         report.sort_by_key(|line| (line.network, line.source));
         report
     }
+}
+
+/// What [`Signing::habit`] says.
+const HABITS: [&str; 3] = ["signed", "mixed", "unsigned"];
+
+/// Seconds between two notes of when a source was last seen.
+const SEEN_NOTED_EVERY: u64 = 60;
+
+/// Is it worth a row that `seen` is known and not `noted`?
+fn is_news(noted: Signing, seen: Signing) -> bool {
+    let later = |noted: Option<UnixTime>, seen: Option<UnixTime>| match (noted, seen) {
+        (Some(noted), Some(seen)) => seen.since(noted) >= SEEN_NOTED_EVERY,
+        (noted, seen) => noted != seen,
+    };
+    (noted.signed_since, noted.unsigned_since, noted.habit())
+        != (seen.signed_since, seen.unsigned_since, seen.habit())
+        || later(noted.signed_last, seen.signed_last)
+        || later(noted.unsigned_last, seen.unsigned_last)
 }
 
 /// Does the packet carry the NAS-Identifier that the entry demands?
@@ -408,24 +464,24 @@ mod tests {
     #[test]
     fn br_01_a_nas_that_must_sign_is_not_admitted_without() {
         let (strict, mut signing) = (nas(TriState::Yes, TriState::No), Signing::default());
-        assert_eq!(signing.admit(&strict, false, false, AT), Err(Discard::Unsigned));
-        assert_eq!(signing.admit(&strict, true, false, AT), Ok(()));
+        assert_eq!(judge(&mut signing, &strict, false, false, AT), Err(Discard::Unsigned));
+        assert_eq!(judge(&mut signing, &strict, true, false, AT), Ok(()));
     }
 
     #[test]
     fn br_03_a_limited_nas_may_send_proxy_state_only_signed() {
         let (limited, mut signing) = (nas(TriState::No, TriState::Yes), Signing::default());
-        assert_eq!(signing.admit(&limited, false, true, AT), Err(Discard::ProxyState));
-        assert_eq!(signing.admit(&limited, true, true, AT), Ok(()));
-        assert_eq!(signing.admit(&limited, false, false, AT), Ok(()));
+        assert_eq!(judge(&mut signing, &limited, false, true, AT), Err(Discard::ProxyState));
+        assert_eq!(judge(&mut signing, &limited, true, true, AT), Ok(()));
+        assert_eq!(judge(&mut signing, &limited, false, false, AT), Ok(()));
     }
 
     #[test]
     fn br_10_auto_requires_a_signature_once_there_was_a_valid_one() {
         let (auto, mut signing) = (nas(TriState::Auto, TriState::Auto), Signing::default());
-        assert_eq!(signing.admit(&auto, false, false, AT), Ok(()));
-        assert_eq!(signing.admit(&auto, true, false, AT.plus(5)), Ok(()));
-        assert_eq!(signing.admit(&auto, false, false, AT.plus(9)), Err(Discard::Unsigned));
+        assert_eq!(judge(&mut signing, &auto, false, false, AT), Ok(()));
+        assert_eq!(judge(&mut signing, &auto, true, false, AT.plus(5)), Ok(()));
+        assert_eq!(judge(&mut signing, &auto, false, false, AT.plus(9)), Err(Discard::Unsigned));
         assert_eq!(signing.signed_since, Some(AT.plus(5)));
         assert_eq!((signing.unsigned_since, signing.unsigned_last), (Some(AT), Some(AT.plus(9))));
     }
@@ -434,22 +490,22 @@ mod tests {
     fn auto_limits_proxy_state_unless_the_source_began_as_a_proxy() {
         let auto = nas(TriState::Auto, TriState::Auto);
         let mut plain = Signing::default();
-        assert_eq!(plain.admit(&auto, false, false, AT), Ok(()));
-        assert_eq!(plain.admit(&auto, false, true, AT), Err(Discard::ProxyState));
+        assert_eq!(judge(&mut plain, &auto, false, false, AT), Ok(()));
+        assert_eq!(judge(&mut plain, &auto, false, true, AT), Err(Discard::ProxyState));
         let mut proxy = Signing::default();
-        assert_eq!(proxy.admit(&auto, false, true, AT), Ok(()));
-        assert_eq!(proxy.admit(&auto, false, false, AT), Ok(()));
-        assert_eq!(proxy.admit(&auto, false, true, AT), Ok(()));
+        assert_eq!(judge(&mut proxy, &auto, false, true, AT), Ok(()));
+        assert_eq!(judge(&mut proxy, &auto, false, false, AT), Ok(()));
+        assert_eq!(judge(&mut proxy, &auto, false, true, AT), Ok(()));
         let lax = nas(TriState::No, TriState::Auto);
-        assert_eq!(proxy.admit(&lax, true, true, AT), Ok(()));
-        assert_eq!(proxy.admit(&lax, false, true, AT), Err(Discard::ProxyState), "it has signed since");
+        assert_eq!(judge(&mut proxy, &lax, true, true, AT), Ok(()));
+        assert_eq!(judge(&mut proxy, &lax, false, true, AT), Err(Discard::ProxyState), "it has signed since");
     }
 
     #[test]
     fn no_means_never() {
         let (lax, mut signing) = (nas(TriState::No, TriState::No), Signing::default());
         for (signed, proxied) in [(true, true), (false, true), (false, false)] {
-            assert_eq!(signing.admit(&lax, signed, proxied, AT), Ok(()));
+            assert_eq!(judge(&mut signing, &lax, signed, proxied, AT), Ok(()));
         }
     }
 
@@ -474,8 +530,8 @@ mod tests {
         );
         let report = sources.readiness();
         let [first, second] = report.as_slice() else { panic!("two sources: {report:?}") };
-        assert_eq!((first.source, first.signing.must_sign(&auto)), (address, true));
-        assert_eq!((second.source, second.signing.must_sign(&auto)), (neighbour, false));
+        assert_eq!((first.source, first.signing.must_sign(TriState::Auto)), (address, true));
+        assert_eq!((second.source, second.signing.must_sign(TriState::Auto)), (neighbour, false));
     }
 
     #[test]
@@ -505,6 +561,41 @@ mod tests {
         assert!(there.next_secret());
         sources.verified(&auto, address, &mut there, false);
         assert!(!here.next_secret());
+    }
+
+    #[test]
+    fn what_was_learned_outlives_the_process_and_is_shared_and_can_be_forgotten() {
+        let (auto, now) = (nas(TriState::Auto, TriState::Auto), SystemClock.now());
+        let address: IpAddr = "10.0.0.1".parse().unwrap();
+        let unsigned =
+            |sources: &Sources, now| sources.admit(&auto, address, &mut Arc::default(), false, false, now);
+        let before = Sources::default();
+        assert_eq!(before.admit(&auto, address, &mut Arc::default(), true, false, now), Ok(()));
+        let news = before.meet(Vec::new());
+        assert_eq!(news.len(), 1);
+        assert_eq!(before.meet(Vec::new()), news, "until it is noted");
+        let [(signed, false)] = news.as_slice() else { panic!("{news:?}") };
+        before.noted(signed);
+        let in_sql = vec![signed.clone()];
+        assert_eq!(before.meet(in_sql.clone()), []);
+
+        let after = Sources::default();
+        assert_eq!(after.meet(in_sql.clone()), []);
+        let second = now.plus(Duration::from_secs(1));
+        assert_eq!(unsigned(&after, second), Err(Discard::Unsigned), "a restart forgets nothing");
+        let news = after.meet(in_sql);
+        let [(told, true)] = news.as_slice() else { panic!("it is in SQL: {news:?}") };
+        assert_eq!((told.signing.habit(), told.signing.signed_since), ("mixed", Some(now.unix)));
+        after.noted(told);
+        let later = now.plus(Duration::from_secs(59));
+        let _ = unsigned(&after, later);
+        assert_eq!(after.meet(vec![told.clone()]), [], "when it was last seen is told once a minute");
+        let _ = unsigned(&after, now.plus(Duration::from_secs(120)));
+        assert_eq!(after.meet(vec![told.clone()]).len(), 1);
+
+        assert_eq!(after.meet(Vec::new()), [], "an operator has deleted the row");
+        assert_eq!(unsigned(&after, now.plus(Duration::from_secs(121))), Ok(()));
+        assert_eq!(after.meet(Vec::new())[0].0.signing.habit(), "unsigned");
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub(super) struct NasCounters {
     replies: [OnceLock<Counter>; 5],
     discards: [OnceLock<Counter>; Discard::ALL.len()],
     duplicates: OnceLock<Counter>,
+    unsigned: OnceLock<Counter>,
 }
 
 impl NasCounters {
@@ -78,6 +79,12 @@ impl NasCounters {
     pub(super) fn duplicate(&self) {
         self.duplicates
             .get_or_init(|| counter!(names::DUPLICATES, "nas" => self.nas.to_string()))
+            .increment(1);
+    }
+
+    pub(super) fn unsigned(&self) {
+        self.unsigned
+            .get_or_init(|| counter!(names::UNSIGNED_LOGINS, "nas" => self.nas.to_string()))
             .increment(1);
     }
 

@@ -9,6 +9,7 @@
 pub mod admission;
 pub mod coa;
 pub mod duplicates;
+mod flow;
 mod metrics;
 mod receive;
 mod replies;
@@ -26,7 +27,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use self::admission::{Port, Readiness, Sources};
+use self::admission::{Port, Sources};
+use self::flow::Flows;
 use self::receive::{Shared, Worker};
 use self::replies::{Listener, Outlets};
 use self::udp::Socket;
@@ -58,6 +60,12 @@ pub struct Settings {
     pub logins_waiting_max: usize,
     /// Most accounting records that wait for something to be loaded.
     pub records_waiting_max: usize,
+    /// Most records of one source address that wait for their commit.
+    pub records_in_flight_per_nas: usize,
+    /// Access-Requests per second that one source address may send; 0 is any number.
+    pub logins_per_second_per_nas: u32,
+    /// Accounting-Requests per second that one source address may send; 0 is any number.
+    pub records_per_second_per_nas: u32,
     /// Status-Servers per second that one source address may send to one socket.
     pub status_per_second: u32,
 }
@@ -75,6 +83,9 @@ impl Default for Settings {
             duplicates: duplicates::Settings::default(),
             logins_waiting_max: 4_096,
             records_waiting_max: 4_096,
+            records_in_flight_per_nas: 32_768,
+            logins_per_second_per_nas: 0,
+            records_per_second_per_nas: 0,
             status_per_second: 20,
         }
     }
@@ -86,6 +97,7 @@ pub struct Sockets {
     auth: Vec<SocketAddr>,
     accounting: Vec<SocketAddr>,
     outlets: Arc<Outlets>,
+    sources: Arc<Sources>,
 }
 
 impl Sockets {
@@ -98,7 +110,7 @@ impl Sockets {
         let auth = listen(&settings, Port::Auth, &settings.auth, &mut listeners)?;
         let accounting = listen(&settings, Port::Accounting, &settings.accounting, &mut listeners)?;
         let outlets = Arc::new(Outlets::new(listeners, settings.rejects_max, clock));
-        Ok(Self { settings, auth, accounting, outlets })
+        Ok(Self { settings, auth, accounting, outlets, sources: Arc::default() })
     }
 
     /// Where Access-Requests are taken, with real ports.
@@ -113,6 +125,12 @@ impl Sockets {
         &self.accounting
     }
 
+    /// What is remembered of who asks.
+    #[must_use]
+    pub fn sources(&self) -> Arc<Sources> {
+        Arc::clone(&self.sources)
+    }
+
     /// What the writer hands its waiters to.
     #[must_use]
     pub fn deliver(&self) -> Arc<dyn Deliver> {
@@ -124,11 +142,12 @@ impl Sockets {
     /// # Errors
     /// The system gives no more threads.
     pub fn serve<S: Serve>(self, service: Arc<S>, runtime: Handle) -> io::Result<Receivers> {
-        let Self { settings, outlets, .. } = self;
+        let Self { settings, outlets, sources, .. } = self;
         let shared = Arc::new(Shared {
             service,
             outlets: Arc::clone(&outlets),
-            sources: Arc::default(),
+            sources,
+            flows: Flows::new(&settings),
             runtime,
             reject_delay: settings.reject_delay,
             status_per_second: settings.status_per_second,
@@ -138,7 +157,6 @@ impl Sockets {
         });
         let mut receivers = Receivers {
             outlets: Arc::clone(&outlets),
-            sources: Arc::clone(&shared.sources),
             stop: Arc::clone(&shared.stop),
             workers: Vec::new(),
             rejects: None,
@@ -193,19 +211,12 @@ fn listen(
 /// The receiving threads.
 pub struct Receivers {
     outlets: Arc<Outlets>,
-    sources: Arc<Sources>,
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
     rejects: Option<JoinHandle<()>>,
 }
 
 impl Receivers {
-    /// Which NASes sign their Access-Requests and which do not, since when.
-    #[must_use]
-    pub fn readiness(&self) -> Vec<Readiness> {
-        self.sources.readiness()
-    }
-
     /// Receives no more, sends held-back rejects, and waits until every request that was received is
     /// answered, at most `within`. The writer must still be running. True if all were answered.
     pub async fn stop(&mut self, within: Duration) -> bool {

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::admission::{ACCESS_REQUEST, Asked, Discard, Head, Port, Rate, Source, Sources, identifies};
 use super::duplicates::{Key, Seen};
+use super::flow::{Flow, Flows, Place, Share};
 use super::metrics::{Answered, NasCounters};
 use super::replies::{Listener, Outlets, Pending};
 use super::udp::{BATCH, Inbound, Outbound, Receiver, Sender};
@@ -32,6 +33,7 @@ pub(super) struct Shared<S> {
     pub(super) service: Arc<S>,
     pub(super) outlets: Arc<Outlets>,
     pub(super) sources: Arc<Sources>,
+    pub(super) flows: Flows,
     pub(super) runtime: Handle,
     pub(super) reject_delay: Duration,
     pub(super) status_per_second: u32,
@@ -176,6 +178,7 @@ struct Client {
     nas: Arc<Nas>,
     counters: Arc<NasCounters>,
     seen: Arc<Source>,
+    flow: Arc<Flow>,
     status: Rate,
 }
 
@@ -198,6 +201,7 @@ impl Client {
                     nas: Arc::clone(nas),
                     counters: shared.outlets.metrics.nas(&nas.name),
                     seen: Arc::default(),
+                    flow: shared.flows.of(source),
                     status: Rate::new(shared.status_per_second, shared.status_per_second),
                 })
             }
@@ -231,6 +235,9 @@ impl Client {
         let heard = Heard { origin, datagram, verified, next_secret };
         self.admit(turn.shared, asked, &heard, turn.now)?;
         self.counters.request(asked);
+        if asked == Asked::Access && !heard.verified.signed() {
+            self.counters.unsigned();
+        }
         match asked {
             Asked::Status => self.status(turn, &heard),
             Asked::Access => self.access(turn, heard),
@@ -262,7 +269,10 @@ impl Client {
             }
             Asked::Accounting => {}
         }
-        if identifies(&self.nas, verified.nas_identifier()) { Ok(()) } else { Err(Discard::Identifier) }
+        if !identifies(&self.nas, verified.nas_identifier()) {
+            return Err(Discard::Identifier);
+        }
+        if self.flow.admits(asked, verified.signed(), now) { Ok(()) } else { Err(Discard::Rate) }
     }
 
     fn status<S>(&self, turn: Turn<'_, S>, heard: &Heard<'_>) -> Result<(), Discard> {
@@ -286,7 +296,7 @@ impl Client {
         let said =
             shared.access(self.question(&origin, next_secret), verified, Resolved::default(), now, out)?;
         let in_flight = || {
-            listener.duplicates.lock().begin(key, authenticator, self.pending(now), now);
+            listener.duplicates.lock().begin(key, authenticator, self.pending(None, now), now);
         };
         match said {
             Said::Reply => {
@@ -301,11 +311,10 @@ impl Client {
                 shared.hold_back(origin.waiter(out), now.instant);
             }
             Said::Later(work) => {
-                let permit = Arc::clone(&shared.logins).try_acquire_owned();
-                let permit = permit.map_err(|_| Discard::Overloaded)?;
+                let room = Room::take(&shared.logins, &self.flow.logins)?;
                 in_flight();
                 let errand = self.errand(shared, origin, datagram, next_secret, now);
-                shared.runtime.spawn(errand.login(work, permit));
+                shared.runtime.spawn(errand.login(work, room));
             }
         }
         Ok(())
@@ -321,19 +330,17 @@ impl Client {
         encoded.map_err(|oversize| too_long(&self.nas, oversize))?;
         let waiter = origin.waiter(out);
         // Before the service has it: its commit may be done before this thread goes on.
-        listener.duplicates.lock().begin(key, authenticator, self.pending(now), now);
+        let place = self.flow.in_flight.take().ok_or(Discard::Overloaded)?;
+        listener.duplicates.lock().begin(key, authenticator, self.pending(Some(place), now), now);
         let question = self.question(&origin, next_secret);
         let recorded = match shared.accounting(question, verified, Resolved::default(), waiter, now) {
             Ok(Acknowledgement::Pending) => Ok(()),
-            Ok(Acknowledgement::Later(work, waiter)) => match Arc::clone(&shared.records).try_acquire_owned()
-            {
-                Ok(permit) => {
+            Ok(Acknowledgement::Later(work, waiter)) => {
+                Room::take(&shared.records, &self.flow.records).map(|room| {
                     let errand = self.errand(shared, origin, datagram, next_secret, now);
-                    shared.runtime.spawn(errand.record(work, waiter, permit));
-                    Ok(())
-                }
-                Err(_) => Err(Discard::Overloaded),
-            },
+                    shared.runtime.spawn(errand.record(work, waiter, room));
+                })
+            }
             Ok(Acknowledgement::Silence(reason)) => Err(reason.into()),
             Err(reason) => Err(reason),
         };
@@ -344,8 +351,8 @@ impl Client {
         recorded
     }
 
-    fn pending(&self, now: Now) -> Pending {
-        Pending { received: now.instant, counters: Arc::clone(&self.counters) }
+    fn pending(&self, place: Option<Place>, now: Now) -> Pending {
+        Pending { received: now.instant, counters: Arc::clone(&self.counters), place }
     }
 
     fn question(&self, origin: &Origin, next_secret: bool) -> Question<'_> {
@@ -453,6 +460,20 @@ impl<S: Serve> Shared<S> {
     }
 }
 
+/// Room for a request that waits on the runtime: in all, and among those of its source.
+struct Room {
+    _permit: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+impl Room {
+    fn take(all: &Arc<Semaphore>, own: &Arc<Share>) -> Result<Self, Discard> {
+        let place = own.take().ok_or(Discard::Overloaded)?;
+        let permit = Arc::clone(all).try_acquire_owned().map_err(|_| Discard::Overloaded)?;
+        Ok(Self { _permit: permit, _place: place })
+    }
+}
+
 /// A request that waits for something. It owns what it needs to ask again.
 struct Errand<S> {
     shared: Arc<Shared<S>>,
@@ -466,7 +487,7 @@ struct Errand<S> {
 
 impl<S: Serve> Errand<S> {
     /// Does the work and asks about the login again, until there is an answer.
-    async fn login(self, mut work: Work, permit: OwnedSemaphorePermit) {
+    async fn login(self, mut work: Work, room: Room) {
         let mut resolved = Resolved::default();
         for _ in 0..ROUNDS_MAX {
             match self.shared.service.resolve(work).await {
@@ -474,7 +495,7 @@ impl<S: Serve> Errand<S> {
                 Err(reason) => return self.silence(reason.into()),
             }
             match self.ask_about_login(resolved) {
-                Ok(None) => return drop(permit),
+                Ok(None) => return drop(room),
                 Ok(Some(more)) => work = more,
                 Err(reason) => return self.silence(reason),
             }
@@ -483,7 +504,7 @@ impl<S: Serve> Errand<S> {
     }
 
     /// As [`Errand::login`], for a record.
-    async fn record(self, mut work: Work, mut waiter: Waiter, permit: OwnedSemaphorePermit) {
+    async fn record(self, mut work: Work, mut waiter: Waiter, room: Room) {
         let mut resolved = Resolved::default();
         for _ in 0..ROUNDS_MAX {
             match self.shared.service.resolve(work).await {
@@ -495,7 +516,7 @@ impl<S: Serve> Errand<S> {
                 self.shared.accounting(self.question(), verified, resolved, waiter, now)
             });
             match recorded {
-                Ok(Acknowledgement::Pending) => return drop(permit),
+                Ok(Acknowledgement::Pending) => return drop(room),
                 Ok(Acknowledgement::Later(more, back)) => (work, waiter) = (more, back),
                 Ok(Acknowledgement::Silence(reason)) => return self.silence(reason.into()),
                 Err(reason) => return self.silence(reason),

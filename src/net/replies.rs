@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::admission::{ACCESS_REQUEST, ACCOUNTING_REQUEST, Asked, Port};
 use super::duplicates::{self, Duplicates, Key};
+use super::flow::Place;
 use super::metrics::{Answered, Metrics, NasCounters};
 use super::udp::{Outbound, Sender, Socket};
 use crate::service::{Deliver, Waiter};
@@ -45,6 +46,9 @@ impl Listener {
 pub(super) struct Pending {
     pub(super) received: Instant,
     pub(super) counters: Arc<NasCounters>,
+    /// Of a record, among those of its source that are in flight.
+    #[expect(dead_code, reason = "it is held until the request is answered or forgotten")]
+    pub(super) place: Option<Place>,
 }
 
 /// Every listening socket, for replies that do not leave from the receiving thread.

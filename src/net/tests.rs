@@ -9,7 +9,8 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::{Receivers, Settings, Sockets};
+use super::admission::Sources;
+use super::{Receivers, Settings, Sockets, duplicates};
 use crate::domain::{Nas, NasTable, TriState};
 use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::radius::attribute::{
@@ -137,6 +138,7 @@ struct Server {
     runtime: tokio::runtime::Runtime,
     responder: Arc<Responder>,
     receivers: Receivers,
+    sources: Arc<Sources>,
     auth: SocketAddr,
     accounting: SocketAddr,
 }
@@ -181,8 +183,9 @@ impl Server {
             deliver: sockets.deliver(),
             gate: Semaphore::new(0),
         });
+        let sources = sockets.sources();
         let receivers = sockets.serve(Arc::clone(&responder), runtime.handle().clone()).unwrap();
-        Self { runtime, responder, receivers, auth, accounting }
+        Self { runtime, responder, receivers, sources, auth, accounting }
     }
 
     fn plain() -> Self {
@@ -532,7 +535,8 @@ fn work_that_fails_or_never_ends_leads_to_silence_and_a_new_try() {
 
 #[test]
 fn what_waits_is_bounded() {
-    let settings = Settings { logins_waiting_max: 2, ..loopback() };
+    let limits = duplicates::Settings { client_share: 1, ..duplicates::Settings::default() };
+    let settings = Settings { logins_waiting_max: 2, duplicates: limits, ..loopback() };
     let (server, device) = (Server::start(settings, vec![nas("127.0.0.1/32", "one")]), Device::here());
     let requests: Vec<_> =
         (0..5).map(|identifier| device.login(identifier, "late", "hello", true, &[])).collect();
@@ -547,6 +551,97 @@ fn what_waits_is_bounded() {
     device.hears_nothing_at(&server);
     let again = device.ask(server.auth, &device.login(9, "late2", "hello", true, &[]));
     assert_eq!(again[0], Code::AccessAccept.number());
+}
+
+/// Two NASes with one secret.
+fn neighbours() -> Vec<Nas> {
+    vec![nas("127.0.0.1/32", "one"), nas("127.0.0.4/32", "noisy")]
+}
+
+#[test]
+fn ds_09_what_waits_for_one_nas_leaves_room_for_the_others() {
+    let settings = Settings { logins_waiting_max: 4, records_waiting_max: 4, ..loopback() };
+    let (server, device, noisy) =
+        (Server::start(settings, neighbours()), Device::here(), Device::at("127.0.0.4"));
+    for identifier in 0..100 {
+        noisy.send(server.auth, &noisy.login(identifier, "late", "hello", true, &[]));
+        noisy.send(server.accounting, &noisy.record(identifier, "late"));
+    }
+    noisy.hears_nothing_at(&server);
+    noisy.ask(server.accounting, &noisy.record(200, "quick"));
+    let requests = [1, 2].map(|identifier| device.login(identifier, "late", "hello", true, &[]));
+    let records = [1, 2].map(|identifier| device.record(identifier, "late"));
+    for (request, record) in requests.iter().zip(&records) {
+        device.send(server.auth, request);
+        device.send(server.accounting, record);
+    }
+    device.hears_nothing_at(&server);
+    device.ask(server.accounting, &device.record(200, "quick"));
+    server.responder.gate.add_permits(8);
+    let mut answered: Vec<_> = (0..4).map(|_| device.receive().0[1]).collect();
+    answered.sort_unstable();
+    assert_eq!(answered, [1, 1, 2, 2], "what the noisy one sends takes half of the room");
+    let noisily = (0..4).map(|_| noisy.receive().0[1]).filter(|identifier| *identifier < 2).count();
+    assert_eq!(noisily, 4, "and the first of each are answered");
+}
+
+#[test]
+fn ds_09_records_of_one_nas_that_wait_for_a_commit_are_bounded() {
+    let settings = Settings { records_in_flight_per_nas: 3, ..loopback() };
+    let (server, device, noisy) =
+        (Server::start(settings, neighbours()), Device::here(), Device::at("127.0.0.4"));
+    for identifier in 0..10 {
+        noisy.send(server.accounting, &noisy.record(identifier, "held"));
+    }
+    device.ask(server.accounting, &device.record(1, "quick"));
+    assert_eq!(server.responder.records.lock().len(), 3);
+    server.responder.commit();
+    let answered: Vec<_> = (0..3).map(|_| noisy.receive().0[1]).collect();
+    assert_eq!(answered, [0, 1, 2]);
+    noisy.ask(server.accounting, &noisy.record(9, "quick"));
+}
+
+#[test]
+fn ds_09_and_ds_13_a_flood_of_forged_logins_mutes_neither_its_victim_nor_others() {
+    let settings = Settings { logins_per_second_per_nas: 5, records_per_second_per_nas: 5, ..loopback() };
+    let (server, device) = (Server::start(settings, neighbours()), Device::at("127.0.0.4"));
+    // A forger has the address and not the secret: what it sends unsigned is read as a wrong password.
+    let forger = Device::at("127.0.0.4").with(b"guessed");
+    let began = SystemClock.now().instant;
+    for number in 0..200 {
+        forger.send(server.auth, &forger.login(number, "victim", "hello", false, &[]));
+    }
+    assert_eq!(device.ask(server.auth, &device.login(1, "bob", "hello", true, &[]))[0], 2);
+    device.ask(server.accounting, &device.record(1, "quick"));
+    let seconds = usize::try_from((SystemClock.now().instant - began).as_secs()).unwrap() + 1;
+    let looked_at = server.responder.asked("victim");
+    assert!((5..=5 + 5 * seconds).contains(&looked_at), "{looked_at} in {seconds} s");
+    assert_eq!(Device::here().ask(server.auth, &Device::here().login(2, "bob", "hello", false, &[]))[0], 2);
+}
+
+#[test]
+fn a_record_beyond_the_rate_is_neither_taken_nor_acknowledged() {
+    let settings = Settings { records_per_second_per_nas: 2, ..loopback() };
+    let (server, device) = (Server::start(settings, vec![nas("127.0.0.1/32", "one")]), Device::here());
+    for identifier in 0..20 {
+        device.send(server.accounting, &device.record(identifier, "quick"));
+    }
+    let record = device.record(100, "last");
+    device.socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let mut acknowledged = 0;
+    // The same octets again, as a NAS sends them, until they are acknowledged.
+    let last = (0..200).any(|_| {
+        device.send(server.accounting, &record);
+        let mut reply = [0; 64];
+        std::iter::from_fn(|| device.socket.recv(&mut reply).ok().map(|_| reply[1])).any(|identifier| {
+            acknowledged += 1;
+            identifier == 100
+        })
+    });
+    assert!(last, "there is room for it within a second");
+    assert_eq!(server.responder.asked("last"), 1);
+    assert_eq!(server.responder.asked("quick"), acknowledged - 1, "acknowledged is what was taken");
+    assert!(acknowledged < 20, "{acknowledged} of 20 at two a second");
 }
 
 #[test]
@@ -654,7 +749,7 @@ fn br_10_auto_holds_a_nas_to_its_signature_and_reports_who_is_ready() {
     signs.hears_nothing_at(&server);
     assert_eq!(server.responder.asked("forged"), 0);
     does_not.ask(server.auth, &does_not.login(4, "bob", "hello", false, &[]));
-    let report = server.receivers.readiness();
+    let report = server.sources.readiness();
     let signing: Vec<_> =
         report.iter().map(|line| (line.source.to_string(), line.signing.signed_since.is_some())).collect();
     assert_eq!(signing, [("127.0.0.1".to_owned(), true), ("127.0.0.9".to_owned(), false)]);

@@ -28,7 +28,7 @@ use crate::domain::{
 use crate::engine::accounting;
 use crate::engine::password::SlowCheck;
 use crate::engine::policy::{Attempt, Mac};
-use crate::engine::{AccessFacts, Decided, Standing, Verdict, access};
+use crate::engine::{AccessFacts, Decided, Denial, Standing, Verdict, access};
 use crate::entropy::SystemEntropy;
 use crate::radius::{
     AccessReply, AccessRequest, AccountingRequest, AccountingResponse, AcctStatus, Verified,
@@ -64,15 +64,24 @@ impl Serve for Aaa {
             }
         };
         let device = device.as_ref();
-        let decide = |password| self.decide(known.as_deref(), device, nas, source, request, password, now);
+        let station = self.0.guesses.station(request.calling_station_id(), source);
+        let tries = known.as_deref().map(Known::tries);
+        let held = tries.filter(|_| device.is_none());
+        let held = held.and_then(|tries| self.0.guesses.held(tries, station, now.instant));
+        let decide = |password| {
+            self.decide(known.as_deref(), device, held.as_ref(), nas, source, request, password, now)
+        };
         let verdict = match decide(resolved.password) {
             (Verdict::SlowPassword(check), _) if self.0.memo.knows(&check, now.instant) => decide(Some(true)),
             verdict => verdict,
         };
         match verdict {
             (Verdict::Decided(decided), _) => {
-                if decided.reject.is_none() && device.is_none() {
-                    self.remember_device(known.as_deref(), request, now);
+                if device.is_none() {
+                    self.0.guesses.decided(tries, station, decided.reject, now.instant);
+                    if decided.reject.is_none() {
+                        self.remember_device(known.as_deref(), request, now);
+                    }
                 }
                 self.answer(known.as_deref(), source, request, decided, now)
             }
@@ -213,6 +222,7 @@ impl Aaa {
         &self,
         known: Option<&Known>,
         let_in: Option<&SmolStr>,
+        held: Option<&Denial>,
         nas: &Nas,
         source: IpAddr,
         request: &AccessRequest<'_>,
@@ -226,6 +236,7 @@ impl Aaa {
             standing: Standing { uses: known.map(Known::uses).unwrap_or_default(), ..Standing::default() },
             password,
             device: let_in,
+            held,
             pack: self.0.packs.get(nas.pack),
             settings: &settings.engine,
         };

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
+use super::guesses::Tries;
 use super::life::{Life, Remembered};
 use super::plans::Plans;
 use super::table::Owner;
@@ -127,6 +128,11 @@ impl Known {
             writes.extend(self.note_use(at));
         }
         writes
+    }
+
+    /// How often somebody has tried to log in of late.
+    pub(super) fn tries(&self) -> &Tries {
+        self.life.tries()
     }
 
     /// Remembers how a login was decided.

@@ -21,7 +21,7 @@ use crate::domain::{Day, Nas, NasIdentity, NasTable, RejectReason, Uses};
 use crate::engine::charge::Charging;
 use crate::engine::password::{Comparison, SlowCheck};
 use crate::engine::policy::{Attempt, Subscriber};
-use crate::engine::{CompiledGroup, Compiler, Offer, Seen, Settings, Standing, explain};
+use crate::engine::{CompiledGroup, Compiler, Offer, Said, Seen, Settings, Standing, Step, explain};
 use crate::packs::{Pack, Packs, Past};
 use crate::radius::ReplyAttributes;
 use crate::radius::attribute::{
@@ -149,6 +149,25 @@ impl Explainer {
         let mut explanation =
             state.with_sessions(&known.owner(), Some(known), now, |sessions| case.explain(sessions, now));
         explanation.last = known.attempts();
+        let station = state.guesses.station(imagined.device.map(str::as_bytes), case.source());
+        let asks_password = !matches!(offer, Offer::Device(_));
+        if explanation.reject.is_none_or(|reason| reason == RejectReason::WrongPassword)
+            && let Some(held) =
+                state.guesses.held(known.tries(), station, now.instant).filter(|_| asks_password)
+        {
+            for step in &mut explanation.steps {
+                step.decides = false;
+            }
+            explanation.steps.push(Seen {
+                step: Step::Credentials,
+                said: Said::Refused(held.reason),
+                rule: held.rule.clone(),
+                detail: "the password is not looked at".to_owned(),
+                decides: true,
+            });
+            (explanation.reject, explanation.rule) = (Some(held.reason), held.rule);
+            explanation.attributes.clear();
+        }
         Ok(explanation)
     }
 

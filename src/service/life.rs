@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
+use super::guesses::Tries;
 use crate::domain::{RejectReason, SubscriberId, Uses, Write};
 use crate::store::Attempt;
 use crate::time::UnixTime;
@@ -29,6 +30,7 @@ pub(super) struct Life {
     /// Unix seconds of the last use that was noted in SQL; 0 if none was.
     used: AtomicI64,
     attempts: Mutex<VecDeque<Remembered>>,
+    tries: Tries,
     /// Rows of `tk_override` whose terms a login has, until SQL knows.
     taken: Mutex<SmallVec<[i64; 2]>>,
 }
@@ -63,6 +65,12 @@ impl Life {
         if rows.first.is_some() || before.first.is_some() {
             self.begun.store(0, Ordering::Relaxed);
         }
+        self.tries.forgive();
+    }
+
+    /// How often somebody has tried to log in of late.
+    pub(super) const fn tries(&self) -> &Tries {
+        &self.tries
     }
 
     /// Has a login the terms of this row?

@@ -4,6 +4,7 @@
 //! without it. A rule such as "a login is unique" or "a plan's name is its group" lives here, once.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use argon2::{Argon2, PasswordHasher as _};
@@ -18,7 +19,9 @@ use super::gate::{ManagementGate, digest};
 use crate::domain::dynamic_auth::{Order, Outcome};
 use crate::domain::operator::{ApiKey, Dialect, Operator, Rights, Scope};
 use crate::domain::plan::{Concurrency, Plan, PlanId, PlanTerms};
-use crate::domain::{Amount, Contact, ContactField, Kind, Nas, Session, SubscriberStatus, UniqueId};
+use crate::domain::{
+    Amount, Contact, ContactField, Kind, Nas, NasReadiness, NasTable, Session, SubscriberStatus, UniqueId,
+};
 use crate::engine;
 use crate::entropy::Entropy;
 use crate::packs::Packs;
@@ -438,6 +441,35 @@ impl Management<'_> {
     /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
     pub async fn nas_entries(&self) -> Result<Vec<NasEntry>, ServiceError> {
         Ok(self.read()?.nas_entries().await?)
+    }
+
+    /// Which NASes, of the table and of the configuration, sign their Access-Requests, and which do not.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn nas_readiness(&self) -> Result<Vec<NasReadiness>, ServiceError> {
+        let store = self.read()?;
+        let seen = store.signings().await?;
+        let entries = self.configured_nases().iter().cloned().chain(store.nas_rows().await?.usable);
+        let mut report: Vec<_> = NasTable::new(entries)
+            .iter()
+            .map(|nas| NasReadiness {
+                nas: Nas::clone(nas),
+                sources: seen.iter().filter(|seen| seen.network == nas.network).cloned().collect(),
+            })
+            .collect();
+        report.sort_by_key(|line| line.nas.network);
+        Ok(report)
+    }
+
+    /// Forgets that a source address was seen to sign: a device without Message-Authenticator has taken its
+    /// place. Servers follow within seconds.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`] of one that was never heard.
+    pub async fn forget_signing(&self, source: IpAddr) -> Result<(), ServiceError> {
+        let (store, author) = self.write()?;
+        found(store.forget_signing(source, &author).await?, "source", &source.to_string())
     }
 
     /// Removes a NAS, named by its address, network, name or number.

@@ -20,6 +20,7 @@ mod explain;
 mod feed;
 mod fups;
 mod gate;
+mod guesses;
 mod health;
 mod index;
 mod keepsakes;
@@ -72,6 +73,7 @@ pub use customers::CustomerOrder;
 pub use error::{Denial, ServiceError};
 pub use explain::{Explainer, Explanation, Imagined};
 pub use gate::{Issued, ManagementGate, OperatorCredential};
+pub use guesses::LoginLimits;
 pub use health::{ComponentHealth, Health, HealthReport, HealthStatus};
 pub use limits::{AccountLimits, Both, IDLE_SECONDS, Idle, Left, Limit, LimitChange, Turn};
 pub use management::{
@@ -94,6 +96,7 @@ use self::coa::Coa;
 use self::deferral::Deferral;
 use self::directory::Directory;
 use self::feed::Feed;
+use self::guesses::Guesses;
 use self::index::Index;
 use self::keepsakes::Keepsakes;
 use self::loader::Loader;
@@ -195,6 +198,7 @@ impl Service {
         let state = Arc::new(State {
             slow_passwords: Arc::new(Semaphore::new(parts.settings.slow_passwords.max(1))),
             directory: Directory::new(compiler, parts.settings.sessions.zone.clone()),
+            guesses: Guesses::new(parts.settings.login_limits),
             settings: parts.settings,
             clock: Arc::clone(&parts.clock),
             store: parts.store,

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::deferral::Deferral;
 use super::directory::{Directory, Known, Lookup};
+use super::guesses::{Guesses, LoginLimits};
 use super::health::Health;
 use super::index::Index;
 use super::keepsakes::Keepsakes;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub writer: writer::Settings,
     /// Login attempts kept per second; the rest are counted only.
     pub login_records_per_second: u32,
+    /// How often somebody may try to log in.
+    pub login_limits: LoginLimits,
     /// How long a place is kept for the Start of an accepted login.
     pub reservation: Duration,
     /// Slow password hashes computed at one time; others wait.
@@ -69,6 +72,7 @@ impl Settings {
             engine,
             writer: writer::Settings::default(),
             login_records_per_second: 2_000,
+            login_limits: LoginLimits::default(),
             reservation: Duration::from_secs(60),
             slow_passwords: 2,
             enforcement: agenda::Settings::default(),
@@ -96,6 +100,7 @@ pub(super) struct State {
     pub(super) keepsakes: Keepsakes,
     pub(super) loader: Loader,
     pub(super) deferral: Deferral,
+    pub(super) guesses: Guesses,
     pub(super) memo: Memo,
     pub(super) reconciler: Reconciler,
     pub(super) silent: Silent,

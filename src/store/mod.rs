@@ -24,6 +24,7 @@ mod reports;
 mod schema;
 mod sessions;
 mod settings;
+mod signing;
 mod spool;
 mod subscribers;
 

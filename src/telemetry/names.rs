@@ -17,6 +17,11 @@ pub const DUPLICATE_CACHE_BYTES: &str = "tollkeeper_duplicate_cache_bytes";
 pub const IN_FLIGHT: &str = "tollkeeper_requests_in_flight";
 /// Access-Rejects sent before their time because too many were held back.
 pub const HURRIED_REJECTS: &str = "tollkeeper_hurried_rejects_total";
+/// Source addresses of a NAS, by `nas` and `signing` (`signed`, `mixed`, `unsigned`): do they sign their
+/// Access-Requests with Message-Authenticator?
+pub const NAS_SOURCES: &str = "tollkeeper_nas_sources";
+/// Access-Requests without Message-Authenticator that were served, by `nas`.
+pub const UNSIGNED_LOGINS: &str = "tollkeeper_unsigned_logins_total";
 /// Replies that the operating system did not take.
 pub const SEND_ERRORS: &str = "tollkeeper_send_errors_total";
 /// Datagrams that the kernel dropped because a receive buffer was full, by `port`.
@@ -124,6 +129,8 @@ pub(super) const ALL: &[(&str, Kind, &str)] = &[
     (DUPLICATE_CACHE_BYTES, Kind::Gauge, "Octets of the replies kept for retransmissions, by port."),
     (IN_FLIGHT, Kind::Gauge, "Requests received and not answered yet, by port."),
     (HURRIED_REJECTS, Kind::Counter, "Access-Rejects sent early because too many were held back."),
+    (NAS_SOURCES, Kind::Gauge, "Source addresses of a NAS, by whether they sign their Access-Requests."),
+    (UNSIGNED_LOGINS, Kind::Counter, "Access-Requests without Message-Authenticator that were served."),
     (SEND_ERRORS, Kind::Counter, "Replies that the operating system did not take."),
     (KERNEL_DROPS, Kind::Counter, "Datagrams dropped because a receive buffer was full, by port."),
     (REJECTS, Kind::Counter, "Access-Rejects by reason."),

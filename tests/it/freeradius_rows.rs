@@ -134,6 +134,7 @@ fn ours(case: &Case, compiler: &Compiler) -> Outcome {
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         standing: Standing::default(),
         password: None,
+        held: None,
         device: None,
         settings: &settings,
     };

@@ -48,6 +48,7 @@ scenarios! {
     dynamic_authorization,
     frozen_database,
     ghosts,
+    guesses,
     ibsng_document,
     ibsng_effects,
     ibsng_errors,

@@ -174,6 +174,7 @@ impl Login {
             source: SOURCE,
             standing: Standing { occupancy, ..Standing::default() },
             password,
+            held: None,
             device: None,
             settings: &settings,
         };
@@ -1174,8 +1175,16 @@ fn explain_names_the_rule_of_every_refusal() {
         // A quota adds how much of it is used.
         assert!(found.2.starts_with(rule), "{rule}: {}", found.2);
     }
-    // Of an unknown login there is nobody to explain; credit is weighed by rules of its own.
-    let elsewhere = [R::UnknownLogin, R::CreditFinished, R::NoChargeDefined, R::NoApplicableRule];
+    // Of an unknown login there is nobody to explain; credit is weighed by rules of its own; who tries too often
+    // is known to the service alone.
+    let elsewhere = [
+        R::UnknownLogin,
+        R::CreditFinished,
+        R::NoChargeDefined,
+        R::NoApplicableRule,
+        R::TooManyFailures,
+        R::TooManyLogins,
+    ];
     for (reason, key) in R::ALL {
         let told = table.iter().any(|(told, ..)| *told == reason);
         assert!(told || elsewhere.contains(&reason), "{key} is not told");

@@ -451,6 +451,40 @@ async fn fm_23_a_full_queue_takes_no_more() {
 }
 
 #[tokio::test]
+async fn fm_23_five_times_the_capacity_is_served_at_capacity_and_what_was_acknowledged_is_stored() {
+    const BATCH: usize = 16;
+    const ROUNDS: usize = 60;
+    let settings = Settings { queue: 4 * BATCH, batch: BATCH, ..patient() };
+    let mut bench = Bench::new(&settings, &[Fate::Waits; ROUNDS]).await;
+    let (mut offered, mut refused) = (0_u64, 0);
+    let mut taken: VecDeque<(u8, u64)> = VecDeque::new();
+    for round in 0..ROUNDS {
+        for _ in 0..5 * BATCH {
+            offered += 1;
+            let number = u8::try_from(offered % 251).unwrap();
+            if bench.enqueue(number, number, "bob", offered) {
+                taken.push_back((number, offered));
+            } else {
+                refused += 1;
+            }
+        }
+        assert!(bench.writer.depth() <= settings.queue, "round {round}");
+        bench.database.go_on.notify_one();
+        // As many as a commit takes, whatever else is asked for: nothing of the capacity is lost.
+        for _ in 0..BATCH {
+            let (number, seconds) = taken.pop_front().unwrap();
+            assert_eq!(bench.told().await, Told::Committed(number), "round {round}");
+            assert!(bench.seconds(number) >= Some(seconds), "it was acknowledged");
+        }
+    }
+    assert!(refused > offered * 7 / 10, "{refused} of {offered} found no room, and will come again");
+    for (number, seconds) in taken {
+        assert_eq!(bench.told().await, Told::Committed(number));
+        assert!(bench.seconds(number) >= Some(seconds));
+    }
+}
+
+#[tokio::test]
 async fn fm_23_the_last_places_are_for_what_does_not_come_again() {
     let settings = Settings { queue: 8, ..patient() };
     let mut bench = Bench::new(&settings, &[]).await;

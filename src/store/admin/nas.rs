@@ -178,6 +178,23 @@ impl Store {
         tx.commit().await?;
         Ok(Some(row.address))
     }
+
+    /// Forgets what a source address was seen to do; was there anything?
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn forget_signing(&self, source: IpAddr, author: &Author) -> Result<bool, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let text = source.to_string();
+        let sql = "DELETE FROM tk_nas_signing WHERE source = ?";
+        let gone = tx.run("tk_nas_signing", sql, &[Bind::Text(&text)]).await? > 0;
+        let event = Event { object: "nas signing", id: None, verb: "delete", old: Some(text), new: None };
+        if gone {
+            audit(&mut tx, author, event).await?;
+        }
+        tx.commit().await?;
+        Ok(gone)
+    }
 }
 
 async fn rows(tx: &mut Tx<'_>) -> Result<Vec<NasEntry>, StoreError> {

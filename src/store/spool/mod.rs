@@ -512,6 +512,41 @@ mod tests {
         spool.shrink().await.unwrap();
     }
 
+    /// What a power cut leaves: all that was synced, and anything of what was written after that.
+    #[tokio::test]
+    async fn fm_02_a_torn_tail_is_cut_off_and_takes_nothing_acknowledged_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = open(folder.path(), 1 << 20).await;
+        let acknowledged: Vec<Write> = (1..=40).map(|subscriber| usage(subscriber, 1)).collect();
+        for part in acknowledged.chunks(10) {
+            spool.keep(part, UnixTime(10)).await.unwrap();
+        }
+        let wal = folder.path().join("spool.db-wal");
+        let synced = std::fs::read(&wal).unwrap().len();
+        let last: Vec<Write> = (41..=80).map(|subscriber| usage(subscriber, 1)).collect();
+        spool.keep(&last, UnixTime(11)).await.unwrap();
+        let (file, log) =
+            (std::fs::read(folder.path().join("spool.db")).unwrap(), std::fs::read(&wal).unwrap());
+        assert!(log.len() > synced + 4096, "the last one is more than a page: {synced}, {}", log.len());
+        let mut whole = 0;
+        for (number, cut) in (synced..=log.len()).step_by(509).chain([log.len()]).enumerate() {
+            let torn = tempfile::tempdir().unwrap();
+            std::fs::write(torn.path().join("spool.db"), &file).unwrap();
+            let mut log = log.clone();
+            match number % 3 {
+                0 => log.truncate(cut),
+                1 => log[cut..].fill(0),
+                _ => log[cut..].iter_mut().for_each(|octet| *octet ^= 0x5a),
+            }
+            std::fs::write(torn.path().join("spool.db-wal"), log).unwrap();
+            let kept = open(torn.path(), 1 << 20).await.oldest(1000).await.unwrap().writes;
+            assert_eq!(kept[..40], acknowledged, "torn at {cut}");
+            assert!(kept.len() == 40 || kept.len() == 80, "all of the last one or nothing: {}", kept.len());
+            whole += usize::from(kept.len() == 80);
+        }
+        assert_eq!(whole, 1, "only what is whole is trusted");
+    }
+
     #[tokio::test]
     async fn what_came_while_a_page_was_written_stays() {
         let folder = tempfile::tempdir().unwrap();

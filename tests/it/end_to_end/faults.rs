@@ -233,7 +233,7 @@ const TIMED: u8 = 60;
 #[test]
 fn pa_12_the_time_to_a_reject_does_not_tell_who_exists() {
     let mut database = Database::sqlite();
-    let server = Setup::on(database.url()).radius("reject_delay = 1.0\n").start();
+    let server = Setup::on(database.url()).radius("reject_delay = 1.0\nfailures_per_minute = 0\n").start();
     database.subscriber("bob", &[("Cleartext-Password", "hello")]);
     database.subscriber("slow", &[("Crypt-Password", super::SHA_CRYPT)]);
     let nas = NasSocket::bind(1);

@@ -76,7 +76,7 @@ fn a_listener_speaks_tls_and_takes_another_certificate_while_it_serves() {
 }
 
 /// Whatever comes back for these octets until the server has no more to say.
-fn raw(to: SocketAddr, octets: &[u8]) -> String {
+pub(super) fn raw(to: SocketAddr, octets: &[u8]) -> String {
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     // The server may have seen enough before it has seen all.
@@ -91,7 +91,7 @@ fn statuses(answer: &str) -> Vec<u16> {
     heads.filter_map(|rest| rest.get(..3)?.parse().ok()).collect()
 }
 
-fn post(path: &str, token: &str, kind: &str, body: &[u8]) -> Vec<u8> {
+pub(super) fn post(path: &str, token: &str, kind: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -99,15 +99,15 @@ fn post(path: &str, token: &str, kind: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-fn get(path: &str, token: &str) -> Vec<u8> {
+pub(super) fn get(path: &str, token: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n")
         .into_bytes()
 }
 
-const ROOT: &str = "/mbox/api/hotspot";
+pub(super) const ROOT: &str = "/mbox/api/hotspot";
 
 /// A key made by the command line, and a token for it.
-fn key_and_token(setup: &Setup, server: &Server) -> (String, String) {
+pub(super) fn key_and_token(setup: &Setup, server: &Server) -> (String, String) {
     let made =
         setup.run(&["key", "create", "--dialect", "mfusion", "--rights", "read,write,secrets", "--json"]);
     let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();

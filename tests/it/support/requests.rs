@@ -90,6 +90,19 @@ pub(crate) fn login_of_nas(
     password: &str,
     attributes: &[(u8, &[u8])],
 ) -> Vec<u8> {
+    let mut octets = unsigned_login(identifier, user, password, attributes);
+    seal_request(&mut octets, &secret()).unwrap();
+    octets
+}
+
+/// The same without Message-Authenticator, as one may forge it who has not the secret: what the server reads as
+/// the password is then any octets.
+pub(crate) fn unsigned_login(
+    identifier: u8,
+    user: &str,
+    password: &str,
+    attributes: &[(u8, &[u8])],
+) -> Vec<u8> {
     let mut authenticator = [0; 16];
     SystemEntropy.fill(&mut authenticator);
     let mut octets = head(1, identifier, authenticator);
@@ -99,7 +112,8 @@ pub(crate) fn login_of_nas(
     for (number, value) in attributes {
         push(&mut octets, *number, value);
     }
-    seal_request(&mut octets, &secret()).unwrap();
+    let length = u16::try_from(octets.len()).unwrap();
+    octets[2..4].copy_from_slice(&length.to_be_bytes());
     octets
 }
 
