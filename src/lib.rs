@@ -31,6 +31,7 @@ pub mod service;
 pub mod sessions;
 // The only SQL.
 pub mod store;
+pub mod vault;
 // Counters and logs.
 pub mod telemetry;
 pub mod time;

@@ -16,15 +16,17 @@ use crate::config::{Settings, Unverifiable};
 use crate::domain::Channel;
 use crate::domain::operator::{Dialect, Rights};
 use crate::engine::token::TokenKey;
-use crate::entropy::{Entropy as _, SystemEntropy};
+use crate::entropy::SystemEntropy;
 use crate::gateway::Gateways;
 use crate::net::admission::Sources;
 use crate::net::coa::CoaSockets;
 use crate::net::{self, Receivers, Sockets};
 use crate::packs::{PackError, Packs};
 use crate::radius::dictionary::{Dictionary, DictionaryError};
-use crate::service::{self, Aaa, Gateway as _, Health, ManagementGate, Parts, Serve as _, Service};
-use crate::store::{Spool, Store, StoreError};
+use crate::service::{
+    self, Aaa, Gateway as _, Health, ManagementGate, Parts, Serve as _, Service, fresh_key,
+};
+use crate::store::{SigningKey, Spool, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::time::Clock;
 use crate::{coa, engine, gateway, http, sessions};
@@ -39,10 +41,6 @@ const HTTP_DRAIN: Duration = Duration::from_secs(2);
 const DATABASE_RETRY: Duration = Duration::from_secs(1);
 /// How often servers tell each other who signs.
 const SIGNING_EVERY: Duration = Duration::from_secs(2);
-/// Where the key of the tokens in Class is kept.
-const TOKEN_KEY: &str = "token_key";
-/// Where the key of the APIs' tokens is kept.
-const API_TOKEN_KEY: &str = "api_token_key";
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +148,8 @@ impl Server {
         let health = Arc::new(Health::default());
         let spool = Arc::new(Spool::open(&settings.spool()).await.map_err(StartError::Spool)?);
         let store = open_store(settings).await?;
-        let key = TokenKey::new(&signing_key(&store, TOKEN_KEY).await?);
+        let keys = store.signing_keys(SigningKey::Class, &fresh_key(&mut SystemEntropy)).await?;
+        let key = TokenKey::new(&keys.current).after(keys.previous.as_ref(), &keys.identity);
         let service_settings = service_settings(settings, key, store.database());
         let coa_settings = coa::Settings::default();
 
@@ -247,6 +246,8 @@ impl Server {
         if let Err((key, error)) = self.certificates.reload(&settings.http) {
             tracing::error!(key, %error, "the certificate stays as it was");
         }
+        self.signing.store.replace_keys(Arc::clone(&settings.database.vault));
+        self.signing.store.settle_keys().await?;
         self.service.replace_nas(settings.nas.clone()).await
     }
 
@@ -342,6 +343,7 @@ async fn open_store(settings: &Settings) -> Result<Arc<Store>, StoreError> {
         let opened = async {
             let store = Store::connect(&store_settings).await?;
             store.migrate().await?;
+            store.settle_keys().await?;
             Ok(store)
         };
         match opened.await {
@@ -357,19 +359,6 @@ async fn open_store(settings: &Settings) -> Result<Arc<Store>, StoreError> {
     }
 }
 
-/// A key that signs tokens: in SQL, so that every node and every start has the same one.
-async fn signing_key(store: &Store, name: &str) -> Result<[u8; 32], StoreError> {
-    let mut fresh = [0; 32];
-    SystemEntropy.fill(&mut fresh);
-    let kept = store.setting_or(name, &hex::encode(fresh)).await?;
-    let mut octets = [0; 32];
-    hex::decode_to_slice(kept.as_bytes(), &mut octets).map_err(|_| StoreError::Corrupt {
-        table: "tk_setting",
-        reason: format!("{name} is not 64 hexadecimal digits"),
-    })?;
-    Ok(octets)
-}
-
 /// Where the operators of the APIs come in.
 async fn gate(
     settings: &Settings,
@@ -378,18 +367,17 @@ async fn gate(
     (dictionary, packs): (&Arc<Dictionary>, &Arc<Packs>),
     clock: &Arc<dyn Clock>,
 ) -> Result<ManagementGate, StoreError> {
-    let tokens = signing_key(store, API_TOKEN_KEY).await?;
+    let tokens = store.signing_keys(SigningKey::Api, &fresh_key(&mut SystemEntropy)).await?;
     let antamedia = &settings.dialects.antamedia;
     // Its one passphrase does everything; passwords are shown where the settings say so.
     let rights = Rights { secrets: antamedia.reveal_passwords, ..Rights::ALL };
     let passphrase = settings.dialects.antamedia_passphrase.as_ref();
     let gate =
         ManagementGate::new(store.clone(), Arc::clone(dictionary), service.engine.clone(), Arc::clone(clock));
-    Ok(gate.with_nases(Arc::clone(packs), settings.nas.clone()).with_tokens(&tokens).with_passphrase(
-        Dialect::Antamedia,
-        passphrase,
-        rights,
-    ))
+    Ok(gate
+        .with_nases(Arc::clone(packs), settings.nas.clone())
+        .with_tokens(&tokens.current, tokens.previous.as_ref())
+        .with_passphrase(Dialect::Antamedia, passphrase, rights))
 }
 
 fn net_settings(settings: &Settings) -> net::Settings {

@@ -8,6 +8,7 @@ use super::{Exit, Failure};
 use crate::domain::operator::{ApiKey, Dialect, Operator, Rights};
 use crate::entropy::SystemEntropy;
 use crate::service::MadeKey;
+use crate::store::SigningKey;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum KeyCommand {
@@ -29,6 +30,12 @@ pub(super) enum KeyCommand {
     Rotate {
         /// The part of the key that is not secret.
         key_id: String,
+    },
+    /// Change a key of the servers that signs: `class`, the tokens in Class, or `api`, those of the APIs. Servers
+    /// take it at their next start, and go on to believe what the key before it has signed.
+    Renew {
+        /// Which.
+        signs: Signs,
     },
     /// Switch a key on again.
     Enable {
@@ -52,6 +59,12 @@ pub(super) enum KeyDialect {
     Mfusion,
     Jaze,
     Native,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum Signs {
+    Class,
+    Api,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -108,6 +121,17 @@ pub(super) async fn key(command: &KeyCommand, context: &Context) -> Result<Exit,
             management.enable_key(key_id, false).await?;
             let value = json!({ "key_id": key_id, "enabled": false });
             context.output.answer(&value, || format!("key {key_id} is off"));
+        }
+        KeyCommand::Renew { signs } => {
+            let (which, name) = match signs {
+                Signs::Class => (SigningKey::Class, "class"),
+                Signs::Api => (SigningKey::Api, "api"),
+            };
+            management.renew_signing_key(which, &mut SystemEntropy).await?;
+            let value = json!({ "renewed": name });
+            context.output.answer(&value, || {
+                format!("the key of {name} tokens is another one; restart every server on the database")
+            });
         }
         KeyCommand::List => {
             let keys = management.keys().await?;

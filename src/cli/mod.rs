@@ -13,6 +13,7 @@ mod load;
 mod migrate;
 mod nas;
 mod output;
+mod passwords;
 mod plan;
 mod progress;
 mod quota;
@@ -34,7 +35,7 @@ use crate::packs::PackError;
 use crate::radius::dictionary::DictionaryError;
 use crate::server::StartError;
 use crate::service::ServiceError;
-use crate::store::StoreError;
+use crate::store::{Recode, StoreError};
 
 /// RADIUS authentication, accounting and dynamic authorization.
 #[derive(Debug, Parser)]
@@ -90,6 +91,9 @@ enum Command {
     /// Keys of the management APIs.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Passwords of subscribers at rest.
+    #[command(subcommand)]
+    Passwords(passwords::PasswordsCommand),
     /// Operators: IBSng and console logins.
     #[command(subcommand)]
     Admin(key::AdminCommand),
@@ -219,6 +223,7 @@ fn dispatch(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
         Command::Check => wait_for(check::check(file, output)),
         Command::Load(load) => load::load(load, output),
         Command::Spool(command) => wait_for(spool::spool(command, file, *output)),
+        Command::Passwords(passwords::PasswordsCommand::NewKey) => Ok(passwords::new_key(*output)),
         Command::Migrate { dry_run } => {
             wait_for(async { migrate::migrate(*dry_run, &Context::connect(file, *output).await?).await })
         }
@@ -243,11 +248,18 @@ async fn administer(command: &Command, context: &Context) -> Result<Exit, Failur
         Command::Session(command) => session::session(command, context).await,
         Command::Key(command) => key::key(command, context).await,
         Command::Admin(command) => key::admin(command, context).await,
+        Command::Passwords(passwords::PasswordsCommand::Encrypt) => {
+            passwords::passwords(Recode::Hide, context).await
+        }
+        Command::Passwords(passwords::PasswordsCommand::Decrypt) => {
+            passwords::passwords(Recode::Show, context).await
+        }
         Command::Explain(arguments) => explain::explain(arguments, context).await,
         Command::Serve { .. }
         | Command::Check
         | Command::Load(_)
         | Command::Spool(_)
+        | Command::Passwords(passwords::PasswordsCommand::NewKey)
         | Command::Migrate { .. }
         | Command::Adopt { .. } => Ok(Exit::Done),
     }

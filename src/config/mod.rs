@@ -15,6 +15,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -28,6 +29,7 @@ use crate::coa::agenda;
 use crate::domain::{Nas, NasSource, PackId, TriState};
 use crate::radius::Secret;
 use crate::service::LoginLimits;
+use crate::vault::Vault;
 use crate::{gateway, http, store, telemetry};
 
 /// Everything that can be set, checked.
@@ -67,7 +69,7 @@ pub struct Settings {
 }
 
 /// `[database]`
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Database {
     /// `sqlite:PATH`, `postgres://…` or `mysql://…`. May hold a password.
     pub url: String,
@@ -79,6 +81,8 @@ pub struct Database {
     pub batch_rows: u32,
     /// How long replies wait for a commit before they are sent from the spool.
     pub commit_deadline: Duration,
+    /// The keys of `password_key_file`; none where it is not set.
+    pub vault: Arc<Vault>,
 }
 
 impl fmt::Debug for Database {
@@ -89,6 +93,7 @@ impl fmt::Debug for Database {
             .field("connections", &self.connections)
             .field("batch_rows", &self.batch_rows)
             .field("commit_deadline", &self.commit_deadline)
+            .field("vault", &self.vault)
             .finish()
     }
 }
@@ -231,6 +236,7 @@ impl Settings {
         store::Settings {
             connections: self.database.connections,
             allow_unsafe_durability: self.database.unsafe_durability,
+            vault: Arc::clone(&self.database.vault),
             ..store::Settings::new(&self.database.url)
         }
     }
@@ -294,6 +300,11 @@ fn database(reader: &Reader, data_dir: &Path) -> Database {
         connections: reader.integer("database.connections", 1..=1_000).unwrap_or(8),
         batch_rows: reader.integer("database.batch_rows", 1..=10_000).unwrap_or(256),
         commit_deadline: reader.seconds("database.commit_deadline", 0.01..=60.0).unwrap_or(COMMIT_DEADLINE),
+        vault: reader
+            .text("database.password_key_file", |file| {
+                Vault::read(&path(file)?).map(Arc::new).map_err(|error| error.to_string())
+            })
+            .unwrap_or_default(),
     }
 }
 

@@ -70,6 +70,8 @@ pub enum Unservable {
     TooCostly,
     /// `$y$`: yescrypt.
     Yescrypt,
+    /// Encrypted, and the key is not here.
+    NoKey,
     /// Another `crypt(3)` scheme.
     UnknownCrypt,
     /// LM-Password, PBKDF2-Password, SSHA3 and others that are not read.
@@ -84,6 +86,9 @@ impl fmt::Display for Unservable {
             Self::Unreadable => "the stored password is not of the form its name says",
             Self::TooCostly => "the stored password would take too long to verify",
             Self::Yescrypt => "yescrypt is not supported",
+            Self::NoKey => {
+                "the stored password is encrypted, and its key is not in database.password_key_file"
+            }
             Self::UnknownCrypt => "this crypt scheme is not supported",
             Self::UnknownForm => "this password form is not supported",
         })
@@ -495,6 +500,8 @@ fn crypt(octets: &[u8]) -> Form {
         Some("2a" | "2b" | "2y") => bcrypt_cost(text).map(|()| Slow::Bcrypt),
         Some("argon2i" | "argon2d" | "argon2id") => argon2_cost(text).map(|()| Slow::Argon2),
         Some("y") => Err(Unservable::Yescrypt),
+        // A password that `vault` has hidden, and whose key is not here.
+        Some("tk1") => Err(Unservable::NoKey),
         Some(_) => Err(Unservable::UnknownCrypt),
     };
     match scheme {
@@ -832,6 +839,7 @@ mod tests {
                 Unservable::Yescrypt,
             ),
             ("Crypt-Password", "$7$whatever", Unservable::UnknownCrypt),
+            ("Crypt-Password", "$tk1$01234567$AAAA", Unservable::NoKey),
             ("Crypt-Password", "plain", Unservable::UnknownCrypt),
             ("Crypt-Password", "$1$toolongasalt$rwnEbRiN0agqVgZBovWNQ/", Unservable::UnknownCrypt),
             ("Crypt-Password", "$6$saltsalt$short", Unservable::Unreadable),

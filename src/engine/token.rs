@@ -12,14 +12,25 @@ use crate::entropy::Entropy;
 /// The key that tokens are signed with; of the service, so that they survive a restart. `Debug` does not
 /// show it.
 #[derive(Clone)]
-pub struct TokenKey(Hmac<Sha256>);
+pub struct TokenKey {
+    current: Hmac<Sha256>,
+    /// Tokens of this one are good too: sessions outlive a change of the key.
+    previous: Option<Hmac<Sha256>>,
+    /// What makes identities, which never change.
+    identity: Hmac<Sha256>,
+}
 
 impl TokenKey {
     /// The key made of 32 octets of entropy.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "HMAC takes a key of any length")]
     pub fn new(octets: &[u8; 32]) -> Self {
-        Self(Hmac::new_from_slice(octets).expect("HMAC takes a key of any length"))
+        Self { current: hmac(octets), previous: None, identity: hmac(octets) }
+    }
+
+    /// The same, with tokens of the key before it being good too, and identities made with another key.
+    #[must_use]
+    pub fn after(self, previous: Option<&[u8; 32]>, identity: &[u8; 32]) -> Self {
+        Self { previous: previous.map(hmac), identity: hmac(identity), ..self }
     }
 
     /// A new token for a session of that subscriber.
@@ -34,14 +45,14 @@ impl TokenKey {
         let Some(number) = named else {
             let (random, mac) = token.split_at_mut(UNNAMED_OCTETS);
             entropy.fill(random);
-            mac.copy_from_slice(&self.mac::<8>(&[random, &subscriber.0.to_be_bytes()]));
+            mac.copy_from_slice(&mac_of::<8>(&self.current, &[random, &subscriber.0.to_be_bytes()]));
             return ClassToken(token);
         };
         let (said, mac) = token.split_at_mut(SAID_OCTETS);
         let (id, random) = said.split_at_mut(number.len());
         id.copy_from_slice(&number);
         entropy.fill(random);
-        mac.copy_from_slice(&self.mac::<MAC_OCTETS>(&[said]));
+        mac.copy_from_slice(&mac_of::<MAC_OCTETS>(&self.current, &[said]));
         ClassToken(token)
     }
 
@@ -50,7 +61,7 @@ impl TokenKey {
     #[must_use]
     pub fn subscriber(&self, token: ClassToken) -> Option<SubscriberId> {
         let (said, mac) = token.0.split_at(SAID_OCTETS);
-        let genuine: bool = self.mac::<MAC_OCTETS>(&[said]).as_slice().ct_eq(mac).into();
+        let genuine = self.keys().any(|key| mac_of::<MAC_OCTETS>(key, &[said]).as_slice().ct_eq(mac).into());
         let mut number = [0; 8];
         let (_, low) = number.split_at_mut(3);
         low.copy_from_slice(said.get(..5)?);
@@ -65,28 +76,38 @@ impl TokenKey {
             return named == subscriber;
         }
         let (random, mac) = token.0.split_at(UNNAMED_OCTETS);
-        self.mac::<8>(&[random, &subscriber.0.to_be_bytes()]).as_slice().ct_eq(mac).into()
+        let said = [random, &subscriber.0.to_be_bytes()];
+        self.keys().any(|key| mac_of::<8>(key, &said).as_slice().ct_eq(mac).into())
     }
 
     /// Who pays, in 32 digits that tell no other operator who it is, and never change (RFC 4372 §2.1).
     #[must_use]
     pub fn chargeable_identity(&self, subscriber: SubscriberId) -> String {
-        let mac: [u8; 16] = self.mac(&[b"Chargeable-User-Identity", &subscriber.0.to_be_bytes()]);
+        let said: [&[u8]; 2] = [b"Chargeable-User-Identity", &subscriber.0.to_be_bytes()];
+        let mac: [u8; 16] = mac_of(&self.identity, &said);
         hex::encode(mac)
     }
 
-    /// The first octets of the MAC. What is signed has 9, 16 or 32 octets: no MAC is
-    /// good for anything else.
-    fn mac<const N: usize>(&self, parts: &[&[u8]]) -> [u8; N] {
-        let mut mac = self.0.clone();
-        for part in parts {
-            mac.update(part);
-        }
-        let whole: [u8; 32] = mac.finalize().into_bytes().into();
-        let mut part = [0; N];
-        part.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
-        part
+    /// Those whose tokens are good.
+    fn keys(&self) -> impl Iterator<Item = &Hmac<Sha256>> {
+        std::iter::once(&self.current).chain(&self.previous)
     }
+}
+
+fn hmac(octets: &[u8; 32]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(octets).expect("HMAC takes a key of any length")
+}
+
+/// The first octets of the MAC. What is signed has 9, 16 or 32 octets: no MAC is good for anything else.
+fn mac_of<const N: usize>(key: &Hmac<Sha256>, parts: &[&[u8]]) -> [u8; N] {
+    let mut mac = key.clone();
+    for part in parts {
+        mac.update(part);
+    }
+    let whole: [u8; 32] = mac.finalize().into_bytes().into();
+    let mut part = [0; N];
+    part.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
+    part
 }
 
 impl fmt::Debug for TokenKey {
@@ -124,6 +145,19 @@ mod tests {
                 assert_eq!(key.subscriber(ClassToken(forged)), None, "bit {bit}");
                 assert!(!key.issued(ClassToken(forged), id), "bit {bit}");
             }
+        }
+    }
+
+    #[test]
+    fn tokens_of_the_key_before_are_good_and_identities_stay() {
+        let (first, mut entropy) = (TokenKey::new(&[1; 32]), SeededEntropy::new(1));
+        let second = TokenKey::new(&[2; 32]).after(Some(&[1; 32]), &[1; 32]);
+        let third = TokenKey::new(&[3; 32]).after(Some(&[2; 32]), &[1; 32]);
+        for id in [7, 0x100_0000_0000].map(SubscriberId) {
+            let (old, new) = (first.issue(id, &mut entropy), second.issue(id, &mut entropy));
+            assert!(second.issued(old, id) && second.issued(new, id));
+            assert!(!first.issued(new, id) && !third.issued(old, id) && third.issued(new, id));
+            assert_eq!(first.chargeable_identity(id), third.chargeable_identity(id));
         }
     }
 

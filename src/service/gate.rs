@@ -161,10 +161,10 @@ impl ManagementGate {
         self.with(|gate| Gate { coa, ..gate })
     }
 
-    /// The same with a key that signs tokens.
+    /// The same with a key that signs tokens; those of the one before it are good until they end.
     #[must_use]
-    pub fn with_tokens(self, key: &[u8; 32]) -> Self {
-        let tokens = Some(TokenKey(*key));
+    pub fn with_tokens(self, key: &[u8; 32], previous: Option<&[u8; 32]>) -> Self {
+        let tokens = Some(TokenKey { current: *key, previous: previous.copied() });
         self.with(|gate| Gate { tokens, ..gate })
     }
 
@@ -397,11 +397,14 @@ const ISSUER: &str = "tollkeeper";
 
 /// The key that signs tokens: the same for every server on the database.
 #[derive(Clone)]
-struct TokenKey([u8; 32]);
+struct TokenKey {
+    current: [u8; 32],
+    previous: Option<[u8; 32]>,
+}
 
 impl TokenKey {
     fn sign(&self, claims: &Claims) -> Result<String, ServiceError> {
-        let key = EncodingKey::from_secret(&self.0);
+        let key = EncodingKey::from_secret(&self.current);
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key)
             .map_err(|error| ServiceError::Unavailable { reason: format!("a token: {error}") })
     }
@@ -412,8 +415,10 @@ impl TokenKey {
         // Our clock decides below; the library would ask the system's.
         rules.validate_exp = false;
         rules.set_issuer(&[ISSUER]);
-        let key = DecodingKey::from_secret(&self.0);
-        let claims = jsonwebtoken::decode::<Claims>(token, &key, &rules).ok()?.claims;
+        let read = |key: &[u8; 32]| {
+            Some(jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(key), &rules).ok()?.claims)
+        };
+        let claims = read(&self.current).or_else(|| read(self.previous.as_ref()?))?;
         (claims.exp > now.0).then_some(claims)
     }
 }
@@ -439,7 +444,7 @@ impl ManagementGate {
         let key = engine::token::TokenKey::new(&[0; 32]);
         let engine = engine::Settings::new(key, TimeZone::UTC);
         let gate = Self::new(store, Dictionary::embedded(), engine, Arc::new(crate::time::SystemClock));
-        (gate.with_tokens(&[1; 32]), folder)
+        (gate.with_tokens(&[1; 32], None), folder)
     }
 }
 
@@ -447,23 +452,30 @@ impl ManagementGate {
 mod tests {
     use super::*;
 
+    fn only(current: [u8; 32]) -> TokenKey {
+        TokenKey { current, previous: None }
+    }
+
     fn claims(exp: i64) -> Claims {
         Claims { iss: ISSUER.to_owned(), sub: "k".to_owned(), ent: 0, adm: 0, ver: 3, iat: 0, exp }
     }
 
     #[test]
     fn a_token_is_worth_something_until_it_ends() {
-        let key = TokenKey([7; 32]);
+        let key = only([7; 32]);
         let token = key.sign(&claims(100)).unwrap();
         assert_eq!(key.verify(&token, UnixTime(99)).unwrap().ver, 3);
         assert!(key.verify(&token, UnixTime(100)).is_none());
-        assert!(TokenKey([8; 32]).verify(&token, UnixTime(99)).is_none());
+        assert!(only([8; 32]).verify(&token, UnixTime(99)).is_none());
+        let next = TokenKey { current: [8; 32], previous: Some([7; 32]) };
+        assert_eq!(next.verify(&token, UnixTime(99)).unwrap().ver, 3, "the key was changed meanwhile");
+        assert!(key.verify(&next.sign(&claims(100)).unwrap(), UnixTime(99)).is_none());
     }
 
     #[test]
     fn a_token_of_another_algorithm_or_issuer_is_none() {
-        let key = TokenKey([7; 32]);
-        let (encoding, now) = (EncodingKey::from_secret(&key.0), UnixTime(0));
+        let key = only([7; 32]);
+        let (encoding, now) = (EncodingKey::from_secret(&key.current), UnixTime(0));
         let longer = jsonwebtoken::encode(&Header::new(Algorithm::HS512), &claims(100), &encoding).unwrap();
         let foreign = key.sign(&Claims { iss: "other".to_owned(), ..claims(100) }).unwrap();
         // {"alg":"none"}

@@ -28,7 +28,7 @@ use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
 use crate::store::{
     Adopted, Author, NasEntry, NewAttribute, NewKey, NewNas, NewOperator, OpenCursor, OpenPage, OrderRow,
-    PlanDraft, Store, Survey,
+    PlanDraft, Recode, Recoded, SigningKey, Store, Survey,
 };
 use crate::time::{Now, UnixTime};
 
@@ -472,6 +472,34 @@ impl Management<'_> {
         found(store.forget_signing(source, &author).await?, "source", &source.to_string())
     }
 
+    /// Changes the key that signs tokens in Class, or that of the APIs' tokens. Servers take it at their next start;
+    /// tokens of the key before it stay good until then and after.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn renew_signing_key(
+        &self,
+        which: SigningKey,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(), ServiceError> {
+        let (store, author) = self.write()?;
+        Ok(store.renew_signing_key(which, &fresh_key(entropy), &author).await?)
+    }
+
+    /// Hides every subscriber's password with the first key, or shows every one.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Invalid`] where no key is to hide them,
+    /// [`ServiceError::Unavailable`].
+    pub async fn recode_passwords(&self, recode: Recode) -> Result<Recoded, ServiceError> {
+        let (store, author) = self.write()?;
+        if recode == Recode::Hide && !store.hides_passwords() {
+            return Err(ServiceError::invalid("database.password_key_file", "is not set: there is no key"));
+        }
+        store.settle_keys().await?;
+        Ok(store.recode_passwords(recode, &author).await?)
+    }
+
     /// Removes a NAS, named by its address, network, name or number.
     ///
     /// # Errors
@@ -480,6 +508,14 @@ impl Management<'_> {
         let (store, author) = self.write()?;
         found(store.delete_nas(which, &author).await?.is_some(), "NAS", which)
     }
+}
+
+/// A key that signs, as it is kept.
+#[must_use]
+pub fn fresh_key(entropy: &mut dyn Entropy) -> [u8; 32] {
+    let mut octets = [0; 32];
+    entropy.fill(&mut octets);
+    octets
 }
 
 /// Plans.

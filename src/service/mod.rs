@@ -77,7 +77,7 @@ pub use guesses::LoginLimits;
 pub use health::{ComponentHealth, Health, HealthReport, HealthStatus};
 pub use limits::{AccountLimits, Both, IDLE_SECONDS, Idle, Left, Limit, LimitChange, Turn};
 pub use management::{
-    MadeKey, Management, PlanChange, Proof, SubscriberChange, SubscriberOrder, random_secret,
+    MadeKey, Management, PlanChange, Proof, SubscriberChange, SubscriberOrder, fresh_key, random_secret,
 };
 pub use messages::{MessageOrder, MessageTemplate};
 pub use moves::{MoveOptions, MoveWhen, Release, RenewFrom};

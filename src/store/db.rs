@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use smol_str::SmolStr;
 use sqlx::mysql::{MySql, MySqlRow};
 use sqlx::postgres::{PgRow, PgValueFormat, Postgres};
@@ -13,6 +15,7 @@ use super::StoreError;
 use super::ready::Ready;
 use crate::domain::Amount;
 use crate::time::UnixTime;
+use crate::vault::Vault;
 
 /// A database and its pools.
 pub(super) enum Db {
@@ -34,7 +37,12 @@ pub(super) struct Pools<DB: sqlx::Database> {
     pub(super) read: Pool<DB>,
     /// Reading by key what a packet waits for.
     pub(super) look_up: Ready<DB>,
+    /// What hides passwords in the rows.
+    pub(super) vault: Keys,
 }
+
+/// The keys in force; the same for every clone.
+pub(super) type Keys = Arc<ArcSwap<Vault>>;
 
 impl Db {
     /// `sql` with the placeholders of this database in place of `?`.
@@ -42,6 +50,15 @@ impl Db {
         match self {
             Self::Postgres(_) => Cow::Owned(numbered(sql)),
             Self::Sqlite(_) | Self::MySql(_) => Cow::Borrowed(sql),
+        }
+    }
+
+    /// The keys in force.
+    pub(super) const fn keys(&self) -> &Keys {
+        match self {
+            Self::Sqlite(pools) => &pools.vault,
+            Self::Postgres(pools) => &pools.vault,
+            Self::MySql(pools) => &pools.vault,
         }
     }
 

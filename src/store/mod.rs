@@ -34,7 +34,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -48,8 +48,8 @@ pub use admin::{
     LimitEdit, LocationEdit, MoneyEdit, NasEntry, NewAttribute, NewBatch, NewCustomers, NewDevice,
     NewDeviceLogin, NewExpiry, NewKey, NewNas, NewOperator, NewQuota, NewSubscriber, NewTopUp,
     OperatorSecret, OwnEdit, Place, PlaceEdit, PlaceObstacle, PlanDraft, PlanHead, PlanMove, PlanValues,
-    PutRow, QuotaEdit, QuotaOwner, RuleObstacle, RuleOwner, Sale, Sketch, SubscriberEdit, SubscriberObstacle,
-    SubscriberRecord, Survey, WalletChange, WalletOrder, Whose,
+    PutRow, QuotaEdit, QuotaOwner, Recode, Recoded, RuleObstacle, RuleOwner, Sale, SigningKey, SigningKeys,
+    Sketch, SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey, WalletChange, WalletOrder, Whose,
 };
 pub use attempts::Attempt;
 pub use changes::{Change, ChangeCursor, Changes};
@@ -61,12 +61,13 @@ pub use sessions::{OpenCursor, OpenPage};
 pub use spool::{Poisoned, Spool, SpoolMeasure, SpoolPage, SpoolSettings, SpooledRecord};
 
 use commit::Statements;
-use db::{Db, Pools};
+use db::{Db, Keys, Pools};
 use ready::Ready;
 use schema::Schema;
 use subscribers::FIRST_SIGHT;
 
 use crate::domain::UniqueId;
+use crate::vault::Vault;
 
 /// Where the database is and how many connections may go there.
 #[derive(Clone)]
@@ -81,6 +82,8 @@ pub struct Settings {
     pub patience: Duration,
     /// Run although the database may lose what it has acknowledged.
     pub allow_unsafe_durability: bool,
+    /// What hides passwords; by default nothing does.
+    pub vault: Arc<Vault>,
 }
 
 impl Settings {
@@ -93,6 +96,7 @@ impl Settings {
             commit_connections: 3,
             patience: Duration::from_secs(5),
             allow_unsafe_durability: false,
+            vault: Arc::default(),
         }
     }
 }
@@ -161,10 +165,11 @@ impl Store {
     /// answers, [`StoreError::Unsafe`] unless the settings allow it.
     pub async fn connect(settings: &Settings) -> Result<Self, StoreError> {
         let scheme = settings.url.split(':').next().unwrap_or_default();
+        let keys = Arc::new(ArcSwap::new(Arc::clone(&settings.vault)));
         let db = match scheme {
-            "sqlite" => Db::Sqlite(sqlite(settings).await?),
-            "postgres" | "postgresql" => Db::Postgres(postgres(settings).await?),
-            "mysql" | "mariadb" => Db::MySql(mysql(settings).await?),
+            "sqlite" => Db::Sqlite(sqlite(settings, keys).await?),
+            "postgres" | "postgresql" => Db::Postgres(postgres(settings, keys).await?),
+            "mysql" | "mariadb" => Db::MySql(mysql(settings, keys).await?),
             _ => {
                 return Err(StoreError::Address {
                     reason: "it must begin with sqlite:, postgres:// or mysql://".to_owned(),
@@ -241,7 +246,7 @@ fn unreachable(error: sqlx::Error) -> StoreError {
     }
 }
 
-async fn sqlite(settings: &Settings) -> Result<Pools<Sqlite>, StoreError> {
+async fn sqlite(settings: &Settings, vault: Keys) -> Result<Pools<Sqlite>, StoreError> {
     let options = SqliteConnectOptions::from_str(&settings.url)
         .map_err(unreachable)?
         .create_if_missing(true)
@@ -281,10 +286,10 @@ async fn sqlite(settings: &Settings) -> Result<Pools<Sqlite>, StoreError> {
             .await
             .map_err(unreachable)?
     };
-    Ok(Pools { commit: Ready::new(write.clone()), write, look_up: Ready::new(read.clone()), read })
+    Ok(Pools { commit: Ready::new(write.clone()), write, look_up: Ready::new(read.clone()), read, vault })
 }
 
-async fn postgres(settings: &Settings) -> Result<Pools<Postgres>, StoreError> {
+async fn postgres(settings: &Settings, vault: Keys) -> Result<Pools<Postgres>, StoreError> {
     let options = PgConnectOptions::from_str(&settings.url)
         .map_err(unreachable)?
         .application_name("tollkeeper")
@@ -311,10 +316,11 @@ async fn postgres(settings: &Settings) -> Result<Pools<Postgres>, StoreError> {
         look_up: Ready::new(look_up.connect_lazy_with(options)),
         write: shared.clone(),
         read: shared,
+        vault,
     })
 }
 
-async fn mysql(settings: &Settings) -> Result<Pools<MySql>, StoreError> {
+async fn mysql(settings: &Settings, vault: Keys) -> Result<Pools<MySql>, StoreError> {
     let url = settings.url.replacen("mariadb:", "mysql:", 1);
     // The server's own time zone: FreeRADIUS writes its DATETIME columns with FROM_UNIXTIME in it.
     let options = MySqlConnectOptions::from_str(&url)
@@ -331,5 +337,6 @@ async fn mysql(settings: &Settings) -> Result<Pools<MySql>, StoreError> {
         look_up: Ready::new(shared.clone()),
         write: shared.clone(),
         read: shared,
+        vault,
     })
 }

@@ -21,4 +21,16 @@ impl Store {
             reason: format!("{name} was kept and is not there"),
         })
     }
+
+    /// Puts a value in the place of what is kept under `name`.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn put_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        if self.setting_or(name, value).await? != value {
+            let sql = "UPDATE tk_setting SET value = ? WHERE name = ?";
+            execute!(self.db(), write, "tk_setting", sql, [value, name])?;
+        }
+        Ok(())
+    }
 }

@@ -282,8 +282,9 @@ impl Store {
             "SELECT username, id, attribute, op, value FROM radreply WHERE username IN ({}) ORDER BY id";
         for (sql, held) in [(check, &mut rad.check), (reply, &mut rad.reply)] {
             let found = fetch_in!(self.db(), "radcheck", sql, names, [], attribute_row)?;
-            for (login, row) in found {
+            for (login, mut row) in found {
                 if wanted.contains(login.as_str()) {
+                    self.db().reveal(&mut row);
                     held.entry(login).or_default().push(row);
                 }
             }

@@ -14,7 +14,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("packs", &["domain", "radius", "time"]),
     ("engine", &["domain", "entropy", "packs", "radius", "sessions", "time"]),
     ("coa", &["domain", "entropy", "packs", "radius", "time"]),
-    ("store", &["domain", "radius", "time"]),
+    ("vault", &["entropy"]),
+    ("store", &["domain", "entropy", "radius", "time", "vault"]),
     (
         "service",
         &["coa", "domain", "engine", "entropy", "packs", "radius", "sessions", "store", "telemetry", "time"],
@@ -35,6 +36,7 @@ const MUST_NOT_MEET: &[(&str, &[&str])] = &[
     ("sessions", &["tokio", "Mutex", "RwLock", "dashmap", "sqlx", "async fn"]),
     ("packs", &["tokio", "Mutex", "RwLock", "dashmap", "sqlx", "async fn", "SystemClock"]),
     ("engine", &["tokio", "Mutex", "RwLock", "dashmap", "sqlx", "async fn", "SystemClock"]),
+    ("vault", &["sqlx", "tokio", "Mutex", "RwLock", "dashmap", "async fn"]),
     ("coa", &["tokio", "UdpSocket", "Mutex", "async fn", "SystemClock"]),
     ("service", &["axum", "hyper", "UdpSocket", "sqlx"]),
     ("net", &["sqlx"]),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
 use tollkeeper::domain::Amount;
 use tollkeeper::domain::operator::{Dialect, Rights, Scope};
-use tollkeeper::domain::{SubscriberId, SubscriberStatus};
+use tollkeeper::domain::{Day, SubscriberId, SubscriberStatus};
 use tollkeeper::engine::{self, token::TokenKey};
 use tollkeeper::entropy::SeededEntropy;
 use tollkeeper::radius::dictionary::Dictionary;
@@ -13,14 +14,17 @@ use tollkeeper::service::{
     Denial, Imagined, MadeKey, Management, ManagementGate, OperatorCredential, PlanChange, Proof,
     ServiceError, SubscriberChange, SubscriberOrder,
 };
-use tollkeeper::store::Store;
-use tollkeeper::time::SystemClock;
+use tollkeeper::store::{Recode, Recoded, SigningKey, Store, StoreError};
+use tollkeeper::time::{SystemClock, UnixTime};
+use tollkeeper::vault::Vault;
 
 use crate::support::databases::{Kind, TestDatabase, battery};
 
 battery! {
     plans_keep_their_figures_to_the_last_digit,
     logins_are_told_apart_octet_for_octet,
+    passwords_are_hidden_from_who_has_the_tables_alone,
+    keys_that_sign_are_changed_one_behind_the_other,
     a_change_reaches_the_change_feed,
     what_other_tools_write_is_listed_and_changed,
     the_audit_knows_who_did_what_and_no_secret,
@@ -103,6 +107,106 @@ async fn logins_are_told_apart_octet_for_octet(database: &TestDatabase) {
     management.delete_subscriber(strange).await.unwrap();
     let rows = database.raw().await.rows("SELECT username FROM radcheck").await;
     assert_eq!(rows, [["Bob"]]);
+    store.close().await;
+}
+
+async fn passwords_are_hidden_from_who_has_the_tables_alone(database: &TestDatabase) {
+    const KEYS: [&str; 2] = [
+        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+        "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff",
+    ];
+    let vault = |lines: &[&str]| Arc::new(Vault::parse(&lines.join("\n")).unwrap());
+    let store = database.store().await;
+    let gate = gate(&store);
+    let management = gate.console("tester");
+    let mut raw = database.raw().await;
+    let with_password =
+        |login: &str| SubscriberOrder { proof: Proof::Password("canary o'clock".to_owned()), ..pin(login) };
+    management.add_subscriber(&with_password("clear")).await.unwrap();
+    raw.run("INSERT INTO radcheck (username, attribute, op, value) VALUES ('other', 'NT-Password', ':=', '0x0123456789abcdef0123456789abcdef')")
+        .await;
+    let refused = management.recode_passwords(Recode::Hide).await.unwrap_err();
+    assert!(matches!(refused, ServiceError::Invalid { .. }), "{refused:?}");
+
+    store.replace_keys(vault(&KEYS[..1]));
+    store.settle_keys().await.unwrap();
+    management.add_subscriber(&with_password("hidden")).await.unwrap();
+    let forms =
+        "SELECT username, attribute, CASE WHEN value LIKE '$tk1$%' THEN 'hidden' ELSE value END FROM radcheck
+         ORDER BY username";
+    let both = [
+        ["clear", "Cleartext-Password", "canary o'clock"],
+        ["hidden", "Crypt-Password", "hidden"],
+        ["other", "NT-Password", "0x0123456789abcdef0123456789abcdef"],
+    ];
+    assert_eq!(raw.rows(forms).await, both, "what is written from now on is hidden");
+    let done = management.recode_passwords(Recode::Hide).await.unwrap();
+    assert_eq!(done, Recoded { changed: 2, unchanged: 1, ..Recoded::default() });
+    let rows = raw.rows(forms).await;
+    assert!(rows.iter().all(|row| row[1..] == ["Crypt-Password", "hidden"]), "{rows:?}");
+    let logins = ["clear", "hidden", "other"].map(SmolStr::new);
+    let password = async |login: &str| {
+        let shown = management.subscriber(login, true).await.unwrap();
+        (shown.check[0].attribute.to_string(), shown.check[0].value.to_string())
+    };
+    assert_eq!(password("clear").await, ("Cleartext-Password".to_owned(), "canary o'clock".to_owned()));
+    assert_eq!(password("other").await.0, "NT-Password");
+
+    // A change takes the place of the hidden row.
+    let change = SubscriberChange {
+        password: Some(Proof::Password("another".to_owned())),
+        ..SubscriberChange::default()
+    };
+    management.set_subscriber("hidden", &change).await.unwrap();
+    assert_eq!(raw.rows("SELECT attribute FROM radcheck WHERE username = 'hidden'").await.len(), 1);
+    assert_eq!(password("hidden").await.1, "another");
+    assert!(raw.rows("SELECT value FROM radcheck WHERE value LIKE '%another%'").await.is_empty());
+
+    // Without its key nobody reads it, and no server starts; with another one it is not overwritten either.
+    store.replace_keys(vault(&KEYS[1..]));
+    assert!(matches!(store.settle_keys().await, Err(StoreError::Schema { .. })));
+    assert_eq!(password("clear").await.0, "Crypt-Password");
+    assert!(management.recode_passwords(Recode::Hide).await.is_err());
+    store.replace_keys(Arc::default());
+    assert!(matches!(store.settle_keys().await, Err(StoreError::Schema { .. })));
+
+    // Rotation: the new key first, the old one behind it.
+    store.replace_keys(vault(&[KEYS[1], KEYS[0]]));
+    let done = management.recode_passwords(Recode::Hide).await.unwrap();
+    assert_eq!(done, Recoded { changed: 3, ..Recoded::default() });
+    store.replace_keys(vault(&KEYS[1..]));
+    store.settle_keys().await.unwrap();
+    assert_eq!(password("clear").await.1, "canary o'clock");
+    let rows = store.subscribers(&logins, Day(0), UnixTime(0)).await.unwrap();
+    assert!(rows.iter().all(|row| !row.check[0].value.starts_with("$tk1$")), "as logins read them");
+
+    let done = management.recode_passwords(Recode::Show).await.unwrap();
+    assert_eq!(done, Recoded { changed: 3, ..Recoded::default() });
+    store.replace_keys(Arc::default());
+    store.settle_keys().await.unwrap();
+    assert_eq!(raw.rows(forms).await[0], both[0]);
+    assert_eq!(raw.rows("SELECT attribute FROM tk_audit WHERE object = 'passwords'").await.len(), 3);
+    store.close().await;
+}
+
+async fn keys_that_sign_are_changed_one_behind_the_other(database: &TestDatabase) {
+    let store = database.store().await;
+    let gate = gate(&store);
+    let management = gate.console("tester");
+    let keys = async |which| store.signing_keys(which, &[1; 32]).await.unwrap();
+    let first = keys(SigningKey::Class).await;
+    assert_eq!((first.current, first.previous, first.identity), ([1; 32], None, [1; 32]));
+    let mut entropy = SeededEntropy::new(1);
+    management.renew_signing_key(SigningKey::Class, &mut entropy).await.unwrap();
+    let second = keys(SigningKey::Class).await;
+    assert_eq!((second.previous, second.identity), (Some([1; 32]), [1; 32]));
+    assert_ne!(second.current, first.current);
+    management.renew_signing_key(SigningKey::Class, &mut entropy).await.unwrap();
+    let third = keys(SigningKey::Class).await;
+    assert_eq!((third.previous, third.identity), (Some(second.current), [1; 32]));
+    assert_eq!(keys(SigningKey::Api).await.previous, None, "the other one is another");
+    let raw = database.raw().await.rows("SELECT new_value FROM tk_audit WHERE object = 'signing key'").await;
+    assert_eq!(raw, [["token_key"], ["token_key"]], "what was done, without the key");
     store.close().await;
 }
 
@@ -202,7 +306,7 @@ async fn the_audit_knows_who_did_what_and_no_secret(database: &TestDatabase) {
 
 async fn a_token_lives_as_long_as_its_key(database: &TestDatabase) {
     let store = database.store().await;
-    let gate = gate(&store).with_tokens(&[7; 32]);
+    let gate = gate(&store).with_tokens(&[7; 32], None);
     let mut raw = database.raw().await;
     raw.run(
         "INSERT INTO tk_account (id, name, parent_id, time_zone) VALUES (5, 'North', 0, 'Asia/Singapore')",

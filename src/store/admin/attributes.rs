@@ -127,6 +127,7 @@ async fn put_one(
 ) -> Result<PutRow, StoreError> {
     let rows = table.rows(tx, login).await?;
     let mut same = rows.iter().filter(|row| row.attribute.eq_ignore_ascii_case(&item.attribute));
+    let item = table.written(tx, item)?;
     let name = table.name;
     let put = match same.next() {
         Some(row) => {

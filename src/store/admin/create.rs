@@ -1,5 +1,6 @@
 //! Making subscribers, one or ten thousand in one transaction: rows go in by the hundred.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use smol_str::SmolStr;
@@ -222,9 +223,17 @@ async fn write_rad(tx: &mut Tx<'_>, new: &[NewSubscriber]) -> Result<(), StoreEr
         ("radcheck", NewSubscriber::check_rows as fn(&NewSubscriber) -> &[NewAttribute]),
         ("radreply", NewSubscriber::reply_rows),
     ] {
-        let rows: Vec<_> = new
+        let db = tx.db();
+        let items: Vec<(&NewSubscriber, Cow<'_, NewAttribute>)> = new
             .iter()
             .flat_map(|new| items(new).iter().map(move |item| (new, item)))
+            .map(|(new, item)| {
+                let item = if table == "radcheck" { db.hidden(item)? } else { Cow::Borrowed(item) };
+                Ok((new, item))
+            })
+            .collect::<Result<_, StoreError>>()?;
+        let rows: Vec<_> = items
+            .iter()
             .map(|(new, item)| {
                 [
                     Bind::Text(&new.login),

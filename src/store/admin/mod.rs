@@ -22,6 +22,7 @@ mod messages;
 mod nas;
 mod operators;
 mod orders;
+mod passwords;
 mod people;
 mod places;
 mod plans;
@@ -29,6 +30,7 @@ mod portraits;
 mod quotas;
 mod rename;
 mod renewals;
+mod signing_keys;
 mod subscribers;
 mod tenure;
 pub(super) mod tx;
@@ -50,13 +52,17 @@ pub use isp::AccountRecord;
 pub use limits::{Figure, LimitEdit, OwnEdit, QuotaEdit};
 pub use nas::{NasEntry, NewNas};
 pub use operators::{KeySecret, NewKey, NewOperator, OperatorSecret, Place};
+pub use passwords::{Recode, Recoded};
 pub use places::{LocationEdit, PlaceEdit, PlaceObstacle};
 pub use plans::PlanDraft;
 pub use portraits::{PlanHead, Sketch, Whose};
 pub use quotas::{NewQuota, NewTopUp, QuotaOwner, Sale};
 pub use renewals::{DueChange, PlanMove};
+pub use signing_keys::{SigningKey, SigningKeys};
 pub use subscribers::{AttributeEdit, CredentialEdit, SubscriberEdit, SubscriberObstacle, SubscriberRecord};
 pub use tenure::{NewDevice, NewExpiry, RuleOwner};
+
+use std::borrow::Cow;
 
 pub(super) use credit::{charge_rule, rule_columns};
 
@@ -214,12 +220,24 @@ impl AttributeTable {
                 Ok((row.word(4)?, attribute))
             })
             .await?;
-        Ok(rows.into_iter().filter(|(exact, _)| exact == owner).map(|(_, row)| row).collect())
+        let own = rows.into_iter().filter(|(exact, _)| exact == owner);
+        Ok(own
+            .map(|(_, mut row)| {
+                tx.db().reveal(&mut row);
+                row
+            })
+            .collect())
+    }
+
+    /// The row as it is written: a password is hidden where there is a key.
+    fn written<'a>(self, tx: &Tx<'_>, item: &'a NewAttribute) -> Result<Cow<'a, NewAttribute>, StoreError> {
+        if self.name == RADCHECK.name { tx.db().hidden(item) } else { Ok(Cow::Borrowed(item)) }
     }
 
     /// Adds a row; gives its number.
     async fn add(self, tx: &mut Tx<'_>, owner: &str, item: &NewAttribute) -> Result<i64, StoreError> {
         let Self { name, owner: column } = self;
+        let item = self.written(tx, item)?;
         let sql = format!("INSERT INTO {name} ({column}, attribute, op, value) VALUES (?, ?, ?, ?)");
         let binds =
             [Bind::Text(owner), Bind::Text(&item.attribute), Bind::Text(&item.op), Bind::Text(&item.value)];

@@ -177,9 +177,10 @@ async fn complete(tx: &mut Tx<'_>, people: &mut [Person], order: &str) -> Result
         "SELECT username, id, attribute, op, value FROM {} WHERE username IN ({{}}) ORDER BY id",
         RADCHECK.name
     );
-    for (login, row) in
+    for (login, mut row) in
         tx.fetch_in("radcheck", &sql, &binds, crate::store::subscribers::attribute_row).await?
     {
+        tx.db().reveal(&mut row);
         if let Some(person) = places.get(&login).and_then(|place| people.get_mut(*place)) {
             person.check.push(row);
         }

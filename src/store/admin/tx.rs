@@ -8,9 +8,9 @@ use crate::store::db::{Columns, Db, IN_MOST, padded, read_all, with_list};
 
 /// A transaction. Dropped without [`Tx::commit`], it leaves nothing behind.
 pub(in crate::store) enum Tx<'p> {
-    Sqlite(Transaction<'p, Sqlite>),
+    Sqlite(Transaction<'p, Sqlite>, &'p Db),
     Postgres(Transaction<'p, Postgres>, &'p Db),
-    MySql(Transaction<'p, MySql>),
+    MySql(Transaction<'p, MySql>, &'p Db),
 }
 
 /// Rows of one INSERT: with every table's columns far below what each database takes for placeholders.
@@ -53,13 +53,14 @@ impl<'p> Tx<'p> {
         let failed = |error: sqlx::Error| StoreError::from_sql(&error, "transaction");
         match db {
             Db::Sqlite(pools) => {
-                pools.write.begin_with("BEGIN IMMEDIATE").await.map(Self::Sqlite).map_err(failed)
+                let transaction = pools.write.begin_with("BEGIN IMMEDIATE").await;
+                Ok(Self::Sqlite(transaction.map_err(failed)?, db))
             }
             Db::Postgres(pools) => {
                 let transaction = pools.write.begin().await.map_err(failed)?;
                 Ok(Self::Postgres(transaction, db))
             }
-            Db::MySql(pools) => pools.write.begin().await.map(Self::MySql).map_err(failed),
+            Db::MySql(pools) => Ok(Self::MySql(pools.write.begin().await.map_err(failed)?, db)),
         }
     }
 
@@ -67,21 +68,28 @@ impl<'p> Tx<'p> {
     pub(in crate::store) async fn read(db: &'p Db) -> Result<Self, StoreError> {
         let failed = |error: sqlx::Error| StoreError::from_sql(&error, "transaction");
         match db {
-            Db::Sqlite(pools) => pools.read.begin().await.map(Self::Sqlite).map_err(failed),
+            Db::Sqlite(pools) => Ok(Self::Sqlite(pools.read.begin().await.map_err(failed)?, db)),
             Db::Postgres(pools) => {
                 let transaction = pools.read.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await;
                 Ok(Self::Postgres(transaction.map_err(failed)?, db))
             }
-            Db::MySql(pools) => pools.read.begin().await.map(Self::MySql).map_err(failed),
+            Db::MySql(pools) => Ok(Self::MySql(pools.read.begin().await.map_err(failed)?, db)),
+        }
+    }
+
+    /// The database that it is on.
+    pub(in crate::store) const fn db(&self) -> &'p Db {
+        match self {
+            Self::Sqlite(_, db) | Self::Postgres(_, db) | Self::MySql(_, db) => db,
         }
     }
 
     /// Makes it durable.
     pub(in crate::store) async fn commit(self) -> Result<(), StoreError> {
         let done = match self {
-            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Sqlite(transaction, _) => transaction.commit().await,
             Self::Postgres(transaction, _) => transaction.commit().await,
-            Self::MySql(transaction) => transaction.commit().await,
+            Self::MySql(transaction, _) => transaction.commit().await,
         };
         done.map_err(|error| StoreError::from_sql(&error, "transaction"))
     }
@@ -94,14 +102,14 @@ impl<'p> Tx<'p> {
         binds: &[Bind<'_>],
     ) -> Result<u64, StoreError> {
         let done = match self {
-            Self::Sqlite(transaction) => {
+            Self::Sqlite(transaction, _) => {
                 bound!(sql, binds).execute(&mut **transaction).await.map(|done| done.rows_affected())
             }
             Self::Postgres(transaction, db) => {
                 let text = db.sql(sql);
                 bound!(&text, binds).execute(&mut **transaction).await.map(|done| done.rows_affected())
             }
-            Self::MySql(transaction) => {
+            Self::MySql(transaction, _) => {
                 bound!(sql, binds).execute(&mut **transaction).await.map(|done| done.rows_affected())
             }
         };
@@ -117,7 +125,7 @@ impl<'p> Tx<'p> {
     ) -> Result<i64, StoreError> {
         let failed = |error: sqlx::Error| StoreError::from_sql(&error, table);
         match self {
-            Self::Sqlite(transaction) => {
+            Self::Sqlite(transaction, _) => {
                 let done = bound!(sql, binds).execute(&mut **transaction).await.map_err(failed)?;
                 Ok(done.last_insert_rowid())
             }
@@ -126,7 +134,7 @@ impl<'p> Tx<'p> {
                 let row = bound!(&text, binds).fetch_one(&mut **transaction).await.map_err(failed)?;
                 row.number(0).map_err(failed)
             }
-            Self::MySql(transaction) => {
+            Self::MySql(transaction, _) => {
                 let done = bound!(sql, binds).execute(&mut **transaction).await.map_err(failed)?;
                 Ok(i64::try_from(done.last_insert_id()).unwrap_or(i64::MAX))
             }
@@ -143,7 +151,7 @@ impl<'p> Tx<'p> {
     ) -> Result<Vec<T>, StoreError> {
         let failed = |error: sqlx::Error| StoreError::from_sql(&error, table);
         match self {
-            Self::Sqlite(transaction) => {
+            Self::Sqlite(transaction, _) => {
                 let rows = bound!(sql, binds).fetch_all(&mut **transaction).await.map_err(failed)?;
                 read_all(rows.iter(), table, read)
             }
@@ -152,7 +160,7 @@ impl<'p> Tx<'p> {
                 let rows = bound!(&text, binds).fetch_all(&mut **transaction).await.map_err(failed)?;
                 read_all(rows.iter(), table, read)
             }
-            Self::MySql(transaction) => {
+            Self::MySql(transaction, _) => {
                 let rows = bound!(sql, binds).fetch_all(&mut **transaction).await.map_err(failed)?;
                 read_all(rows.iter(), table, read)
             }
@@ -209,9 +217,9 @@ impl<'p> Tx<'p> {
     /// One of three texts.
     pub(in crate::store) const fn pick<T: Copy>(&self, sqlite: T, postgres: T, mysql: T) -> T {
         match self {
-            Self::Sqlite(_) => sqlite,
+            Self::Sqlite(..) => sqlite,
             Self::Postgres(..) => postgres,
-            Self::MySql(_) => mysql,
+            Self::MySql(..) => mysql,
         }
     }
 

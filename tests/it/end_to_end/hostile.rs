@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
@@ -260,6 +261,65 @@ fn v17_no_secret_of_an_api_is_told() {
         assert!(!text.contains(WRONG), "{place} tells what was wrong");
     }
     server.stop();
+}
+
+#[test]
+fn v17_the_key_of_passwords_is_changed_while_logins_go_on() {
+    let mut database = Database::sqlite();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password.keys");
+    let setup =
+        Setup::on(database.url()).database(&format!("commit_deadline = 5\npassword_key_file = {file:?}\n"));
+    setup.write();
+    let new_key = || String::from_utf8(setup.run(&["passwords", "new-key"]).stdout).unwrap();
+    let write = |lines: &[&str]| {
+        std::fs::write(&file, lines.concat()).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    std::fs::write(&file, "# none yet").unwrap();
+    assert_eq!(setup.run(&["check"]).status.code(), Some(78), "a file without a key, for all to read");
+    let (old, new) = (new_key(), new_key());
+    write(&[&old]);
+    let server = setup.start();
+    database.subscriber("bob", &[("Cleartext-Password", "canary-hello")]);
+    setup.done(&["passwords", "encrypt"], "");
+    let hidden = |database: &mut Database| database.rows("SELECT value FROM radcheck")[0][0].clone();
+    let first = hidden(&mut database);
+    assert!(first.starts_with("$tk1$") && !first.contains("canary"), "{first}");
+    let (nas, mut identifier) = (NasSocket::bind(1), 0_u8);
+    let mut logs_in = |what: &str| {
+        identifier += 1;
+        eventually(what, || {
+            let asked = login(identifier, "bob", "canary-hello", &[]);
+            (nas.ask(server.auth, &asked) == Code::AccessAccept).then_some(())
+        });
+    };
+    logs_in("with the password encrypted");
+    // Whoever has the table alone does not get in with what is there.
+    assert_eq!(nas.ask(server.auth, &login(99, "bob", &first, &[])), Code::AccessReject);
+    let told = |count: usize| {
+        server.process.signal("HUP");
+        eventually("the configuration to be read", || {
+            (server.process.log().matches("configuration read again").count() == count).then_some(())
+        });
+    };
+    write(&[&new, &old]);
+    told(1);
+    logs_in("with both keys in force");
+    setup.done(&["passwords", "encrypt"], "");
+    assert_ne!(hidden(&mut database)[..13], first[..13], "another key");
+    logs_in("encrypted with the new key");
+    write(&[&new]);
+    told(2);
+    database.subscriber("ann", &[("Cleartext-Password", "x")]);
+    database.run("UPDATE radcheck SET op = '==' WHERE username = 'bob'");
+    database.run("UPDATE radcheck SET op = ':=' WHERE username = 'bob'");
+    logs_in("with the new key alone");
+    server.stop();
+    write(&[&old]);
+    let mut refused = setup.spawn();
+    assert!(!refused.ended().0.success(), "without the key that is needed no server starts");
+    assert!(refused.log().contains("database.password_key_file"), "{}", refused.log());
 }
 
 #[test]

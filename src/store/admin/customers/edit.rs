@@ -1,5 +1,7 @@
 //! Changing and removing customers: all or none.
 
+use std::borrow::Cow;
+
 use super::money::note;
 use super::{Found, WAITING_CHECK, WAITING_REPLY, is_password, resolve, resolve_each, waiting_row};
 use crate::domain::customer::{CustomerEdit, CustomerObstacle, NamedBy};
@@ -348,7 +350,9 @@ async fn put_rows(
     }
     for (table, rows) in [(WAITING_CHECK, check), (WAITING_REPLY, reply)] {
         for row in rows {
-            let (name, value) = (format!("{table}{}", row.attribute), format!("{} {}", row.op, row.value));
+            // Under its own name, whatever its value says.
+            let hidden = if table == WAITING_CHECK { tx.db().hidden(row)? } else { Cow::Borrowed(row) };
+            let (name, value) = (format!("{table}{}", row.attribute), format!("{} {}", row.op, hidden.value));
             put_field(tx, id, &name, &value).await?;
         }
     }
@@ -383,7 +387,8 @@ async fn give_login(tx: &mut Tx<'_>, id: i64, login: &str, author: &Author) -> R
         tx.fetch("tk_custom_field", sql, &[Bind::Int(id)], |row| Ok((row.word(0)?, row.word(1)?))).await?;
     for (name, value) in fields {
         for (prefix, table) in [(WAITING_CHECK, RADCHECK), (WAITING_REPLY, RADREPLY)] {
-            let Some(row) = name.strip_prefix(prefix).and_then(|name| waiting_row(name, &value)) else {
+            let Some(row) = name.strip_prefix(prefix).and_then(|name| waiting_row(tx.db(), name, &value))
+            else {
                 continue;
             };
             let item = NewAttribute::new(&row.attribute, &row.op, row.value.as_str());

@@ -19,7 +19,7 @@ use super::{Author, RADCHECK, RADREPLY, contacts, groups, subscribers};
 use crate::domain::customer::{Customer, CustomerObstacle, NamedBy, OwnLimit, RuleUsage, ServiceState};
 use crate::domain::operator::Scope;
 use crate::domain::{AttributeRow, ChargePart, DeviceRow, ExpiryRow, Metric, Period, SubscriberStatus};
-use crate::store::db::{Columns, amount};
+use crate::store::db::{Columns, Db, amount};
 use crate::store::{Store, StoreError, charges};
 
 /// Rows of FreeRADIUS's tables of a customer without a login are kept under these names.
@@ -179,12 +179,7 @@ async fn holders(
 }
 
 /// All that is known of customers, in the order of their numbers.
-async fn load(
-    tx: &mut Tx<'_>,
-    db: &crate::store::db::Db,
-    ids: &[i64],
-    secrets: bool,
-) -> Result<Vec<Customer>, StoreError> {
+async fn load(tx: &mut Tx<'_>, db: &Db, ids: &[i64], secrets: bool) -> Result<Vec<Customer>, StoreError> {
     let binds: Vec<Bind<'_>> = ids.iter().map(|id| Bind::Int(*id)).collect();
     let sql = format!(
         "SELECT s.id, s.username, s.account_id, COALESCE(a.name, ''), p.id, p.name, s.created_at, s.service_state, s.status,
@@ -299,7 +294,8 @@ async fn load(
         .await?;
     for (id, name, value) in fields {
         let Some(customer) = all.get(id) else { continue };
-        let waiting = |table: &str| name.strip_prefix(table).and_then(|name| waiting_row(name, &value));
+        let waiting =
+            |table: &str| name.strip_prefix(table).and_then(|name| waiting_row(tx.db(), name, &value));
         if let Some(row) = waiting(WAITING_CHECK) {
             customer.check.push(row);
         } else if let Some(row) = waiting(WAITING_REPLY) {
@@ -338,8 +334,9 @@ async fn load(
             };
             Ok((row.word(0)?, attribute))
         });
-        for (login, row) in rows.await? {
+        for (login, mut row) in rows.await? {
             let Some(customer) = all.by_login(&login) else { continue };
+            tx.db().reveal(&mut row);
             if table.name == RADCHECK.name { &mut customer.check } else { &mut customer.reply }.push(row);
         }
     }
@@ -386,9 +383,11 @@ fn is_password(attribute: &str) -> bool {
 }
 
 /// A row of FreeRADIUS's tables that waits for a login: its name, and its operator and value.
-fn waiting_row(name: &str, value: &str) -> Option<AttributeRow> {
+fn waiting_row(db: &Db, name: &str, value: &str) -> Option<AttributeRow> {
     let (op, value) = value.split_once(' ')?;
-    Some(AttributeRow { id: 0, attribute: name.into(), op: op.into(), value: value.into() })
+    let mut row = AttributeRow { id: 0, attribute: name.into(), op: op.into(), value: value.into() };
+    db.reveal(&mut row);
+    Some(row)
 }
 
 /// Customers by number and by login.
