@@ -836,8 +836,10 @@ mod tests {
         assert_eq!(known("user.getUserInfo"), Ok("user.getUserInfo"));
     }
 
-    /// The steps of the transcripts: who calls if not `system`, the method, the envelope, what comes back.
-    fn steps() -> Vec<(String, &'static str, bool, String)> {
+    /// A step of a transcript: who calls if not `system`, the method, the envelope, what comes back.
+    type Step = (String, &'static str, bool, String);
+
+    fn steps() -> Vec<Step> {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/scenarios");
         let mut steps = Vec::new();
         for name in ["document", "effects", "errors", "hostile", "methods"] {
@@ -868,7 +870,7 @@ mod tests {
     #[test]
     fn every_method_is_told_in_both_envelopes_with_its_success_its_failure_and_its_refusal() {
         let steps = steps();
-        let told = |fits: &dyn Fn(&(String, &str, bool, String)) -> bool| {
+        let told = |fits: &dyn Fn(&Step) -> bool| {
             METHODS
                 .into_iter()
                 .filter(|name| !steps.iter().any(|step| step.1 == *name && fits(step)))
