@@ -7,7 +7,9 @@ mod adopt;
 mod check;
 mod context;
 mod demo;
+mod device;
 mod explain;
+mod histogram;
 mod key;
 mod load;
 mod migrate;
@@ -22,6 +24,7 @@ mod session;
 mod spool;
 mod subscriber;
 mod tenure;
+mod torture;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -101,6 +104,9 @@ enum Command {
     Explain(explain::Arguments),
     /// Send load to any RADIUS server and measure what comes back.
     Load(Box<load::Arguments>),
+    /// Kill servers, and stop, freeze and cut off their database, under load, and compare SQL with what was
+    /// acknowledged. On databases of its own.
+    Torture(Box<torture::Arguments>),
 }
 
 /// How a run ended.
@@ -140,6 +146,8 @@ enum Failure {
     Usage(String),
     #[error("{0}: {1}")]
     Io(String, std::io::Error),
+    #[error("error: {0}")]
+    Outside(String),
     #[error("{0}")]
     Start(#[from] StartError),
     #[error("error: {0}")]
@@ -185,6 +193,7 @@ impl Failure {
             ) => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,
             Self::Io(..)
+            | Self::Outside(_)
             | Self::Start(_)
             | Self::Store(_)
             | Self::Spool(_)
@@ -222,6 +231,7 @@ fn dispatch(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
         Command::Serve { demo } => serve::serve(file, *demo, output),
         Command::Check => wait_for(check::check(file, output)),
         Command::Load(load) => load::load(load, output),
+        Command::Torture(arguments) => torture::torture(arguments, output),
         Command::Spool(command) => wait_for(spool::spool(command, file, *output)),
         Command::Passwords(passwords::PasswordsCommand::NewKey) => Ok(passwords::new_key(*output)),
         Command::Migrate { dry_run } => {
@@ -258,6 +268,7 @@ async fn administer(command: &Command, context: &Context) -> Result<Exit, Failur
         Command::Serve { .. }
         | Command::Check
         | Command::Load(_)
+        | Command::Torture(_)
         | Command::Spool(_)
         | Command::Passwords(passwords::PasswordsCommand::NewKey)
         | Command::Migrate { .. }

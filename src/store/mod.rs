@@ -6,6 +6,7 @@
 
 mod admin;
 mod attempts;
+mod audit;
 mod changes;
 mod charges;
 mod columns;
@@ -52,6 +53,7 @@ pub use admin::{
     Sketch, SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey, WalletChange, WalletOrder, Whose,
 };
 pub use attempts::Attempt;
+pub use audit::{Audit, HeldFile, SessionAccount};
 pub use changes::{Change, ChangeCursor, Changes};
 pub use commit::CommitWrites;
 pub use error::StoreError;

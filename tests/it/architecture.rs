@@ -207,7 +207,9 @@ fn sa_12_secrets_are_compared_in_constant_time() {
 #[test]
 fn no_other_program_is_run() {
     let mut wrong = Vec::new();
-    for (_, path, code) in code_of_the_product() {
+    // The torture runs servers and throw-away databases; what it gives them are its own texts.
+    let tortures = |path: &Path| path.components().any(|part| part.as_os_str() == "torture");
+    for (_, path, code) in code_of_the_product().filter(|(_, path, _)| !tortures(path)) {
         if code.contains("process::Command") || code.contains("Command::new") {
             wrong.push(path.display().to_string());
         }

@@ -7,18 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use radius::core::avp::AVP;
-use radius::core::code::Code;
-use radius::core::packet::Packet;
-use radius::core::{rfc2865, rfc2866};
+use radius::core::rfc2866;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::cli::device::{Device, Report, classes};
 use crate::coa::{Responder, Verdict};
 use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::radius::attribute::ACCT_SESSION_ID;
-use crate::radius::{Code as ReplyCode, Secret, authenticate_request, seal_request, verify_response};
+use crate::radius::{Code, Secret, verify_response};
 use crate::time::{Clock as _, SystemClock};
 
 /// How often a device sends an Interim-Update: far too often for a real one, for something to be seen.
@@ -40,7 +38,7 @@ type Online = Mutex<HashMap<String, mpsc::Sender<()>>>;
 
 /// One device and its user.
 #[derive(Clone, Debug)]
-pub(super) struct Device {
+pub(super) struct Guest {
     login: String,
     password: String,
     mac: String,
@@ -48,7 +46,7 @@ pub(super) struct Device {
     stays: bool,
 }
 
-impl Device {
+impl Guest {
     pub(super) fn new(login: &str, password: &str, mac: &str, stays: bool) -> Self {
         Self { login: login.to_owned(), password: password.to_owned(), mac: mac.to_owned(), stays }
     }
@@ -67,16 +65,26 @@ impl Nases {
     /// Sets everything going.
     pub(super) fn run(
         &self,
-        devices: Vec<Device>,
+        guests: Vec<Guest>,
         auth: SocketAddr,
         accounting: SocketAddr,
         secret: &Arc<Secret>,
     ) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         tasks.spawn(obey(Arc::clone(&self.v4), Arc::clone(&self.online), Arc::clone(secret)));
-        for (number, device) in devices.into_iter().enumerate() {
-            let port = u32::try_from(number).unwrap_or(0);
-            let nas = Nas { auth, accounting, secret: Arc::clone(secret), port, device };
+        for (number, guest) in guests.into_iter().enumerate() {
+            let Guest { login, password, mac, stays } = guest;
+            let device = Device {
+                login,
+                password,
+                mac,
+                called: "02-00-00-00-00-FE:demo",
+                nas: "demo",
+                nas_address: auth.ip(),
+                port: u32::try_from(number).unwrap_or(0),
+                secret: Arc::clone(secret),
+            };
+            let nas = Nas { auth, accounting, device, stays };
             let online = Arc::clone(&self.online);
             tasks.spawn(async move {
                 if let Err(error) = nas.live(&online).await {
@@ -116,9 +124,8 @@ async fn obey(socket: Arc<UdpSocket>, online: Arc<Online>, secret: Arc<Secret>) 
 struct Nas {
     auth: SocketAddr,
     accounting: SocketAddr,
-    secret: Arc<Secret>,
-    port: u32,
     device: Device,
+    stays: bool,
 }
 
 /// A session from its Start to its Stop.
@@ -137,14 +144,14 @@ impl Nas {
         let mut auth = Line::open(self.auth).await?;
         let mut accounting = Line::open(self.accounting).await?;
         // Not all at once.
-        tokio::time::sleep(Duration::from_millis(u64::from(self.port) * 40)).await;
+        tokio::time::sleep(Duration::from_millis(u64::from(self.device.port) * 40)).await;
         loop {
             let Some(accept) = self.login(&mut auth).await? else {
                 tokio::time::sleep(Duration::from_secs(15)).await;
                 continue;
             };
-            let class = classes(&accept, &self.secret);
-            let octet = u8::try_from(self.port + 10).unwrap_or(u8::MAX);
+            let class = classes(&accept, &self.device.secret);
+            let octet = u8::try_from(self.device.port + 10).unwrap_or(u8::MAX);
             let id = format!("demo-{:08x}", SystemEntropy.number() >> 32);
             let (end, mut ended) = mpsc::channel(1);
             online.lock().insert(id.clone(), end);
@@ -171,7 +178,7 @@ impl Nas {
         session: &mut Session,
         ended: &mut mpsc::Receiver<()>,
     ) -> io::Result<u32> {
-        let mut rounds = if self.device.stays { u64::MAX } else { 6 + SystemEntropy.number() % 20 };
+        let mut rounds = if self.stays { u64::MAX } else { 6 + SystemEntropy.number() % 20 };
         loop {
             tokio::select! {
                 _ = ended.recv() => return Ok(rfc2866::ACCT_TERMINATE_CAUSE_ADMIN_RESET),
@@ -189,33 +196,11 @@ impl Nas {
         }
     }
 
-    fn packet(&self, code: Code) -> Packet {
-        let mut packet = Packet::new(code, self.secret.octets());
-        rfc2865::add_user_name(&mut packet, &self.device.login);
-        match self.auth.ip() {
-            IpAddr::V4(address) => rfc2865::add_nas_ip_address(&mut packet, &address),
-            IpAddr::V6(_) => rfc2865::add_nas_ip_address(&mut packet, &Ipv4Addr::LOCALHOST),
-        }
-        rfc2865::add_nas_identifier(&mut packet, "demo");
-        rfc2865::add_nas_port(&mut packet, self.port);
-        rfc2865::add_calling_station_id(&mut packet, &self.device.mac);
-        rfc2865::add_called_station_id(&mut packet, "02-00-00-00-00-FE:demo");
-        packet
-    }
-
     /// The Accept, or `None`.
     async fn login(&self, line: &mut Line) -> io::Result<Option<Vec<u8>>> {
-        let mut packet = self.packet(Code::AccessRequest);
-        packet.set_identifier(line.next_identifier());
-        if rfc2865::add_user_password(&mut packet, self.device.password.as_bytes()).is_err() {
-            return Ok(None);
-        }
-        let Ok(mut octets) = packet.encode() else { return Ok(None) };
-        if seal_request(&mut octets, &self.secret).is_err() {
-            return Ok(None);
-        }
-        let reply = line.ask(&octets, &self.secret).await?;
-        Ok(reply.filter(|(code, _)| *code == ReplyCode::AccessAccept).map(|(_, reply)| reply))
+        let Some(octets) = self.device.login(line.next_identifier()) else { return Ok(None) };
+        let reply = line.ask(&octets, &self.device.secret).await?;
+        Ok(reply.filter(|(code, _)| *code == Code::AccessAccept).map(|(_, reply)| reply))
     }
 
     async fn record(
@@ -225,32 +210,22 @@ impl Nas {
         status: u32,
         cause: Option<u32>,
     ) -> io::Result<()> {
-        let mut packet = self.packet(Code::AccountingRequest);
-        packet.set_identifier(line.next_identifier());
-        rfc2866::add_acct_status_type(&mut packet, status);
-        rfc2866::add_acct_session_id(&mut packet, &session.id);
-        rfc2865::add_framed_ip_address(&mut packet, &session.address);
-        for class in &session.class {
-            packet.add(AVP::from_bytes(rfc2865::CLASS_TYPE, class));
-        }
-        if status != rfc2866::ACCT_STATUS_TYPE_START {
-            rfc2866::add_acct_session_time(&mut packet, session.seconds);
-            rfc2866::add_acct_input_octets(&mut packet, session.input);
-            rfc2866::add_acct_output_octets(&mut packet, session.output);
-        }
-        if let Some(cause) = cause {
-            rfc2866::add_acct_terminate_cause(&mut packet, cause);
-        }
-        let Ok(mut octets) = packet.encode() else { return Ok(()) };
-        authenticate_request(&mut octets, &self.secret);
-        line.ask(&octets, &self.secret).await.map(drop)
+        let report = Report {
+            status,
+            session: &session.id,
+            class: &session.class,
+            address: session.address,
+            counters: (status != rfc2866::ACCT_STATUS_TYPE_START).then_some([
+                session.seconds,
+                session.input,
+                session.output,
+            ]),
+            cause,
+            delay: None,
+        };
+        let Some(octets) = self.device.report(line.next_identifier(), &report) else { return Ok(()) };
+        line.ask(&octets, &self.device.secret).await.map(drop)
     }
-}
-
-/// Class goes back unchanged in accounting (RFC 2865 §5.25).
-fn classes(accept: &[u8], secret: &Secret) -> Vec<Vec<u8>> {
-    let Ok(accept) = Packet::decode(accept, secret.octets()) else { return Vec::new() };
-    accept.lookup_all(rfc2865::CLASS_TYPE).iter().map(|class| class.encode_bytes()).collect()
 }
 
 /// A socket to one port of the server: one request at a time.
@@ -276,7 +251,7 @@ impl Line {
     }
 
     /// The verified reply, or `None` where nobody answered any of the transmissions.
-    async fn ask(&mut self, request: &[u8], secret: &Secret) -> io::Result<Option<(ReplyCode, Vec<u8>)>> {
+    async fn ask(&mut self, request: &[u8], secret: &Secret) -> io::Result<Option<(Code, Vec<u8>)>> {
         let mut buffer = vec![0; 4096];
         for _ in 0..TRANSMISSIONS {
             // Nobody listening yet is as good as a lost datagram.

@@ -146,20 +146,20 @@ impl Playground {
         let (auth, accounting) = (reachable(&ready.auth), reachable(&ready.accounting));
         output.complain(&self.hints(auth, accounting, ready.http));
         let secret = secret(SECRET);
-        let mut devices = vec![
-            fleet::Device::new("carol", "carol", "02-00-00-00-0C-01", true),
-            fleet::Device::new(DEVICE, DEVICE, DEVICE, true),
+        let mut guests = vec![
+            fleet::Guest::new("carol", "carol", "02-00-00-00-0C-01", true),
+            fleet::Guest::new(DEVICE, DEVICE, DEVICE, true),
         ];
         for number in 0..GUESTS {
             let mac = format!("02-00-00-00-0B-{number:02X}");
-            devices.push(fleet::Device::new(
+            guests.push(fleet::Guest::new(
                 &format!("guest{number}"),
                 GUEST_PASSWORD,
                 &mac,
                 number < GUESTS / 2,
             ));
         }
-        Fleet(self.nases.run(devices, auth, accounting, &Arc::new(secret)))
+        Fleet(self.nases.run(guests, auth, accounting, &Arc::new(secret)))
     }
 
     fn hints(&self, auth: SocketAddr, accounting: SocketAddr, http: Addresses) -> String {

@@ -4,7 +4,6 @@
 //! come. With `--rate` it is an open loop, and latencies count from the moment a request was due, so
 //! that a server that stalls does not look fast.
 
-mod histogram;
 mod traffic;
 mod worker;
 
@@ -15,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use self::histogram::Histogram;
 use self::traffic::{Method, Mode, Plan};
 use self::worker::{Progress, Tally, Task, Worker};
+use super::histogram::{Histogram, milliseconds};
 use super::output::{Output, table};
 use super::{Exit, Failure, progress};
 use crate::entropy::{Entropy as _, SystemEntropy};
@@ -202,22 +201,6 @@ fn per_second(count: u64, took: Duration) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / took.as_secs_f64().max(1e-9)
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn latencies(histogram: &Histogram) -> Value {
-    json!({
-        "count": histogram.count(),
-        "mean_ms": milliseconds(histogram.mean()),
-        "p50_ms": milliseconds(histogram.quantile(500)),
-        "p90_ms": milliseconds(histogram.quantile(900)),
-        "p99_ms": milliseconds(histogram.quantile(990)),
-        "p999_ms": milliseconds(histogram.quantile(999)),
-        "max_ms": milliseconds(histogram.max()),
-    })
-}
-
 fn report(arguments: &Arguments, tally: &Tally, took: Duration) -> Value {
     let mut value = json!({
         "mode": match arguments.mode { Mode::Auth => "auth", Mode::Acct => "acct", Mode::Mixed => "mixed" },
@@ -238,7 +221,7 @@ fn report(arguments: &Arguments, tally: &Tally, took: Duration) -> Value {
     });
     for (name, histogram) in [("auth", &tally.logins), ("accounting", &tally.records)] {
         if let Some(object) = value.as_object_mut().filter(|_| histogram.count() > 0) {
-            object.insert(name.to_owned(), latencies(histogram));
+            object.insert(name.to_owned(), histogram.to_json());
         }
     }
     value

@@ -8,6 +8,7 @@ use radius::core::code::Code;
 use radius::core::packet::Packet;
 use radius::core::{rfc2865, rfc2866};
 
+use crate::cli::device::classes;
 use crate::radius::{Code as ReplyCode, Secret, authenticate_request, credentials, seal_request};
 
 /// Which requests make a journey.
@@ -164,11 +165,8 @@ impl Plan {
                 return None;
             }
             // RFC 2865 §5.25: Class goes back unchanged in accounting.
-            if self.mode == Mode::Mixed
-                && let Ok(accept) = Packet::decode(reply, self.secret.octets())
-            {
-                journey.class =
-                    accept.lookup_all(rfc2865::CLASS_TYPE).iter().map(|avp| avp.encode_bytes()).collect();
+            if self.mode == Mode::Mixed {
+                journey.class = classes(reply, &self.secret);
             }
         }
         journey.step += 1;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::histogram::Histogram;
 use super::traffic::{Journey, Plan};
+use crate::cli::histogram::Histogram;
 use crate::radius::{Code, verify_response};
 use crate::time::{Clock as _, SystemClock};
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 /// Counts of durations in buckets no wider than 1/64 of their value.
 #[derive(Clone, Debug)]
 pub(super) struct Histogram {
@@ -65,6 +67,26 @@ impl Histogram {
         }
         self.max
     }
+}
+
+impl Histogram {
+    /// Milliseconds: the mean, some quantiles, the longest.
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "count": self.count(),
+            "mean_ms": milliseconds(self.mean()),
+            "p50_ms": milliseconds(self.quantile(500)),
+            "p90_ms": milliseconds(self.quantile(900)),
+            "p99_ms": milliseconds(self.quantile(990)),
+            "p999_ms": milliseconds(self.quantile(999)),
+            "max_ms": milliseconds(self.max()),
+        })
+    }
+}
+
+/// Rounded to microseconds.
+pub(super) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn index(nanos: u64) -> usize {
