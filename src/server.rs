@@ -2,9 +2,11 @@
 //! sockets, and takes it all down again in the reverse order.
 
 use std::fmt;
+use std::fs::{File, TryLockError};
 use std::io;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +31,7 @@ use crate::service::{
 use crate::store::{SigningKey, Spool, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::time::Clock;
-use crate::{coa, engine, gateway, http, sessions};
+use crate::{coa, engine, gateway, http, sessions, store};
 
 /// How long requests that were received may take to be answered once the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -52,6 +54,12 @@ pub enum StartError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// Another server runs on the same data directory.
+    #[error("data_dir: {path}: another server uses it", path = path.display())]
+    InUse {
+        /// Which.
+        path: PathBuf,
     },
     /// A dictionary file of the site is wrong.
     #[error("radius.dictionaries: {0}")]
@@ -123,6 +131,7 @@ pub struct Server {
     stop_http: oneshot::Sender<()>,
     certificates: http::Certificates,
     health: Arc<Health>,
+    _identity: Identity,
 }
 
 impl Server {
@@ -139,6 +148,7 @@ impl Server {
         let started = clock.now();
         std::fs::create_dir_all(&settings.data_dir)
             .map_err(|source| StartError::DataDir { path: settings.data_dir.clone(), source })?;
+        let identity = Identity::take(&settings.data_dir)?;
         let dictionary = dictionary(settings)?;
         let packs = packs(settings, &dictionary)?;
         for remark in packs.remarks() {
@@ -147,7 +157,7 @@ impl Server {
         let gateways = Gateways::new(&settings.messages)?;
         let health = Arc::new(Health::default());
         let spool = Arc::new(Spool::open(&settings.spool()).await.map_err(StartError::Spool)?);
-        let store = open_store(settings).await?;
+        let store = open_store(settings, identity.number).await?;
         let keys = store.signing_keys(SigningKey::Class, &fresh_key(&mut SystemEntropy)).await?;
         let key = TokenKey::new(&keys.current).after(keys.previous.as_ref(), &keys.identity);
         let service_settings = service_settings(settings, key, store.database());
@@ -221,6 +231,7 @@ impl Server {
             stop_http,
             certificates,
             health,
+            _identity: identity,
         })
     }
 
@@ -335,13 +346,48 @@ fn packs(settings: &Settings, dictionary: &Dictionary) -> Result<Arc<Packs>, Pac
     Packs::with_files(&settings.radius.packs, dictionary).map(Arc::new)
 }
 
-/// Connects and migrates. Says once that the database is away, then waits for it.
-async fn open_store(settings: &Settings) -> Result<Arc<Store>, StoreError> {
-    let store_settings = settings.store();
+/// Who this server is among those that share its database; held while it runs.
+struct Identity {
+    /// The same at each start on one data directory.
+    number: u64,
+    /// The file that says it, locked: the data directory is one server's.
+    _file: File,
+}
+
+impl Identity {
+    /// Reads it, or makes one.
+    fn take(data_dir: &Path) -> Result<Self, StartError> {
+        let path = data_dir.join("server_id");
+        let failed = |source| StartError::DataDir { path: path.clone(), source };
+        let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = opened.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StartError::InUse { path: data_dir.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(failed)?;
+        if let Ok(number) = u64::from_str_radix(text.trim(), 16) {
+            return Ok(Self { number, _file: file });
+        }
+        let number = SystemEntropy.number();
+        let written =
+            file.rewind().and_then(|()| writeln!(file, "{number:016x}")).and_then(|()| file.sync_all());
+        written.map_err(failed)?;
+        Ok(Self { number, _file: file })
+    }
+}
+
+/// Connects, waits until nothing of an earlier run goes on there, and migrates. Says once that the database is
+/// away, then waits for it.
+async fn open_store(settings: &Settings, server: u64) -> Result<Arc<Store>, StoreError> {
+    let store_settings = store::Settings { server: Some(server), ..settings.store() };
     let mut told = false;
     loop {
         let opened = async {
             let store = Store::connect(&store_settings).await?;
+            store.fence().await?;
             store.migrate().await?;
             store.settle_keys().await?;
             Ok(store)

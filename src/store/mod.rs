@@ -15,6 +15,7 @@ mod db;
 mod devices;
 mod durability;
 mod error;
+mod fence;
 mod groups;
 mod migrate;
 mod nas;
@@ -86,6 +87,8 @@ pub struct Settings {
     pub allow_unsafe_durability: bool,
     /// What hides passwords; by default nothing does.
     pub vault: Arc<Vault>,
+    /// The number of a server, the same at each of its starts: see [`Store::fence`].
+    pub server: Option<u64>,
 }
 
 impl Settings {
@@ -99,6 +102,7 @@ impl Settings {
             patience: Duration::from_secs(5),
             allow_unsafe_durability: false,
             vault: Arc::default(),
+            server: None,
         }
     }
 }
@@ -121,6 +125,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     db: Db,
     allow_unsafe_durability: bool,
+    server: Option<u64>,
     /// What the tables are like, and the texts that follow from it; none before they exist.
     learned: ArcSwapOption<Learned>,
     /// Digest of what was last committed of each open session beside counters and times: a record
@@ -181,6 +186,7 @@ impl Store {
         let store = Self(Arc::new(Inner {
             db,
             allow_unsafe_durability: settings.allow_unsafe_durability,
+            server: settings.server,
             learned: ArcSwapOption::empty(),
             committed: Mutex::default(),
             sighted: Mutex::default(),
@@ -296,12 +302,14 @@ async fn postgres(settings: &Settings, vault: Keys) -> Result<Pools<Postgres>, S
         .map_err(unreachable)?
         .application_name("tollkeeper")
         .statement_cache_capacity(PREPARED);
-    let pool = |connections: u32, settled: &'static str| {
+    let pool = |connections: u32, settled: &str| {
+        let settled: Arc<str> = settled.into();
         PgPoolOptions::new()
             .max_connections(connections.max(1))
             .acquire_timeout(settings.patience)
             .after_connect(move |connection, _| {
-                Box::pin(async move { connection.execute(settled).await.map(drop) })
+                let settled = Arc::clone(&settled);
+                Box::pin(async move { connection.execute(&*settled).await.map(drop) })
             })
     };
     // What is read is read by key, and a plan made while a table was empty is kept.
@@ -311,7 +319,11 @@ async fn postgres(settings: &Settings, vault: Keys) -> Result<Pools<Postgres>, S
     // it an hour later, and planning each batch anew costs more than it brings.
     let by_key = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
         SET plan_cache_mode = force_generic_plan; SET jit = off";
-    let commit = pool(settings.commit_connections, by_key).test_before_acquire(false);
+    let fenced = settings.server.map_or_else(
+        || by_key.to_owned(),
+        |server| format!("{by_key}; {}", fence::shared_on_postgres(server)),
+    );
+    let commit = pool(settings.commit_connections, &fenced).test_before_acquire(false);
     let look_up = pool(LOOK_UPS, by_key);
     Ok(Pools {
         commit: Ready::new(commit.connect_lazy_with(options.clone())),
@@ -333,7 +345,15 @@ async fn mysql(settings: &Settings, vault: Keys) -> Result<Pools<MySql>, StoreEr
         MySqlPoolOptions::new().max_connections(connections.max(1)).acquire_timeout(settings.patience)
     };
     let shared = pool(settings.connections).connect_with(options.clone()).await.map_err(unreachable)?;
-    let commit = pool(settings.commit_connections).test_before_acquire(false).connect_lazy_with(options);
+    let mut commit = pool(settings.commit_connections).test_before_acquire(false);
+    if let Some(server) = settings.server {
+        let taken: Arc<str> = fence::taken_on_mysql(server).into();
+        commit = commit.after_connect(move |connection, _| {
+            let taken = Arc::clone(&taken);
+            Box::pin(async move { fence::is_taken(&connection.fetch_one(&*taken).await?) })
+        });
+    }
+    let commit = commit.connect_lazy_with(options);
     Ok(Pools {
         commit: Ready::new(commit),
         look_up: Ready::new(shared.clone()),
