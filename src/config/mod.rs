@@ -530,6 +530,7 @@ fn messages(reader: &Reader) -> gateway::Settings {
         from: text("messages.from"),
         sms_url: text("messages.sms_url"),
         sms_token: secret("messages.sms_token"),
+        sms_ca: reader.text("messages.sms_ca", path),
     }
 }
 

@@ -7,6 +7,7 @@ mod mail;
 mod sms;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,10 +30,13 @@ pub struct Settings {
     pub smtp_password: Option<Secret>,
     /// `messages.from`: the sender of e-mails.
     pub from: Option<String>,
-    /// `messages.sms_url`: where a text is posted as the form `to=…&text=…`; `http://` alone.
+    /// `messages.sms_url`: where a text is posted as the form `to=…&text=…`, over HTTP or HTTPS.
     pub sms_url: Option<String>,
     /// `messages.sms_token`: sent as `Authorization: Bearer …`.
     pub sms_token: Option<Secret>,
+    /// `messages.sms_ca`: PEM of the authorities that its certificate may be of; without it those that
+    /// browsers believe.
+    pub sms_ca: Option<PathBuf>,
 }
 
 /// A setting that cannot be.
@@ -58,11 +62,7 @@ impl Gateways {
     /// One that cannot be.
     pub fn new(settings: &Settings) -> Result<Arc<Self>, SettingsError> {
         let mail = settings.smtp.as_deref().map(|url| mail::Mail::new(url, settings)).transpose()?;
-        let sms = settings
-            .sms_url
-            .as_deref()
-            .map(|url| sms::Sms::new(url, settings.sms_token.as_ref()))
-            .transpose()?;
+        let sms = settings.sms_url.as_deref().map(|url| sms::Sms::new(url, settings)).transpose()?;
         Ok(Arc::new(Self { mail, sms }))
     }
 }
