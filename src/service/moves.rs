@@ -122,7 +122,7 @@ impl Management<'_> {
     /// # Errors
     /// [`ServiceError::Unavailable`].
     pub(super) async fn plan_numbers(&self, of: &Portrait) -> Result<Vec<i64>, ServiceError> {
-        let heads = self.read()?.plan_heads().await?;
+        let heads = self.gate.inner().store.plan_heads().await?;
         let own = of.sketch.account.0;
         let open =
             heads.into_iter().filter(|head| head.enabled && (head.account == own || head.account == 0));
@@ -191,7 +191,10 @@ impl Management<'_> {
     pub async fn renew_plan(&self, id: i64, from: RenewFrom, notes: &str) -> Result<Portrait, ServiceError> {
         let (store, author) = self.write()?;
         let found = self.living(id).await?;
-        let end = match found.sketch.end {
+        self.renew(&found.sketch.login, notes).await?;
+        // Its fields may have brought another plan, or taken the date away.
+        let renewed = self.living(id).await?;
+        let end = match renewed.sketch.end {
             None => None,
             Some(end) => {
                 let base = match from {
@@ -199,15 +202,13 @@ impl Management<'_> {
                     RenewFrom::Later => end.max(author.at),
                     RenewFrom::Now => author.at,
                 };
-                let days = match &found.plan {
-                    Some((_, plan)) => self.plan(plan).await?.terms.validity_days,
+                let days = match &renewed.plan {
+                    Some((_, plan)) => store.plan(plan).await?.and_then(|plan| plan.terms.validity_days),
                     None => None,
                 };
-                Some(term_after(base, days, &found.zone))
+                Some(term_after(base, days, &renewed.zone))
             }
         };
-        self.renew(&found.sketch.login, notes).await?;
-        let renewed = self.living(id).await?;
         let until = end.or(renewed.expires);
         store.note_renewal(renewed.sketch.id, (until, end), notes, RenewalKind::Renewal, &author).await?;
         Ok(renewed)

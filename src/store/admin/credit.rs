@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::subscribers::{column, locate, touch};
 use super::tx::{Bind, Tx};
-use super::{Author, Event, audit, plans, quotas};
+use super::{Author, Event, audit, plans};
 use crate::domain::operator::Scope;
 use crate::domain::subscriber::POSTPAID;
 use crate::domain::{Amount, ChargeRule, LedgerAction, Price, SubscriberId, WalletKind, Who};
@@ -247,45 +247,6 @@ impl Store {
         Ok(true)
     }
 
-    /// Begins the plan anew: what is left of the credit is trashed, the plan's comes in its place, the
-    /// first login and what was used under each rule are forgotten.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn renew(
-        &self,
-        login: &str,
-        comment: &str,
-        scope: &Scope,
-        author: &Author,
-    ) -> Result<Result<Amount, CreditObstacle>, StoreError> {
-        let mut tx = Tx::begin(self.db()).await?;
-        let Some((id, wallet)) = hold(&mut tx, login, WalletKind::Credit, scope, author).await? else {
-            return Ok(Err(CreditObstacle::NoSubscriber));
-        };
-        let Some(plan) = plan_of(&mut tx, id).await? else { return Ok(Err(CreditObstacle::NoPlan)) };
-        if !wallet.balance.is_zero() {
-            let trash = Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::RenewTrash) };
-            book(&mut tx, id, WalletKind::Credit, wallet.balance, wallet.balance.negated(), trash, author)
-                .await?;
-        }
-        if !plan.credit.is_zero() {
-            let grant =
-                Movement { comment, plan: Some(&plan), priced: true, ..Movement::of(LedgerAction::Renew) };
-            book(&mut tx, id, WalletKind::Credit, Amount::ZERO, plan.credit, grant, author).await?;
-        }
-        tx.run("tk_charge_usage", "DELETE FROM tk_charge_usage WHERE subscriber_id = ?", &[Bind::Int(id)])
-            .await?;
-        quotas::begin_term(&mut tx, id, author.at).await?;
-        column(&mut tx, "renewed_at", id, Bind::Int(author.at.0)).await?;
-        column(&mut tx, "first_use_at", id, Bind::MaybeInt(None)).await?;
-        column(&mut tx, "service_state", id, Bind::Text(PACKAGE)).await?;
-        note(&mut tx, id, login, "renew", Some(wallet.balance), &plan.name, plan.credit, comment, author)
-            .await?;
-        tx.commit().await?;
-        Ok(Ok(plan.credit))
-    }
-
     /// Adds what the plan gives with a recharge; gives the credit after it.
     ///
     /// # Errors
@@ -443,7 +404,6 @@ impl Store {
 }
 
 /// Words of `tk_subscriber.service_state`.
-const PACKAGE: &str = "package";
 const RECHARGED: &str = "recharged";
 
 /// Columns of a charge rule called `c`, as [`charge_rule`] reads them.
@@ -549,7 +509,7 @@ impl Movement<'_> {
 }
 
 /// The number of a subscriber within a scope.
-async fn find(
+pub(super) async fn find(
     tx: &mut Tx<'_>,
     login: &str,
     scope: &Scope,

@@ -11,7 +11,7 @@ use crate::store::admin::accounts::add_batch;
 use crate::store::admin::credit::{self, Movement, Wallet, plan_of};
 use crate::store::admin::subscribers::{column, touch};
 use crate::store::admin::tx::{Bind, Tx};
-use crate::store::admin::{Author, CreditChange, Event, audit, audit_added, quotas};
+use crate::store::admin::{Author, CreditChange, CreditObstacle, Event, audit, audit_added, quotas};
 use crate::store::{Store, StoreError};
 use crate::time::UnixTime;
 
@@ -178,61 +178,34 @@ impl Store {
             Err(obstacle) => return Ok(Err(obstacle)),
         };
         for Found { id, login } in found {
-            let held = hold(&mut tx, id, WalletKind::Credit, author).await?;
-            let fields = fields(&mut tx, id).await?;
-            let is_set = |name: &str| fields.iter().any(|(known, _)| known == name);
-            if let Some((_, next)) = fields.iter().find(|(name, _)| name == NEXT_PLAN) {
-                if !super::edit::move_plan(&mut tx, id, login.as_deref(), next, scope, author.at).await? {
-                    return Ok(Err(CustomerObstacle::NoPlan(next.to_string())));
-                }
-                drop_field(&mut tx, id, NEXT_PLAN).await?;
+            if let Err(obstacle) = renew(&mut tx, id, login.as_deref(), comment, scope, author).await? {
+                return Ok(Err(obstacle));
             }
-            let Some(plan) = plan_of(&mut tx, id).await? else {
-                return Ok(Err(CustomerObstacle::PlanMissing(id)));
-            };
-            // What open sessions have cost is still to be paid, and comes off the credit when they end.
-            let left = held.balance.saturating_minus(held.running);
-            let kept = is_set(KEEP_CREDIT) && !(left.is_negative() && is_set(FORGIVE_DEBT));
-            let mut before = held.balance;
-            if !kept && !left.is_zero() {
-                let movement =
-                    Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::RenewTrash) };
-                post(&mut tx, id, WalletKind::Credit, before, left.negated(), movement, author).await?;
-                before = before.saturating_minus(left);
-            }
-            if !plan.credit.is_zero() {
-                let movement = Movement {
-                    comment,
-                    plan: Some(&plan),
-                    priced: true,
-                    ..Movement::of(LedgerAction::Renew)
-                };
-                post(&mut tx, id, WalletKind::Credit, before, plan.credit, movement, author).await?;
-            }
-            tx.run(
-                "tk_charge_usage",
-                "DELETE FROM tk_charge_usage WHERE subscriber_id = ?",
-                &[Bind::Int(id)],
-            )
-            .await?;
-            quotas::begin_term(&mut tx, id, author.at).await?;
-            column(&mut tx, "renewed_at", id, Bind::Int(author.at.0)).await?;
-            column(&mut tx, "first_use_at", id, Bind::MaybeInt(None)).await?;
-            state(&mut tx, id, ServiceState::Package).await?;
-            drop_field(&mut tx, id, EXTENDED_UNTIL).await?;
-            if is_set(DROP_DATES) {
-                column(&mut tx, "expires_at", id, Bind::MaybeInt(None)).await?;
-                let sql = "DELETE FROM tk_expiry_rule WHERE subscriber_id = ?";
-                tx.run("tk_expiry_rule", sql, &[Bind::Int(id)]).await?;
-                if let Some(login) = &login {
-                    super::RADCHECK.remove(&mut tx, login, &["Expiration"]).await?;
-                }
-            }
-            let said = format!("{} {} {comment}", plan.name, plan.credit);
-            note(&mut tx, id, login.as_deref(), "renew", Some(held.balance), &said, author).await?;
         }
         tx.commit().await?;
         Ok(Ok(()))
+    }
+
+    /// The same for one, by its login; gives the credit that it has then.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn renew(
+        &self,
+        login: &str,
+        comment: &str,
+        scope: &Scope,
+        author: &Author,
+    ) -> Result<Result<Amount, CreditObstacle>, StoreError> {
+        let mut tx = Tx::begin(self.db()).await?;
+        let Some(id) = credit::find(&mut tx, login, scope, author).await? else {
+            return Ok(Err(CreditObstacle::NoSubscriber));
+        };
+        let Ok(left) = renew(&mut tx, id, Some(login), comment, scope, author).await? else {
+            return Ok(Err(CreditObstacle::NoPlan));
+        };
+        tx.commit().await?;
+        Ok(Ok(left))
     }
 
     /// Adds what the plans of customers give with a recharge.
@@ -407,6 +380,63 @@ pub(super) async fn limit(
         tx.decimal()
     );
     tx.run("tk_wallet", &sql, &[Bind::Amount(limit), Bind::Int(id)]).await.map(drop)
+}
+
+/// Begins the package of one anew: its plan is missing, or the one that comes next, or it gives the credit
+/// that is left then.
+async fn renew(
+    tx: &mut Tx<'_>,
+    id: i64,
+    login: Option<&str>,
+    comment: &str,
+    scope: &Scope,
+    author: &Author,
+) -> Result<Result<Amount, CustomerObstacle>, StoreError> {
+    let held = hold(tx, id, WalletKind::Credit, author).await?;
+    let fields = fields(tx, id).await?;
+    let is_set = |name: &str| fields.iter().any(|(known, _)| known == name);
+    if let Some((_, next)) = fields.iter().find(|(name, _)| name == NEXT_PLAN) {
+        if !super::edit::move_plan(tx, id, login, next, scope, author.at).await? {
+            return Ok(Err(CustomerObstacle::NoPlan(next.to_string())));
+        }
+        drop_field(tx, id, NEXT_PLAN).await?;
+    }
+    let Some(plan) = plan_of(tx, id).await? else {
+        return Ok(Err(CustomerObstacle::PlanMissing(id)));
+    };
+    // What open sessions have cost is still to be paid, and comes off the credit when they end.
+    let left = held.balance.saturating_minus(held.running);
+    let kept = is_set(KEEP_CREDIT) && !(left.is_negative() && is_set(FORGIVE_DEBT));
+    let mut before = held.balance;
+    if !kept && !left.is_zero() {
+        let movement = Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::RenewTrash) };
+        post(tx, id, WalletKind::Credit, before, left.negated(), movement, author).await?;
+        before = before.saturating_minus(left);
+    }
+    if !plan.credit.is_zero() {
+        let movement =
+            Movement { comment, plan: Some(&plan), priced: true, ..Movement::of(LedgerAction::Renew) };
+        post(tx, id, WalletKind::Credit, before, plan.credit, movement, author).await?;
+        before = before.saturating_plus(plan.credit);
+    }
+    tx.run("tk_charge_usage", "DELETE FROM tk_charge_usage WHERE subscriber_id = ?", &[Bind::Int(id)])
+        .await?;
+    quotas::begin_term(tx, id, author.at).await?;
+    column(tx, "renewed_at", id, Bind::Int(author.at.0)).await?;
+    column(tx, "first_use_at", id, Bind::MaybeInt(None)).await?;
+    state(tx, id, ServiceState::Package).await?;
+    drop_field(tx, id, EXTENDED_UNTIL).await?;
+    if is_set(DROP_DATES) {
+        column(tx, "expires_at", id, Bind::MaybeInt(None)).await?;
+        let sql = "DELETE FROM tk_expiry_rule WHERE subscriber_id = ?";
+        tx.run("tk_expiry_rule", sql, &[Bind::Int(id)]).await?;
+        if let Some(login) = login {
+            super::RADCHECK.remove(tx, login, &["Expiration"]).await?;
+        }
+    }
+    let said = format!("{} {} {comment}", plan.name, plan.credit);
+    note(tx, id, login, "renew", Some(held.balance), &said, author).await?;
+    Ok(Ok(before.saturating_minus(held.running)))
 }
 
 pub(super) async fn state(tx: &mut Tx<'_>, id: i64, to: ServiceState) -> Result<(), StoreError> {
