@@ -57,15 +57,6 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The first account; `None` is all of them.
-    #[must_use]
-    pub fn first(&self) -> Option<i64> {
-        match self {
-            Self::Everything => None,
-            Self::Accounts(accounts) => accounts.first().copied(),
-        }
-    }
-
     /// Is something of this account inside?
     #[must_use]
     pub fn includes(&self, account: i64) -> bool {

@@ -15,6 +15,8 @@ pub mod server;
 mod settings;
 mod throttle;
 mod tls;
+#[cfg(test)]
+mod transcripts;
 
 pub use self::server::{Addresses, BindError, Certificates, Dialects, Listeners, Shared};
 pub use self::settings::{Settings, Tls};

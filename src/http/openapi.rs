@@ -24,11 +24,15 @@ pub(super) fn document<const N: usize>(dialects: [(&str, OpenApi); N]) -> Bytes 
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     let components = document.components.get_or_insert_default();
     components.add_security_scheme(TOKEN, SecurityScheme::Http(token));
+    let key = HttpBuilder::new().scheme(HttpAuthScheme::Basic).build();
+    components.add_security_scheme(KEY, SecurityScheme::Http(key));
     document.to_json().unwrap_or_default().into()
 }
 
-/// The name of the scheme that endpoints refer to.
+/// The name of the scheme that mFusion's endpoints refer to.
 const TOKEN: &str = "token";
+/// The name of Jaze's: a key's id, or its account's name, and its secret.
+const KEY: &str = "key";
 
 pub(super) fn answer(document: Bytes) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], document).into_response()

@@ -235,8 +235,9 @@ fn router(listener: &'static str, carries: Carries, settings: &Settings, shared:
     if carries.http {
         routes = routes.route("/metrics", get(metrics_text));
         let (mfusion, description) = mfusion::router(&shared);
-        dialects = dialects.nest(mfusion::ROOT, mfusion).merge(jaze::router(&shared));
-        let description = openapi::document([(mfusion::ROOT, description)]);
+        let (jaze, calls) = jaze::router(&shared);
+        dialects = dialects.nest(mfusion::ROOT, mfusion).merge(jaze);
+        let description = openapi::document([(mfusion::ROOT, description), (jaze::ROOT, calls)]);
         routes = routes.route("/openapi.json", get(async move || openapi::answer(description)));
     }
     if carries.antamedia {

@@ -154,7 +154,13 @@ impl Management<'_> {
     /// # Errors
     /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
     pub async fn plan_heads(&self) -> Result<Vec<PlanHead>, ServiceError> {
-        let mut heads = self.read()?.plan_heads().await?;
+        self.read()?;
+        self.visible_plans().await
+    }
+
+    /// The plans of the accounts that this operator sees, and of `Main`, which are everybody's.
+    pub(super) async fn visible_plans(&self) -> Result<Vec<PlanHead>, ServiceError> {
+        let mut heads = self.gate.inner().store.plan_heads().await?;
         heads.retain(|head| head.account == 0 || self.scope().includes(head.account));
         Ok(heads)
     }
@@ -214,10 +220,7 @@ impl Management<'_> {
 
     async fn plan_name(&self, plan: Option<i64>) -> Result<Option<String>, ServiceError> {
         let Some(plan) = plan else { return Ok(None) };
-        let heads = self.gate.inner().store.plan_heads().await?;
-        let found = heads.into_iter().find(|head| {
-            head.id == plan && head.enabled && (head.account == 0 || self.scope().includes(head.account))
-        });
+        let found = self.visible_plans().await?.into_iter().find(|head| head.id == plan && head.enabled);
         let found = found.ok_or_else(|| ServiceError::not_found("plan", &plan.to_string()))?;
         Ok(Some(found.name.into()))
     }

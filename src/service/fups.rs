@@ -18,7 +18,16 @@ impl Management<'_> {
     /// # Errors
     /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
     pub async fn bandwidth_templates(&self) -> Result<Vec<BandwidthTemplate>, ServiceError> {
-        Ok(self.read()?.bandwidth_templates().await?)
+        self.read()?;
+        self.templates().await
+    }
+
+    /// Those of the plans that this operator sees, and those of no plan.
+    async fn templates(&self) -> Result<Vec<BandwidthTemplate>, ServiceError> {
+        let mut templates = self.gate.inner().store.bandwidth_templates().await?;
+        let plans = self.visible_plans().await?;
+        templates.retain(|template| template.plan.is_none_or(|id| plans.iter().any(|plan| plan.id == id)));
+        Ok(templates)
     }
 
     /// Overrides what a subscriber's plan says, in the place of an earlier override of the same kind.
@@ -30,8 +39,14 @@ impl Management<'_> {
         let (store, author) = self.write()?;
         let found = self.living(id).await?;
         let new = match new {
-            NewFup::Bandwidth { above, .. } => {
+            NewFup::Bandwidth { below, above } => {
                 above.as_ref().map_or(Ok(()), |(limit, _)| check_limit(limit))?;
+                let templates = self.templates().await?;
+                for wanted in std::iter::once(below).chain(above.as_ref().map(|(_, template)| template)) {
+                    if !templates.iter().any(|template| template.id == *wanted) {
+                        return Err(ServiceError::not_found("template", &wanted.to_string()));
+                    }
+                }
                 new.clone()
             }
             NewFup::Attributes { below, above } => NewFup::Attributes {

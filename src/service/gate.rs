@@ -331,7 +331,7 @@ impl ManagementGate {
     }
 
     /// The zone of an account; a name that the IANA database does not have is none.
-    fn zone(&self, place: &Place) -> TimeZone {
+    pub(super) fn zone(&self, place: &Place) -> TimeZone {
         let own = (!place.zone.is_empty()).then(|| TimeZone::get(&place.zone).ok()).flatten();
         own.unwrap_or_else(|| self.0.engine.zone.clone())
     }

@@ -15,7 +15,7 @@ use smol_str::SmolStr;
 
 use super::attributes::{self, Sorted};
 use super::error::{Denial, ServiceError};
-use super::gate::{ManagementGate, digest};
+use super::gate::{ManagementGate, digest, switched_on};
 use crate::domain::dynamic_auth::{Order, Outcome};
 use crate::domain::operator::{ApiKey, Dialect, Operator, Rights, Scope};
 use crate::domain::plan::{Concurrency, Plan, PlanId, PlanTerms};
@@ -275,6 +275,25 @@ impl Management<'_> {
     #[must_use]
     pub const fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// The same for one of those accounts and what is below it, as a key of that account would act.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`] where this operator sees no such account; [`Denial::Disabled`].
+    pub async fn within(&self, account: &str) -> Result<Management<'_>, ServiceError> {
+        let place = self.gate.inner().store.place_of(account).await?;
+        let place = place.filter(|place| self.scope.includes(place.account));
+        let place = switched_on(place.ok_or_else(|| ServiceError::not_found("account", account))?)?;
+        Ok(Management {
+            gate: Cow::Borrowed(&*self.gate),
+            zone: self.gate.zone(&place),
+            scope: place.scope,
+            rights: self.rights,
+            name: self.name.clone(),
+            dialect: self.dialect,
+            remote: self.remote.clone(),
+        })
     }
 
     /// The zone in which dates are read and written: the account's, else the server's.

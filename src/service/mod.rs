@@ -84,7 +84,7 @@ pub use moves::{MoveOptions, MoveWhen, Release, RenewFrom};
 pub use numbered::{CUSTOMERS_MAX, CustomerError, CustomersOrder, Letters, MadeUp, RandomWords};
 pub use own_account::OwnAccount;
 pub use packages::{Change, Purse};
-pub use portraits::{Binding, Cycle, GroupFigures, Portrait, StatusCounts};
+pub use portraits::{Binding, Cycle, GroupFigures, Portrait, Stand, StatusCounts};
 pub use quotas::{Balance, Lapse, UsageReport};
 pub use serve::Serve;
 pub use state::Settings;

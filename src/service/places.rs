@@ -14,8 +14,6 @@ const NAME_MAX: usize = 190;
 const NOTES_MAX: usize = 900;
 /// Payments of a report.
 const PAYMENTS_MAX: u32 = 1_000;
-/// The account of whoever has no other.
-const MAIN: i64 = 0;
 
 impl Management<'_> {
     /// Makes a place, or gives one another name and parent; gives its number.
@@ -32,8 +30,7 @@ impl Management<'_> {
     ) -> Result<i64, ServiceError> {
         let (store, author) = self.write()?;
         text("name", name, NAME_MAX)?;
-        let account = self.scope().first().unwrap_or(MAIN);
-        let edit = PlaceEdit { kind, id, parent, name, account };
+        let edit = PlaceEdit { kind, id, parent, name };
         let done = store.put_place(edit, self.scope(), &author).await?;
         let number = |id: Option<i64>| id.unwrap_or(0).to_string();
         done.map_err(|obstacle| match obstacle {
@@ -58,13 +55,10 @@ impl Management<'_> {
     /// Assigns a subscriber to the operator who collects from it.
     ///
     /// # Errors
-    /// [`ServiceError::NotFound`] for either, or where the subscriber belongs to another account.
-    pub async fn assign_collector(&self, id: i64, account: &str, admin: i64) -> Result<(), ServiceError> {
+    /// [`ServiceError::NotFound`] for either.
+    pub async fn assign_collector(&self, id: i64, admin: i64) -> Result<(), ServiceError> {
         let (store, author) = self.write()?;
         let found = self.living(id).await?;
-        if found.sketch.account.1 != account {
-            return Err(ServiceError::not_found("account", account));
-        }
         if store.assign_collector(found.sketch.id, admin, self.scope(), &author).await? {
             return Ok(());
         }

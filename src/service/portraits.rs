@@ -2,6 +2,7 @@
 //! billing cycle, and how many of them are in which state.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -14,7 +15,7 @@ use crate::domain::validity::STATIC_DEVICE;
 use crate::domain::{
     BandwidthTemplate, Day, Location, Period, SubscriberId, SubscriberRows, SubscriberStatus, Usage, Uses,
 };
-use crate::engine::policy::Attempt;
+use crate::engine::policy::{Attempt, Subscriber};
 use crate::engine::quota::{Begins, span};
 use crate::engine::{CompiledGroup, Compiler};
 use crate::sessions::{SubscriberSessions, date_of, day_of, day_start};
@@ -68,11 +69,43 @@ pub struct Cycle {
     pub quota: Option<(u64, i64)>,
 }
 
+/// How a subscriber stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// It is active, and its end has come.
+    Expired,
+    /// As its status says.
+    As(SubscriberStatus),
+}
+
+const fn stand(status: SubscriberStatus, expired: bool) -> Stand {
+    match status {
+        SubscriberStatus::Active if expired => Stand::Expired,
+        status => Stand::As(status),
+    }
+}
+
+/// What counts need of a subscriber.
+struct Standing {
+    id: SubscriberId,
+    stand: Stand,
+    plan: Option<i64>,
+    created: UnixTime,
+    /// Of who is active.
+    expires: Option<UnixTime>,
+}
+
 impl Portrait {
+    /// How it stands.
+    #[must_use]
+    pub const fn stand(&self) -> Stand {
+        stand(self.sketch.status, self.expired)
+    }
+
     /// Is it active and not expired?
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.sketch.status == SubscriberStatus::Active && !self.expired
+        self.stand() == Stand::As(SubscriberStatus::Active)
     }
 }
 
@@ -120,6 +153,8 @@ pub struct StatusCounts {
 
 /// Subscribers that are read at a time.
 const PAGE: u32 = 500;
+/// The same of what only tells how they stand.
+const STANDINGS: u32 = 2_000;
 const WEEK: u64 = 7 * 86_400;
 const MONTH: u64 = 30 * 86_400;
 
@@ -154,10 +189,15 @@ impl Management<'_> {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Portrait>, ServiceError> {
-        let store = self.read()?;
+        self.read()?;
+        self.found(whose, after, limit).await
+    }
+
+    async fn found(&self, whose: Whose<'_>, after: i64, limit: u32) -> Result<Vec<Portrait>, ServiceError> {
+        let store = &self.gate.inner().store;
         let now = self.now().unix;
         match whose {
-            Whose::Number(_) => {}
+            Whose::Number(_) | Whose::Numbers(_) => {}
             Whose::Login(login) => drop(store.find_subscriber(login, &self.author()).await?),
             _ if after > 0 => {}
             _ => drop(store.sight_new(now).await?),
@@ -175,16 +215,15 @@ impl Management<'_> {
         found.into_iter().next().ok_or_else(|| ServiceError::not_found("subscriber", &id.to_string()))
     }
 
-    /// The one with this number, if it is not deleted.
+    /// The one with this number, if it is not deleted. Who may change it but not see it needs it too: what
+    /// is told of it is for the caller to decide.
     ///
     /// # Errors
     /// [`ServiceError::NotFound`].
     pub(super) async fn living(&self, id: i64) -> Result<Portrait, ServiceError> {
-        let found = self.portrait(id).await?;
-        if found.sketch.status == SubscriberStatus::Deleted {
-            return Err(ServiceError::not_found("subscriber", &id.to_string()));
-        }
-        Ok(found)
+        let found = self.found(Whose::Number(id), i64::MIN, 1).await?.into_iter().next();
+        let living = found.filter(|found| found.sketch.status != SubscriberStatus::Deleted);
+        living.ok_or_else(|| ServiceError::not_found("subscriber", &id.to_string()))
     }
 
     /// Where a subscriber lives.
@@ -206,22 +245,15 @@ impl Management<'_> {
         // Two months: the cycle may have begun yesterday a month ago, and a quota may look back once more.
         let since = Day(day_of(now.unix, &settings.zone).0.saturating_sub(2 * 32));
         let rows = store.subscribers(&logins, since, now.unix).await?;
+        let mut easel = Easel::new(self, store).await?;
+        easel.learn(store, &rows).await?;
         let mut rows: HashMap<SubscriberId, SubscriberRows> =
             rows.into_iter().map(|row| (row.id, row)).collect();
-        let mut names: Vec<SmolStr> = rows.values().flat_map(|row| row.groups.iter().cloned()).collect();
-        names.sort_unstable();
-        names.dedup();
-        let compiler = Compiler { dictionary: self.shared_dictionary(), zone: settings.zone.clone() };
-        let groups = store.groups(&names).await?;
-        let groups: HashMap<SmolStr, Arc<CompiledGroup>> =
-            groups.iter().map(|group| (group.name.clone(), Arc::new(compiler.group(group)))).collect();
-        let plans = Plans::new(&store.plan_limits().await?);
         let heads = store.plan_heads().await?;
         let templates = store.bandwidth_templates().await?;
         let mut portraits = Vec::with_capacity(sketches.len());
         for sketch in sketches {
-            let zone = TimeZone::get(&sketch.zone).ok().filter(|_| !sketch.zone.is_empty());
-            let zone = zone.unwrap_or_else(|| settings.zone.clone());
+            let zone = easel.zone(&sketch.zone);
             let Some(mut row) = rows.remove(&sketch.id) else {
                 portraits.push(Portrait {
                     plan: None,
@@ -235,9 +267,7 @@ impl Management<'_> {
                 });
                 continue;
             };
-            let sold = plans.of(&row);
-            let plan = sold.as_ref().map(|plan| plan.id.0);
-            let subscriber = compiler.subscriber(&row, &|name| groups.get(name).map(Arc::clone), sold);
+            let (subscriber, plan) = easel.compile(&row);
             let usage = std::mem::take(&mut row.usage);
             let cycle_days = {
                 let joined = sketch.activation.filter(|at| *at <= now.unix).unwrap_or(sketch.created);
@@ -247,15 +277,12 @@ impl Management<'_> {
             };
             let mut sessions = SubscriberSessions::new(Some(row.id));
             sessions.continue_usage(usage);
-            let source = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-            let attempt = Attempt { attributes: &[], source, recalled: true };
-            let policy = subscriber.policy(attempt, settings, now);
+            let policy = subscriber.policy(ANYWHERE, settings, now);
             let account = subscriber.account(&policy.limits, Some(&sessions), None, settings);
             let states = account.states(now.unix);
             let quota = states.iter().find(|state| !state.bucket.metric.is_time());
             let quota = quota.map(|state| (state.bucket.metric.of(state.used), state.limit));
-            let uses = Uses { first: row.first_use, last: row.tenure.last_use };
-            let expires = subscriber.end(&policy.limits, uses, now.unix, &zone);
+            let expires = subscriber.end(&policy.limits, uses(&row), now.unix, &zone);
             let cycle = cycle_days.map_or_else(Cycle::default, |days| Cycle {
                 start: day_start(days.start, &zone),
                 end: day_start(days.end, &zone),
@@ -283,24 +310,93 @@ impl Management<'_> {
         Ok(portraits)
     }
 
-    /// The plans as groups, by number, those of one account if that is said.
+    /// How everybody stands who has a login, by number. An end is computed and not stored, and so each is
+    /// looked at, but at nothing of it besides.
+    async fn standings(&self) -> Result<Vec<Standing>, ServiceError> {
+        let store = self.read()?;
+        let now = self.now();
+        let settings = self.engine();
+        store.sight_new(now.unix).await?;
+        let mut easel = Easel::new(self, store).await?;
+        let mut all = Vec::new();
+        let mut after = SubscriberId(i64::MIN);
+        loop {
+            let page = store.standing_page(after, STANDINGS, self.scope()).await?;
+            let Some(last) = page.last() else { return Ok(all) };
+            after = last.id;
+            easel.learn(store, &page).await?;
+            all.extend(page.iter().map(|row| {
+                let mut standing = Standing {
+                    id: row.id,
+                    stand: Stand::As(row.status),
+                    plan: easel.plans.of(row).map(|plan| plan.id.0),
+                    created: row.tenure.created,
+                    expires: None,
+                };
+                if row.status == SubscriberStatus::Active {
+                    let (subscriber, _) = easel.compile(row);
+                    let policy = subscriber.policy(ANYWHERE, settings, now);
+                    let zone = easel.zone(&row.terms.zone);
+                    standing.expires = subscriber.end(&policy.limits, uses(row), now.unix, &zone);
+                    standing.stand = stand(row.status, standing.expires.is_some_and(|at| at <= now.unix));
+                }
+                standing
+            }));
+        }
+    }
+
+    /// The numbers of those who have a login.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn subscriber_numbers(&self) -> Result<Vec<i64>, ServiceError> {
+        let store = self.read()?;
+        store.sight_new(self.now().unix).await?;
+        Ok(store.subscriber_numbers(false, self.scope()).await?)
+    }
+
+    /// Some of those who stand so, or of all who are not deleted, by number, and how many there are.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn portraits_of(
+        &self,
+        wanted: Option<Stand>,
+        skipped: usize,
+        most: usize,
+    ) -> Result<(Vec<Portrait>, usize), ServiceError> {
+        let store = self.read()?;
+        let numbers = match wanted {
+            None => self.subscriber_numbers().await?,
+            Some(Stand::As(SubscriberStatus::Deleted)) => {
+                store.subscriber_numbers(true, self.scope()).await?
+            }
+            Some(wanted) => {
+                let all = self.standings().await?.into_iter();
+                all.filter(|standing| standing.stand == wanted).map(|standing| standing.id.0).collect()
+            }
+        };
+        let page: Vec<i64> = numbers.iter().skip(skipped).take(most).copied().collect();
+        Ok((self.portraits(Whose::Numbers(&page)).await?, numbers.len()))
+    }
+
+    /// The plans as groups, by number.
     ///
     /// # Errors
     /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
     pub async fn group_figures(&self) -> Result<Vec<GroupFigures>, ServiceError> {
         let store = self.read()?;
         let mut counts: HashMap<i64, (u64, u64)> = HashMap::new();
-        for portrait in self.portraits(Whose::All).await? {
-            if let Some((id, _)) = &portrait.plan {
-                let (active, total) = counts.entry(*id).or_default();
-                *active += u64::from(portrait.is_live());
+        for standing in self.standings().await? {
+            if let Some(id) = standing.plan {
+                let (active, total) = counts.entry(id).or_default();
+                *active += u64::from(standing.stand == Stand::As(SubscriberStatus::Active));
                 *total += 1;
             }
         }
         let online: HashMap<Option<i64>, u64> =
             store.online_by_plan(self.scope()).await?.into_iter().collect();
-        let heads = store.plan_heads().await?;
-        let figures = heads.into_iter().map(|head| {
+        let figures = self.plan_heads().await?.into_iter().map(|head| {
             let (active, total) = counts.get(&head.id).copied().unwrap_or_default();
             let online = online.get(&Some(head.id)).copied().unwrap_or(0);
             GroupFigures { head, active, total, online }
@@ -312,28 +408,29 @@ impl Management<'_> {
     ///
     /// # Errors
     /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
-    pub async fn status_counts(&self, account: Option<&str>) -> Result<StatusCounts, ServiceError> {
+    pub async fn status_counts(&self) -> Result<StatusCounts, ServiceError> {
         let store = self.read()?;
         let now = self.now().unix;
         let mut counts = StatusCounts::default();
-        for portrait in self.portraits(Whose::All).await? {
-            let Portrait { sketch, expires, expired, .. } = &portrait;
-            if account.is_some_and(|account| sketch.account.1 != account) {
-                continue;
-            }
+        for Standing { stand, created, expires, .. } in self.standings().await? {
             counts.total += 1;
-            counts.new += u64::from(sketch.created >= now.minus(WEEK));
-            let place = match (sketch.status, *expired) {
-                (SubscriberStatus::Active, true) => &mut counts.expired,
-                (SubscriberStatus::Active, false) => {
+            counts.new += u64::from(created >= now.minus(WEEK));
+            let place = match stand {
+                Stand::Expired => &mut counts.expired,
+                Stand::As(SubscriberStatus::Active) => {
                     counts.expiring += u64::from(expires.is_some_and(|at| at <= now.plus(WEEK)));
                     &mut counts.active
                 }
-                (SubscriberStatus::Blacklisted, _) => &mut counts.blacklisted,
-                (SubscriberStatus::Suspended, _) => &mut counts.suspended,
-                (SubscriberStatus::Blocked, _) => &mut counts.blocked,
-                (SubscriberStatus::Pending, _) => &mut counts.pending,
-                _ => &mut counts.others,
+                Stand::As(SubscriberStatus::Blacklisted) => &mut counts.blacklisted,
+                Stand::As(SubscriberStatus::Suspended) => &mut counts.suspended,
+                Stand::As(SubscriberStatus::Blocked) => &mut counts.blocked,
+                Stand::As(SubscriberStatus::Pending) => &mut counts.pending,
+                Stand::As(
+                    SubscriberStatus::PendingApproval
+                    | SubscriberStatus::Rejected
+                    | SubscriberStatus::Terminated
+                    | SubscriberStatus::Deleted,
+                ) => &mut counts.others,
             };
             *place += 1;
         }
@@ -351,6 +448,62 @@ impl Management<'_> {
         let (last, open) = self.read()?.last_log_off(&found.sketch.login).await?;
         Ok((last, open > 0, found.zone))
     }
+}
+
+/// What turns rows into subscribers: the plans, and the groups that were met so far.
+struct Easel {
+    compiler: Compiler,
+    groups: HashMap<SmolStr, Arc<CompiledGroup>>,
+    plans: Plans,
+    zones: HashMap<SmolStr, TimeZone>,
+}
+
+impl Easel {
+    async fn new(of: &Management<'_>, store: &Store) -> Result<Self, ServiceError> {
+        Ok(Self {
+            compiler: Compiler { dictionary: of.shared_dictionary(), zone: of.engine().zone.clone() },
+            groups: HashMap::new(),
+            plans: Plans::new(&store.plan_limits().await?),
+            zones: HashMap::new(),
+        })
+    }
+
+    /// Reads the groups that these have and that were not met yet.
+    async fn learn(&mut self, store: &Store, rows: &[SubscriberRows]) -> Result<(), ServiceError> {
+        let names = rows.iter().flat_map(|row| &row.groups);
+        let mut new: Vec<SmolStr> = names.filter(|name| !self.groups.contains_key(*name)).cloned().collect();
+        new.sort_unstable();
+        new.dedup();
+        if new.is_empty() {
+            return Ok(());
+        }
+        for group in store.groups(&new).await? {
+            self.groups.insert(group.name.clone(), Arc::new(self.compiler.group(&group)));
+        }
+        Ok(())
+    }
+
+    /// The subscriber, and the number of its plan.
+    fn compile(&self, row: &SubscriberRows) -> (Subscriber, Option<i64>) {
+        let sold = self.plans.of(row);
+        let plan = sold.as_ref().map(|plan| plan.id.0);
+        (self.compiler.subscriber(row, &|name| self.groups.get(name).map(Arc::clone), sold), plan)
+    }
+
+    /// The zone of an account, else the server's.
+    fn zone(&mut self, name: &SmolStr) -> TimeZone {
+        let own = || TimeZone::get(name).ok().filter(|_| !name.is_empty());
+        let known = self.zones.entry(name.clone());
+        known.or_insert_with(|| own().unwrap_or_else(|| self.compiler.zone.clone())).clone()
+    }
+}
+
+/// A login of anybody's, from nowhere: for what does not depend on that.
+const ANYWHERE: Attempt<'static> =
+    Attempt { attributes: &[], source: IpAddr::V4(Ipv4Addr::UNSPECIFIED), recalled: true };
+
+fn uses(row: &SubscriberRows) -> Uses {
+    Uses { first: row.first_use, last: row.tenure.last_use }
 }
 
 /// Static devices, then what rows bind to.

@@ -9,9 +9,11 @@ use smol_str::SmolStr;
 
 use super::db::{execute, fetch, fetch_in};
 use super::{Store, StoreError};
-use crate::domain::plan::Concurrency;
+use crate::domain::operator::Scope;
+use crate::domain::plan::{Concurrency, PlanId};
 use crate::domain::{
-    AttributeRow, Day, DeviceRow, ExpiryRow, SubscriberId, SubscriberRows, SubscriberStatus, Tenure, Usage,
+    AttributeRow, Day, DeviceRow, ExpiryRow, SubscriberId, SubscriberRows, SubscriberStatus, SubscriberTerms,
+    Tenure, Usage,
 };
 use crate::time::UnixTime;
 
@@ -46,7 +48,7 @@ struct Known {
 
 const KNOWN: &str = "SELECT s.id, s.username, s.status, s.kind, s.first_use_at, s.expires_at, s.status_reason,
     s.created_at, s.activation_at, s.renewed_at, s.last_use_at, a.name, a.enabled, p.groupname, p.validity_days,
-    s.concurrency, s.autologin, s.grace_until
+    s.concurrency, s.autologin, s.grace_until, s.plan_id, a.time_zone
     FROM tk_subscriber s LEFT JOIN tk_account a ON a.id = s.account_id LEFT JOIN tk_plan p ON p.id = s.plan_id";
 
 impl Known {
@@ -77,6 +79,25 @@ impl Known {
             concurrency: Concurrency::parse(&row.word(15)?),
         })
     }
+
+    /// As rows, to which those of the other tables are still to come.
+    fn rows(self) -> SubscriberRows {
+        SubscriberRows {
+            id: self.id,
+            login: self.login,
+            status: self.status,
+            kind: self.kind,
+            first_use: self.first_use,
+            expires: self.expires,
+            tenure: self.tenure,
+            check: Vec::new(),
+            reply: Vec::new(),
+            groups: Vec::new(),
+            concurrency: self.concurrency,
+            usage: Vec::new(),
+            terms: SubscriberTerms::default(),
+        }
+    }
 }
 
 /// What FreeRADIUS's tables have for some logins.
@@ -105,7 +126,7 @@ impl Store {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let rad = self.rad_rows(&names).await?;
+        let rad = self.rad_rows(&names, true).await?;
         let mut known = self.known(&names).await?;
         let seen: HashSet<SmolStr> = known.iter().map(|known| known.login.clone()).collect();
         let new: Vec<&str> = names
@@ -152,8 +173,52 @@ impl Store {
         let after = after.map_or(i64::MIN, |id| id.0);
         let known = fetch!(self.db(), read, "tk_subscriber", &sql, [after, i64::from(most)], Known::read)?;
         let names: Vec<&str> = known.iter().map(|known| known.login.as_str()).collect();
-        let rad = self.rad_rows(&names).await?;
+        let rad = self.rad_rows(&names, true).await?;
         self.assemble(known, rad, usage_since).await
+    }
+
+    /// What tells how subscribers stand, by number: those after `after`, `most` at a time. The rows have
+    /// nothing but what decides about the end, and of who is not active not even that.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn standing_page(
+        &self,
+        after: SubscriberId,
+        most: u32,
+        scope: &Scope,
+    ) -> Result<Vec<SubscriberRows>, StoreError> {
+        let within = super::admin::within(scope, "s.account_id");
+        let sql = format!("{KNOWN} WHERE s.id > ? AND s.username IS NOT NULL{within} ORDER BY s.id LIMIT ?");
+        let known = fetch!(self.db(), read, "tk_subscriber", &sql, [after.0, i64::from(most)], |row| {
+            Ok((Known::read(row)?, row.int(18)?.map(PlanId), row.text(19)?.unwrap_or_default()))
+        })?;
+        let active = known.iter().filter(|(known, ..)| known.status == SubscriberStatus::Active);
+        let active: Vec<&Known> = active.map(|(known, ..)| known).collect();
+        let names: Vec<&str> = active.iter().map(|known| known.login.as_str()).collect();
+        let ids: Vec<i64> = active.iter().map(|known| known.id.0).collect();
+        let mut rad = self.rad_rows(&names, false).await?;
+        let mut expiry = self.expiry_of(&ids).await?;
+        let rows = |(known, plan, zone): (Known, Option<PlanId>, SmolStr)| {
+            let mut rows = known.rows();
+            rows.check = rad.check.remove(&rows.login).unwrap_or_default();
+            rows.groups = rad.groups.remove(&rows.login).unwrap_or_default();
+            rows.tenure.expiry = expiry.remove(&rows.id).unwrap_or_default();
+            rows.terms = SubscriberTerms { plan, zone, ..SubscriberTerms::default() };
+            rows
+        };
+        Ok(known.into_iter().map(rows).collect())
+    }
+
+    /// The numbers of those who have a login, or of those who are deleted.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn subscriber_numbers(&self, deleted: bool, scope: &Scope) -> Result<Vec<i64>, StoreError> {
+        let within = super::admin::within(scope, "s.account_id");
+        let which = if deleted { "s.status = 'deleted'" } else { "s.username IS NOT NULL" };
+        let sql = format!("SELECT s.id FROM tk_subscriber s WHERE {which}{within} ORDER BY s.id");
+        fetch!(self.db(), read, "tk_subscriber", &sql, [], |row| row.number(0))
     }
 
     /// Gives every login of radcheck, radreply and radusergroup a row of `tk_subscriber`, in the order
@@ -272,7 +337,8 @@ impl Store {
         .map(drop)
     }
 
-    async fn rad_rows(&self, names: &[&str]) -> Result<Rad, StoreError> {
+    /// Rows of radcheck and radusergroup, and of radreply where that is asked for.
+    async fn rad_rows(&self, names: &[&str], with_reply: bool) -> Result<Rad, StoreError> {
         let learned = self.learned()?;
         let wanted: HashSet<&str> = names.iter().copied().collect();
         let mut rad = Rad { check: HashMap::new(), reply: HashMap::new(), groups: HashMap::new() };
@@ -280,7 +346,8 @@ impl Store {
             "SELECT username, id, attribute, op, value FROM radcheck WHERE username IN ({}) ORDER BY id";
         let reply =
             "SELECT username, id, attribute, op, value FROM radreply WHERE username IN ({}) ORDER BY id";
-        for (sql, held) in [(check, &mut rad.check), (reply, &mut rad.reply)] {
+        let tables = [(check, &mut rad.check), (reply, &mut rad.reply)];
+        for (sql, held) in tables.into_iter().take(if with_reply { 2 } else { 1 }) {
             let found = fetch_in!(self.db(), "radcheck", sql, names, [], attribute_row)?;
             for (login, mut row) in found {
                 if wanted.contains(login.as_str()) {
@@ -378,24 +445,16 @@ impl Store {
         let mut devices = self.devices_of(&ids).await?;
         Ok(known
             .into_iter()
-            .map(|known| SubscriberRows {
-                id: known.id,
-                status: known.status,
-                kind: known.kind,
-                first_use: known.first_use,
-                expires: known.expires,
-                tenure: Tenure {
-                    expiry: expiry.remove(&known.id).unwrap_or_default(),
-                    devices: devices.remove(&known.id).unwrap_or_default(),
-                    ..known.tenure
-                },
-                check: rad.check.remove(&known.login).unwrap_or_default(),
-                reply: rad.reply.remove(&known.login).unwrap_or_default(),
-                groups: rad.groups.remove(&known.login).unwrap_or_default(),
-                concurrency: known.concurrency,
-                usage: usage.remove(&known.id).unwrap_or_default(),
-                terms: terms.remove(&known.id).unwrap_or_default(),
-                login: known.login,
+            .map(|known| {
+                let mut rows = known.rows();
+                rows.tenure.expiry = expiry.remove(&rows.id).unwrap_or_default();
+                rows.tenure.devices = devices.remove(&rows.id).unwrap_or_default();
+                rows.check = rad.check.remove(&rows.login).unwrap_or_default();
+                rows.reply = rad.reply.remove(&rows.login).unwrap_or_default();
+                rows.groups = rad.groups.remove(&rows.login).unwrap_or_default();
+                rows.usage = usage.remove(&rows.id).unwrap_or_default();
+                rows.terms = terms.remove(&rows.id).unwrap_or_default();
+                rows
             })
             .collect())
     }

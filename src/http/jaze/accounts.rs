@@ -3,18 +3,21 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::answer::{Fail, Outcome, bare, data};
 use super::call::Call;
 use super::statistics::{Counters, Kind, lines};
+use crate::service::{Denial, Management, ServiceError};
 
-/// An account has to be the caller's, or one below it.
-pub(super) async fn permitted(call: &Call<'_>, account: &str) -> Result<(), Fail> {
-    let known = call.operator.accounts_in_scope().await?;
-    if known.iter().any(|known| known.name == account) {
-        return Ok(());
-    }
-    Err(Fail::new(403, "The account is not permitted"))
+/// The caller as one of an account, which has to be its own or one below it.
+pub(super) async fn within<'a>(operator: &'a Management<'_>, account: &str) -> Result<Management<'a>, Fail> {
+    operator.within(account).await.map_err(|error| match error {
+        ServiceError::NotFound { .. } | ServiceError::Denied(Denial::Disabled) => {
+            Fail::new(403, "The account is not permitted")
+        }
+        other => other.into(),
+    })
 }
 
 /// E36: what the server has counted.
@@ -30,8 +33,9 @@ pub(super) async fn get_radius_statistics(call: &Call<'_>) -> Outcome {
     bare(&lines(kind, &counters, IDENTIFIER.fetch_add(1, Ordering::Relaxed)))
 }
 
-#[derive(Serialize)]
-struct Account {
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Account)]
+pub(super) struct Account {
     account_id: String,
     name: String,
     parent_id: Option<String>,
@@ -61,8 +65,9 @@ pub(super) async fn get_account_details(call: &Call<'_>) -> Outcome {
     data(&shown.collect::<Vec<_>>())
 }
 
-#[derive(Serialize)]
-struct Admin {
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Admin)]
+pub(super) struct Admin {
     id: String,
     username: String,
     account_id: String,

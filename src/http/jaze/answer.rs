@@ -1,6 +1,7 @@
 //! What is answered: the envelope of success, the envelope of failure, and their codes.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::service::{Denial, ServiceError};
 
@@ -121,15 +122,19 @@ pub(super) fn bare<T: Serialize + ?Sized>(value: &T) -> Outcome {
 }
 
 /// The body of a refusal.
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Failure)]
+pub(super) struct Failure {
+    /// `failed`
+    status: &'static str,
+    /// As an HTTP status would be.
+    #[serde(rename = "errorCode")]
+    code: u16,
+    message: String,
+}
+
 pub(super) fn failure(fail: &Fail) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Failure<'a> {
-        status: &'static str,
-        #[serde(rename = "errorCode")]
-        code: u16,
-        message: &'a str,
-    }
-    let failure = Failure { status: "failed", code: fail.code, message: &fail.message };
+    let failure = Failure { status: "failed", code: fail.code, message: fail.message.clone() };
     serde_json::to_vec(&failure).unwrap_or_default()
 }
 

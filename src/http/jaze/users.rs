@@ -38,8 +38,8 @@ pub(super) async fn get_users_by_date(call: &Call<'_>) -> Outcome {
 
 /// E6: all numbers.
 pub(super) async fn get_all_user_ids(call: &Call<'_>) -> Outcome {
-    let found = call.operator.portraits(Whose::All).await?;
-    bare(&found.iter().map(|portrait| portrait.sketch.id.0.to_string()).collect::<Vec<_>>())
+    let found = call.operator.subscriber_numbers().await?;
+    bare(&found.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 /// A telephone number: digits, perhaps after a plus.
@@ -85,12 +85,15 @@ pub(super) async fn get_user_by_username(call: &Call<'_>) -> Outcome {
     data(&found.iter().map(flat_user).collect::<Vec<_>>())
 }
 
+/// When a move counts.
+pub(super) const MOVES: [&str; 4] =
+    ["moveImmediately", "previousBillingCycle", "nextbillingCycle", "customDate"];
+
 /// E10: another group, now, at the next cycle, from the beginning of this one, or on a date.
 pub(super) async fn move_group(call: &Call<'_>) -> Outcome {
     let params = call.params;
     let (id, group) = (call.user()?, params.needed_number("groupId")?);
-    let words = ["moveImmediately", "previousBillingCycle", "nextbillingCycle", "customDate"];
-    let when = match params.needed_keyword("type", &words)? {
+    let when = match params.needed_keyword("type", &MOVES)? {
         "previousBillingCycle" => MoveWhen::ThisCycle,
         "nextbillingCycle" => MoveWhen::NextCycle,
         "customDate" => {
@@ -181,11 +184,10 @@ pub(super) async fn get_renewal_details(call: &Call<'_>) -> Outcome {
 
 /// E37: counts by status.
 pub(super) async fn get_users_count(call: &Call<'_>) -> Outcome {
-    let account = call.segment(0);
-    if let Some(account) = account {
-        super::accounts::permitted(call, account).await?;
-    }
-    let counts = call.operator.status_counts(account).await?;
+    let counts = match call.segment(0) {
+        Some(account) => super::accounts::within(call.operator, account).await?.status_counts().await?,
+        None => call.operator.status_counts().await?,
+    };
     message(&Counts {
         total: counts.total,
         active: counts.active,

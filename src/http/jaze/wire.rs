@@ -1,9 +1,11 @@
 //! The shapes of the original, member for member and in its order.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The long form of a user (E1, E3, E13).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::User)]
 pub(super) struct User {
     pub(super) id: String,
     pub(super) username: String,
@@ -42,7 +44,8 @@ pub(super) struct User {
 }
 
 /// The flat form of a user (E4, E8, E9).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::FlatUser)]
 pub(super) struct FlatUser {
     pub(super) id: String,
     pub(super) username: String,
@@ -74,7 +77,8 @@ pub(super) struct FlatUser {
 }
 
 /// The basic form of a user (E41).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::BasicUser)]
 pub(super) struct BasicUser {
     pub(super) id: String,
     pub(super) username: String,
@@ -111,7 +115,8 @@ pub(super) struct BasicUser {
 }
 
 /// A row of `staticIpMac`.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = jaze::StaticIpMac)]
 pub(super) struct StaticIpMac {
     #[serde(rename = "staticIpAddress")]
     pub(super) ip: String,
@@ -120,7 +125,8 @@ pub(super) struct StaticIpMac {
 }
 
 /// What was used in the present billing cycle. Octets are text but for the sums.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::CycleUsage)]
 pub(super) struct CycleUsage {
     #[serde(rename = "bandwidthTemplateId")]
     pub(super) template_id: String,
@@ -149,7 +155,8 @@ pub(super) struct CycleUsage {
 }
 
 /// Where a user lives.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Location)]
 pub(super) struct Location {
     pub(super) latitude: Option<String>,
     pub(super) longitude: Option<String>,
@@ -162,7 +169,8 @@ pub(super) struct Location {
 }
 
 /// The parts of user details: each is an object with a single member.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Part)]
 pub(super) enum Part {
     User(Box<User>),
     #[serde(rename = "currentBillingCycleUsage")]
@@ -174,7 +182,8 @@ pub(super) enum Part {
 }
 
 /// A group with its figures. `Online_Users` is not told of allowed groups.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Group)]
 pub(super) struct Group {
     #[serde(rename = "Group_id")]
     pub(super) id: String,
@@ -193,7 +202,8 @@ pub(super) struct Group {
 }
 
 /// Counts by status (E37).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Counts)]
 pub(super) struct Counts {
     pub(super) total: u64,
     pub(super) active: u64,
@@ -211,7 +221,8 @@ pub(super) struct Counts {
     pub(super) others: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Area)]
 pub(super) struct Area {
     pub(super) id: String,
     pub(super) account_id: String,
@@ -219,7 +230,8 @@ pub(super) struct Area {
     pub(super) internal: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Street)]
 pub(super) struct Street {
     pub(super) id: String,
     pub(super) account_id: String,
@@ -228,7 +240,8 @@ pub(super) struct Street {
     pub(super) internal: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Block)]
 pub(super) struct Block {
     pub(super) id: String,
     pub(super) account_id: String,
@@ -238,7 +251,8 @@ pub(super) struct Block {
 }
 
 /// Places, each an object with a single member.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Place)]
 pub(super) enum Place {
     #[serde(rename = "CollectionArea")]
     Area(Area),
@@ -249,7 +263,8 @@ pub(super) enum Place {
 }
 
 /// Somebody to be visited (E21, E22).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Visit)]
 pub(super) struct Visit {
     #[serde(rename = "0", skip_serializing_if = "Option::is_none")]
     pub(super) balance: Option<Balance>,
@@ -267,12 +282,14 @@ pub(super) struct Visit {
     pub(super) payment: Option<PaymentMode>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Balance)]
 pub(super) struct Balance {
     pub(super) balance: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::UserLocation)]
 pub(super) struct UserLocation {
     pub(super) user_id: String,
     pub(super) latitude: Option<String>,
@@ -281,7 +298,8 @@ pub(super) struct UserLocation {
 }
 
 /// `street_addres1` and `street_addres2` are the original's spelling.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Contact)]
 pub(super) struct Contact {
     pub(super) person_title: String,
     pub(super) first_name: String,
@@ -292,22 +310,26 @@ pub(super) struct Contact {
     pub(super) street_addres2: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::AreaName)]
 pub(super) struct AreaName {
     pub(super) area: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::StreetName)]
 pub(super) struct StreetName {
     pub(super) street: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::BlockName)]
 pub(super) struct BlockName {
     pub(super) block: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::PaymentMode)]
 pub(super) struct PaymentMode {
     pub(super) amount: String,
     pub(super) create_datetime: String,
@@ -316,7 +338,8 @@ pub(super) struct PaymentMode {
 }
 
 /// A renewal (E35): 20 members.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Renewal)]
 pub(super) struct Renewal {
     pub(super) id: String,
     pub(super) user_id: String,
@@ -341,14 +364,16 @@ pub(super) struct Renewal {
     pub(super) notes: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::RenewalRow)]
 pub(super) struct RenewalRow {
     #[serde(rename = "RenewalDetails")]
     pub(super) details: Renewal,
 }
 
 /// A message of the log (E40); an e-mail has an address and a subject in place of the number.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Message)]
 pub(super) struct Message {
     pub(super) date_created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -362,12 +387,14 @@ pub(super) struct Message {
     pub(super) error_message: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::Password)]
 pub(super) struct Password<'a> {
     pub(super) password: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::LogOff)]
 pub(super) struct LogOff {
     #[serde(rename = "lastLogOffTime")]
     pub(super) last: String,
@@ -375,7 +402,8 @@ pub(super) struct LogOff {
 }
 
 /// Ids by telephone (E7).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = jaze::ByPhone)]
 pub(super) struct ByPhone {
     pub(super) success: String,
     #[serde(rename = "errorCode")]

@@ -63,9 +63,8 @@ impl Default for Settings {
 /// Where the endpoints are.
 pub(super) const ROOT: &str = "/mbox/api/hotspot";
 
-/// The routes below [`ROOT`], and their description.
-pub(super) fn router(shared: &Shared) -> (Router, OpenApi) {
-    let routes = OpenApiRouter::new()
+fn endpoints() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
         .routes(routes!(auth::auth))
         .routes(routes!(reports::historical))
         .routes(routes!(reports::online))
@@ -80,8 +79,12 @@ pub(super) fn router(shared: &Shared) -> (Router, OpenApi) {
         .routes(routes!(access::catalogue))
         .routes(routes!(access::show))
         .routes(routes!(access::attach))
-        .routes(routes!(access::detach));
-    let (router, mut description) = routes.split_for_parts();
+        .routes(routes!(access::detach))
+}
+
+/// The routes below [`ROOT`], and their description.
+pub(super) fn router(shared: &Shared) -> (Router, OpenApi) {
+    let (router, mut description) = endpoints().split_for_parts();
     let rest = shared.dialects.mfusion.rest_errors;
     describe::complete(&mut description, rest);
     let router = router
@@ -91,4 +94,37 @@ pub(super) fn router(shared: &Shared) -> (Router, OpenApi) {
         .layer(TimeoutLayer::with_status_code(failure::TIMED_OUT, shared.timeout))
         .layer(middleware::map_response_with_state(rest, failure::dress));
     (router, description)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::transcripts;
+    use super::*;
+
+    #[test]
+    fn every_endpoint_has_transcripts_of_success_and_of_failure() {
+        let asked = transcripts::of("mfusion");
+        let (_, description) = endpoints().split_for_parts();
+        let (mut missing, mut endpoints) = (Vec::new(), 0);
+        for (path, item) in &description.paths.paths {
+            let methods = [("GET", &item.get), ("POST", &item.post), ("DELETE", &item.delete)];
+            for (method, _) in methods.into_iter().filter(|(_, operation)| operation.is_some()) {
+                endpoints += 1;
+                let fits = |told: &str| {
+                    let told: Vec<&str> = told.trim_end_matches('/').split('/').collect();
+                    let template: Vec<&str> = path.split('/').collect();
+                    let same = |(one, other): (&&str, &&str)| one.starts_with('{') || one == other;
+                    told.len() == template.len() && template.iter().zip(&told).all(same)
+                };
+                let own = || asked.iter().filter(|asked| asked.method == method && fits(&asked.path));
+                for (what, word) in [("success", "\"status\":true"), ("failure", "\"status\":false")] {
+                    if !own().any(|asked| asked.answer.contains(word)) {
+                        missing.push(format!("{method} {path}: a {what}"));
+                    }
+                }
+            }
+        }
+        assert!(endpoints > 15, "only {endpoints} endpoints");
+        assert!(missing.is_empty(), "no transcript of\n{}", missing.join("\n"));
+    }
 }

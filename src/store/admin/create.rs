@@ -205,7 +205,7 @@ async fn accounts<'n>(
 }
 
 /// The account that an operator belongs to: the one of its scope that is below none of the others.
-async fn home(tx: &mut Tx<'_>, scope: &Scope) -> Result<Option<i64>, StoreError> {
+pub(super) async fn home(tx: &mut Tx<'_>, scope: &Scope) -> Result<Option<i64>, StoreError> {
     let accounts = match scope {
         Scope::Everything => return Ok(Some(0)),
         Scope::Accounts(accounts) => accounts,

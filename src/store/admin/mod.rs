@@ -172,7 +172,7 @@ async fn audit_added(tx: &mut Tx<'_>, author: &Author, added: &[(i64, String)]) 
 }
 
 /// ` AND column IN (…)` that keeps to the accounts of a scope. Numbers only, so nothing is bound.
-fn within(scope: &Scope, column: &str) -> String {
+pub(super) fn within(scope: &Scope, column: &str) -> String {
     match scope {
         Scope::Everything => String::new(),
         Scope::Accounts(accounts) => {

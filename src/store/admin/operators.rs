@@ -344,6 +344,20 @@ struct AccountRow {
 /// The account of everything (`Main`).
 const MAIN: i64 = 0;
 
+impl Store {
+    /// Where the account of a name stands.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn place_of(&self, name: &str) -> Result<Option<Place>, StoreError> {
+        let mut tx = Tx::read(self.db()).await?;
+        Ok(match account(&mut tx, name).await? {
+            Some(id) => Some(place(&mut tx, id).await?),
+            None => None,
+        })
+    }
+}
+
 /// Where an account stands. One that is gone is switched off.
 async fn place(tx: &mut Tx<'_>, account: i64) -> Result<Place, StoreError> {
     // Main has nothing above it, and all below.

@@ -1,5 +1,6 @@
 //! Areas, streets and blocks, where subscribers live, and who collects from whom.
 
+use super::create::home;
 use super::tx::{Bind, Tx};
 use super::{Author, Event, audit, within};
 use crate::domain::operator::Scope;
@@ -27,10 +28,8 @@ pub struct PlaceEdit<'a> {
     pub id: Option<i64>,
     /// The number of the area or street it belongs to; of an area `None`.
     pub parent: Option<i64>,
-    /// Its name.
+    /// Its name. A new area belongs to the account that asks.
     pub name: &'a str,
-    /// The account of a new area.
-    pub account: i64,
 }
 
 /// Where a subscriber is to live; `None` stays, `Some(None)` is taken away.
@@ -68,8 +67,9 @@ impl Store {
         scope: &Scope,
         author: &Author,
     ) -> Result<Result<i64, PlaceObstacle>, StoreError> {
-        let PlaceEdit { kind, id, parent, name, mut account } = edit;
+        let PlaceEdit { kind, id, parent, name } = edit;
         let mut tx = Tx::begin(self.db()).await?;
+        let mut account = home(&mut tx, scope).await?.unwrap_or(0);
         let (table, column) = table(kind);
         if let (Some(above), Some(number)) = (kind.parent(), parent) {
             match owner(&mut tx, above, number, scope).await? {

@@ -19,6 +19,8 @@ pub enum Whose<'a> {
     All,
     /// The one with this number.
     Number(i64),
+    /// Those with these numbers.
+    Numbers(&'a [i64]),
     /// The one with this login.
     Login(&'a str),
     /// Whose telephone or mobile it is.
@@ -80,8 +82,15 @@ impl Store {
     ) -> Result<Vec<Sketch>, StoreError> {
         let mut tx = Tx::read(self.db()).await?;
         let living = "s.username IS NOT NULL";
+        let numbers: String;
         let (condition, mut binds) = match whose {
             Whose::All => (living, vec![]),
+            Whose::Numbers([]) => return Ok(Vec::new()),
+            Whose::Numbers(ids) => {
+                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                numbers = format!("s.id IN ({})", ids.join(", "));
+                (numbers.as_str(), vec![])
+            }
             Whose::Number(id) => ("s.id = ?", vec![Bind::Int(id)]),
             Whose::Login(login) => ("s.username = ?", vec![Bind::Text(login)]),
             Whose::Phone(phone) => {
