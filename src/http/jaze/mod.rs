@@ -24,7 +24,7 @@ mod wire;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest as _, Multipart, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use base64::Engine as _;
@@ -81,6 +81,15 @@ impl Route {
 enum Verb {
     Get,
     Post,
+}
+
+impl Verb {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
 }
 
 /// The table of calls: name, verb, who answers, what it is about, what it is told, what it tells.
@@ -301,6 +310,10 @@ async fn serve(State(shared): State<Shared>, peer: Peer, request: Request) -> Re
     let mut response = respond(answered.unwrap_or_else(|_| Err(late())), rest);
     if let Some(route) = ROUTES.iter().find(|route| route.name == path.call) {
         response.extensions_mut().insert(Endpoint(route.name));
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            let allowed = header::HeaderValue::from_static(route.verb.as_str());
+            response.headers_mut().insert(header::ALLOW, allowed);
+        }
     }
     response
 }
@@ -317,13 +330,8 @@ async fn answer(
     let Some(route) = known else {
         return Err((Some(StatusCode::NOT_FOUND), Fail::not_found("Endpoint")));
     };
-    let fits = match route.verb {
-        Verb::Get => request.method() == Method::GET,
-        Verb::Post => request.method() == Method::POST,
-    };
-    if !fits {
-        let word = if route.verb == Verb::Get { "GET" } else { "POST" };
-        let fail = Fail::new(405, format!("Use {word} for {}", route.name));
+    if request.method().as_str() != route.verb.as_str() {
+        let fail = Fail::new(405, format!("Use {} for {}", route.verb.as_str(), route.name));
         return Err((Some(StatusCode::METHOD_NOT_ALLOWED), fail));
     }
     if !shared.throttle.allows(peer) {
