@@ -18,7 +18,7 @@ use crate::config::{Settings, Unverifiable};
 use crate::domain::Channel;
 use crate::domain::operator::{Dialect, Rights};
 use crate::engine::token::TokenKey;
-use crate::entropy::SystemEntropy;
+use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::gateway::Gateways;
 use crate::net::admission::Sources;
 use crate::net::coa::CoaSockets;
