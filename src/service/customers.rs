@@ -209,8 +209,8 @@ impl Management<'_> {
             Some(id) => Some(self.living(id).await?),
             None => None,
         };
-        let login = found.as_ref().map(|found| found.sketch.login.as_str());
-        Ok(store.isp_sessions(login, from, to, open, SESSIONS_MAX, self.scope()).await?)
+        let whose = found.as_ref().map(|found| (found.sketch.id, found.sketch.login.as_str()));
+        Ok(store.isp_sessions(whose, from, to, open, SESSIONS_MAX, self.scope()).await?)
     }
 
     /// 1970 stands for now.

@@ -155,12 +155,7 @@ impl Management<'_> {
                 from.plus(u64::try_from(days).unwrap_or(0) * 86_400)
             }
         };
-        // As FreeRADIUS's module `expiration` reads it.
-        let zone = &self.engine().zone;
-        let written = jiff::Timestamp::from_second(until.0).map_or_else(
-            |_| String::new(),
-            |at| at.to_zoned_datetime(zone.clone()).strftime("%d %b %Y %H:%M:%S").to_string(),
-        );
+        let written = self.expiration_row(until).value;
         let Portrait { sketch, .. } = &found;
         store.add_grace(sketch.id, &sketch.login, days, until, &written, &author).await?;
         Ok(until)
@@ -210,6 +205,7 @@ impl Management<'_> {
             }
         };
         let until = end.or(renewed.expires);
+        let end = end.map(|end| (end, self.expiration_row(end)));
         store.note_renewal(renewed.sketch.id, (until, end), notes, RenewalKind::Renewal, &author).await?;
         Ok(renewed)
     }

@@ -145,6 +145,13 @@ impl Management<'_> {
     pub async fn customers(&self, by: NamedBy, names: &[String]) -> Result<Vec<Customer>, CustomerError> {
         let ids = self.customer_numbers(by, names).await?;
         let mut customers = self.read()?.customers(&ids, self.rights().secrets).await?;
+        if !self.rights().secrets {
+            for customer in &mut customers {
+                // Secrets of other protocols, such as Tunnel-Password.
+                customer.check.retain(|row| !attributes::is_secret(&row.attribute));
+                customer.reply.retain(|row| !attributes::is_secret(&row.attribute));
+            }
+        }
         for customer in &mut customers {
             customer.ends = self.end_of(customer);
         }
@@ -240,12 +247,6 @@ impl Management<'_> {
         if let Some(password) = &edit.password {
             password_row(password)?;
         }
-        match edit.expires {
-            // As other servers on the same tables read it.
-            Some(Some(at)) => edit.attributes.push(format!("Expiration := {}", self.expiration(at))),
-            Some(None) => edit.remove.push("Expiration".to_owned()),
-            None => {}
-        }
         if edit.credit_limit.is_some_and(Amount::is_negative) {
             return Err(ServiceError::invalid("credit_limit", "must not be negative"));
         }
@@ -261,7 +262,8 @@ impl Management<'_> {
         if let Some(Some(text)) = &edit.lock {
             check_text("lock", text)?;
         }
-        let sorted = attributes::sort(&edit.attributes, self.dictionary())?;
+        let mut sorted = attributes::sort(&edit.attributes, self.dictionary())?;
+        edit.expires = self.ends(edit.expires, &mut sorted.check, &mut edit.remove);
         let mut summary = attributes::summary(&sorted);
         let Sorted { check, reply } = sorted;
         summary.extend(edit.remove.iter().map(|name| format!("-{name}")));

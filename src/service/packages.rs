@@ -6,11 +6,11 @@ use super::error::ServiceError;
 use super::management::Management;
 use super::numbered::{CustomerError, check_text};
 use crate::domain::customer::{Customer, ServiceState};
-use crate::domain::{Amount, ExpiryKind, Uses, WalletKind};
+use crate::domain::{Amount, AttributeRow, ExpiryKind, Uses, WalletKind};
 use crate::engine::{Dates, Validity};
 use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::radius::value;
-use crate::store::{CreditChange, WalletChange};
+use crate::store::{CreditChange, NewAttribute, WalletChange};
 use crate::time::UnixTime;
 
 /// Which of a customer's wallets.
@@ -32,6 +32,9 @@ pub enum Change {
     /// Times so much.
     Multiply(Amount),
 }
+
+/// The row that ends a subscription for FreeRADIUS.
+const EXPIRATION: &str = "Expiration";
 
 /// Hours for which a package may be extended: twenty years.
 const EXTENSION_MAX: u32 = 20 * 365 * 24;
@@ -143,10 +146,45 @@ impl Management<'_> {
         set.map_err(CustomerError::from)
     }
 
-    /// A date as FreeRADIUS's `Expiration` has it, in the server's zone.
-    pub(super) fn expiration(&self, at: UnixTime) -> String {
+    /// Keeps the end of a subscription and the row `Expiration`, which a FreeRADIUS beside us reads and other
+    /// dialects show, one and the same: whichever of them is changed, the other follows. Gives the end.
+    pub(super) fn ends(
+        &self,
+        expires: Option<Option<UnixTime>>,
+        check: &mut Vec<NewAttribute>,
+        remove: &mut Vec<String>,
+    ) -> Option<Option<UnixTime>> {
+        match expires {
+            Some(Some(at)) => check.push(self.expiration_row(at)),
+            Some(None) => remove.push(EXPIRATION.to_owned()),
+            None => return self.end_by(check, remove.iter().map(String::as_str)),
+        }
+        expires
+    }
+
+    /// The end that rows put in or removed stand for; `None` where they say nothing of it. A date that cannot
+    /// be read stands in its row alone.
+    pub(super) fn end_by<'n>(
+        &self,
+        check: &[NewAttribute],
+        mut remove: impl Iterator<Item = &'n str>,
+    ) -> Option<Option<UnixTime>> {
+        match check.iter().rev().find(|item| item.attribute.eq_ignore_ascii_case(EXPIRATION)) {
+            Some(item) => Some(value::parse_date(&item.value, &self.engine().zone)),
+            None => remove.any(|name| name.eq_ignore_ascii_case(EXPIRATION)).then_some(None),
+        }
+    }
+
+    /// The row of radcheck that ends a subscription then, as FreeRADIUS reads it, in the server's zone.
+    pub(super) fn expiration_row(&self, at: UnixTime) -> NewAttribute {
         let local = self.engine().zone.to_datetime(Timestamp::from_second(at.0).unwrap_or_default());
-        local.strftime("%d %b %Y %H:%M:%S").to_string()
+        NewAttribute::new(EXPIRATION, ":=", local.strftime("%d %b %Y %H:%M:%S").to_string())
+    }
+
+    /// The end that rows of radcheck say.
+    pub(super) fn written_end(&self, check: &[AttributeRow]) -> Option<UnixTime> {
+        let row = check.iter().find(|row| row.attribute.eq_ignore_ascii_case(EXPIRATION))?;
+        value::parse_date(&row.value, &self.engine().zone)
     }
 
     fn civil(&self, at: UnixTime, form: &str) -> String {
@@ -167,8 +205,7 @@ impl Management<'_> {
         let uses = Uses { first, last: customer.last_use };
         let ruled =
             validity.ends(uses, self.now().unix, self.zone()).map(|end| end.at).filter(|at| at.0 < i64::MAX);
-        let row = customer.check.iter().find(|row| row.attribute.eq_ignore_ascii_case("Expiration"));
-        let row = row.and_then(|row| value::parse_date(&row.value, &self.engine().zone));
+        let row = self.written_end(&customer.check);
         ruled.chain(customer.expires).chain(row).min()
     }
 }

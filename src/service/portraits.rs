@@ -445,7 +445,7 @@ impl Management<'_> {
     /// [`ServiceError::NotFound`].
     pub async fn last_log_off(&self, id: i64) -> Result<(Option<UnixTime>, bool, TimeZone), ServiceError> {
         let found = self.living(id).await?;
-        let (last, open) = self.read()?.last_log_off(&found.sketch.login).await?;
+        let (last, open) = self.read()?.last_log_off(found.sketch.id, &found.sketch.login).await?;
         Ok((last, open > 0, found.zone))
     }
 }

@@ -76,6 +76,7 @@ impl Management<'_> {
     pub(super) fn new_subscriber(&self, order: &SubscriberOrder) -> Result<NewSubscriber, ServiceError> {
         check_name("login", &order.login)?;
         let Sorted { mut check, reply } = attributes::sort(&order.attributes, self.dictionary())?;
+        let expires = self.ends(order.expires.map(Some), &mut check, &mut Vec::new()).flatten();
         let has_proof = check.iter().any(|item| proves(&item.attribute));
         let kind = match (order.kind, &order.proof) {
             (Some(kind), _) => kind,
@@ -132,7 +133,7 @@ impl Management<'_> {
             comments: order.comments.clone(),
             label: order.label.clone(),
             activation: order.activation,
-            expires: order.expires,
+            expires,
             summary: summary.join("; "),
         })
     }
@@ -169,7 +170,9 @@ impl Management<'_> {
     /// # Errors
     /// [`ServiceError::Invalid`].
     pub(super) fn subscriber_edit(&self, change: &SubscriberChange) -> Result<SubscriberEdit, ServiceError> {
-        let Sorted { check, reply } = attributes::sort(&change.attributes, self.dictionary())?;
+        let Sorted { mut check, reply } = attributes::sort(&change.attributes, self.dictionary())?;
+        let mut remove = change.remove.clone();
+        let expires = self.ends(change.expires, &mut check, &mut remove);
         let mut summary = attributes::summary(&Sorted { check: check.clone(), reply: reply.clone() });
         summary.extend(change.remove.iter().map(|name| format!("-{name}")));
         let mut kind = change.kind;
@@ -224,9 +227,9 @@ impl Management<'_> {
             status: change.status.clone(),
             concurrency: change.concurrency,
             reset_day: change.reset_day,
-            expires: change.expires,
+            expires,
             activation: change.activation,
-            attributes: AttributeEdit { check, reply, remove: change.remove.clone() },
+            attributes: AttributeEdit { check, reply, remove },
             login: change.login.clone(),
             credential: CredentialEdit { kind, password },
             groups: change.groups.clone(),
@@ -415,7 +418,10 @@ impl Management<'_> {
                 attributes::summary(&Sorted { check: item, reply: Vec::new() })
             })
             .collect();
-        let change = AttributeChange { scope: self.scope(), author: &author, summary: &said.join("; ") };
+        let checks = items.iter().filter(|put| put.is_check).map(|put| put.item.clone()).collect::<Vec<_>>();
+        let expires = self.end_by(&checks, std::iter::empty());
+        let summary = &said.join("; ");
+        let change = AttributeChange { scope: self.scope(), author: &author, expires, summary };
         let (person, rows) = store
             .put_attributes(who, &items, &change)
             .await?
@@ -442,7 +448,9 @@ impl Management<'_> {
     ) -> Result<(Person, Vec<bool>), ServiceError> {
         let (store, author) = self.write()?;
         let said: Vec<String> = names.iter().map(|name| format!("-{name}")).collect();
-        let change = AttributeChange { scope: self.scope(), author: &author, summary: &said.join("; ") };
+        let expires = self.end_by(&[], names.iter().copied());
+        let summary = &said.join("; ");
+        let change = AttributeChange { scope: self.scope(), author: &author, expires, summary };
         let done = store.drop_attributes(who, names, &change).await?;
         done.map(|(person, gone)| (masked(person, false), gone))
             .map_err(|obstacle| obstacle_error(obstacle, &who.to_string()))

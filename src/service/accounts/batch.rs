@@ -59,6 +59,7 @@ impl Management<'_> {
                     proof: Proof::Password(password.clone()),
                     plan: plan.as_ref().map(|plan| plan.name.to_string()),
                     sold: order.sold,
+                    expires: order.expires,
                     ..SubscriberOrder::default()
                 })?);
             }

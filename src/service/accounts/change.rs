@@ -9,7 +9,7 @@ use crate::domain::{Kind, Metric, SubscriberStatus, Who};
 use crate::service::error::ServiceError;
 use crate::service::limits::{AccountLimits, Left, Limit, LimitChange, Turn};
 use crate::service::management::{Management, Proof, SubscriberChange};
-use crate::store::{AccountEdit, MoneyEdit, SubscriberEdit};
+use crate::store::{AccountEdit, MoneyEdit};
 
 impl Management<'_> {
     /// Sells a plan on top: its time and volume are added to what is left, the rest becomes the plan's. Who
@@ -55,19 +55,14 @@ impl Management<'_> {
         };
         let limits = change.edit(&now)?;
         let summary = format!("refill plan={} {}", plan.name, limits.summary);
-        let edit = AccountEdit {
-            subscriber: SubscriberEdit {
-                plan: moves.then(|| Some(plan.name.to_string())),
-                status: (person.status != SubscriberStatus::Active)
-                    .then(|| (SubscriberStatus::Active, String::new())),
-                expires: Some(None),
-                ..SubscriberEdit::default()
-            },
-            limits,
-            refill: Some(plan),
-            summary,
-            ..AccountEdit::default()
-        };
+        let subscriber = self.subscriber_edit(&SubscriberChange {
+            plan: moves.then(|| Some(plan.name.to_string())),
+            status: (person.status != SubscriberStatus::Active)
+                .then(|| (SubscriberStatus::Active, String::new())),
+            expires: Some(None),
+            ..SubscriberChange::default()
+        })?;
+        let edit = AccountEdit { subscriber, limits, refill: Some(plan), summary, ..AccountEdit::default() };
         self.change(login, &edit).await?;
         Ok(Refilled::Refilled)
     }

@@ -1,12 +1,13 @@
 //! Single attributes of a subscriber, and who wrote them (`tk_attr_source`).
 
 use super::people;
-use super::subscribers::{Located, SubscriberObstacle, locate, touch};
+use super::subscribers::{Located, SubscriberObstacle, column, locate, touch};
 use super::tx::{Bind, Tx};
 use super::{AttributeTable, Author, Event, NewAttribute, RADCHECK, RADREPLY, audit};
 use crate::domain::operator::Scope;
 use crate::domain::{Person, Who};
 use crate::store::{Store, StoreError};
+use crate::time::UnixTime;
 
 /// An attribute that takes the place of all rows of its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +99,8 @@ pub struct AttributeChange<'a> {
     pub scope: &'a Scope,
     /// Who it is.
     pub author: &'a Author,
+    /// When the subscription ends by them, if they say; `Some(None)` is never.
+    pub expires: Option<Option<UnixTime>>,
     /// For the audit: what was asked, without secrets.
     pub summary: &'a str,
 }
@@ -109,6 +112,9 @@ async fn finish(
     change: &AttributeChange<'_>,
     order: &str,
 ) -> Result<Result<Person, SubscriberObstacle>, StoreError> {
+    if let Some(expires) = change.expires {
+        column(tx, "expires_at", located.id, Bind::MaybeInt(expires.map(|at| at.0))).await?;
+    }
     touch(tx, located.id, change.author).await?;
     let new = Some(format!("{} {}", located.login, change.summary));
     audit(tx, change.author, Event { object: "subscriber", id: Some(located.id), verb, old: None, new })

@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 use super::renewals::{self, NewRenewal};
 use super::subscribers::column;
 use super::tx::{Bind, Tx};
-use super::{Author, Event, RADCHECK, RADREPLY, audit, dues, fups, within};
+use super::{Author, Event, NewAttribute, RADCHECK, RADREPLY, SESSIONS_OF, audit, dues, fups, within};
 use crate::domain::operator::Scope;
 use crate::domain::{Amount, AttributeRow, IspSession, LedgerAction, RenewalKind, SubscriberId, UniqueId};
 use crate::store::{Store, StoreError};
@@ -82,13 +82,13 @@ impl Store {
         tx.commit().await
     }
 
-    /// Sessions, the latest first: of a login, begun in a time, open ones only, as is said.
+    /// Sessions, the latest first: of a subscriber and its login, begun in a time, open ones only, as is said.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn isp_sessions(
         &self,
-        login: Option<&str>,
+        whose: Option<(SubscriberId, &str)>,
         from: Option<UnixTime>,
         to: Option<UnixTime>,
         open: bool,
@@ -101,9 +101,9 @@ impl Store {
         let time = self.db().time_from();
         let mut conditions = vec!["1 = 1".to_owned()];
         let mut binds = Vec::new();
-        if let Some(login) = login {
-            conditions.push("r.username = ?".to_owned());
-            binds.push(Bind::Text(login));
+        if let Some((subscriber, login)) = whose {
+            conditions.push(SESSIONS_OF.to_owned());
+            binds.extend([Bind::Text(login), Bind::Int(subscriber.0)]);
         }
         for (sign, at) in [(">=", from), ("<", to)] {
             if let Some(at) = at {
@@ -148,7 +148,7 @@ impl Store {
             })
         });
         let found = found.await?;
-        Ok(found.into_iter().filter(|row| login.is_none_or(|login| row.login == login)).collect())
+        Ok(found.into_iter().filter(|row| whose.is_none_or(|(_, login)| row.login == login)).collect())
     }
 
     /// Takes away what a subscriber is bound to: a device, or its rows of radreply and radcheck.
@@ -194,14 +194,14 @@ impl Store {
     }
 
     /// Says in the report that a subscriber was made, or that its plan began anew. Then the price of that is
-    /// due, the subscription ends when it says (`end`, where it has such a date), and there is no grace.
+    /// due, the subscription ends when it says (`end`, where it has such a date, with its row of radcheck), and there is no grace.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn note_renewal(
         &self,
         subscriber: SubscriberId,
-        (until, end): (Option<UnixTime>, Option<UnixTime>),
+        (until, end): (Option<UnixTime>, Option<(UnixTime, NewAttribute)>),
         notes: &str,
         kind: RenewalKind,
         author: &Author,
@@ -226,8 +226,14 @@ impl Store {
         renewals::add(&mut tx, subscriber.0, &row, author).await?;
         if kind == RenewalKind::Renewal {
             column(&mut tx, "grace_until", subscriber.0, Bind::MaybeInt(None)).await?;
-            if let Some(end) = end {
+            if let Some((end, row)) = end {
                 column(&mut tx, "expires_at", subscriber.0, Bind::Int(end.0)).await?;
+                let sql = "SELECT username FROM tk_subscriber WHERE id = ? AND username IS NOT NULL";
+                for login in
+                    tx.fetch("tk_subscriber", sql, &[Bind::Int(subscriber.0)], |row| row.word(0)).await?
+                {
+                    RADCHECK.replace(&mut tx, &login, std::slice::from_ref(&row)).await?;
+                }
             }
             if let Some(price) = price.filter(|price| !price.is_zero()) {
                 dues::book(&mut tx, subscriber.0, price, LedgerAction::Invoice, notes, author).await?;

@@ -111,6 +111,11 @@ pub struct NewAttribute {
     pub value: String,
 }
 
+/// Condition of `radacct r`: sessions of a login, but for those of another subscriber who had it before. Binds
+/// the login and the number of whose they are.
+const SESSIONS_OF: &str = "r.username = ? AND NOT EXISTS (SELECT 1 FROM tk_session o
+    WHERE o.unique_id = r.acctuniqueid AND o.subscriber_id <> ?)";
+
 impl NewAttribute {
     /// An attribute.
     #[must_use]

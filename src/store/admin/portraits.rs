@@ -4,7 +4,7 @@
 use smol_str::SmolStr;
 
 use super::tx::{Bind, Tx};
-use super::within;
+use super::{SESSIONS_OF, within};
 use crate::domain::contact::{Contact, ContactField};
 use crate::domain::operator::Scope;
 use crate::domain::{SubscriberId, SubscriberStatus};
@@ -139,15 +139,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn last_log_off(&self, login: &str) -> Result<(Option<UnixTime>, u64), StoreError> {
+    pub async fn last_log_off(
+        &self,
+        subscriber: SubscriberId,
+        login: &str,
+    ) -> Result<(Option<UnixTime>, u64), StoreError> {
         let mut tx = Tx::read(self.db()).await?;
-        let seconds = self.db().seconds_of("acctstoptime");
+        let seconds = self.db().seconds_of("r.acctstoptime");
         let sql = format!(
-            "SELECT CAST(MAX({seconds}) AS {}), COUNT(CASE WHEN acctstoptime IS NULL THEN 1 END)
-             FROM radacct WHERE username = ?",
+            "SELECT CAST(MAX({seconds}) AS {}), COUNT(CASE WHEN r.acctstoptime IS NULL THEN 1 END)
+             FROM radacct r WHERE {SESSIONS_OF}",
             tx.pick("INTEGER", "bigint", "SIGNED")
         );
-        let binds = [Bind::Text(login)];
+        let binds = [Bind::Text(login), Bind::Int(subscriber.0)];
         let found = tx.fetch("radacct", &sql, &binds, |row| Ok((row.time(0)?, row.count(1)?)));
         Ok(found.await?.into_iter().next().unwrap_or_default())
     }

@@ -467,7 +467,7 @@ fn proves(row: &AttributeRow) -> bool {
 }
 
 /// Another kind or password. What proved it before, in whatever form, is gone.
-async fn put_credential(
+pub(super) async fn put_credential(
     tx: &mut Tx<'_>,
     located: &mut Located,
     edit: &CredentialEdit,

@@ -123,6 +123,16 @@ pub(super) fn of_login(db: &Db, login: &str) -> Clause {
     }
 }
 
+/// `a` is no session of another subscriber, who had the login before.
+pub(super) fn not_of_another(db: &Db, login: &str) -> Clause {
+    let sql = format!(
+        "NOT EXISTS (SELECT 1 FROM tk_session t WHERE t.unique_id = {} AND t.subscriber_id NOT IN
+             (SELECT s.id FROM tk_subscriber s WHERE s.username = ?))",
+        unique_id(db)
+    );
+    Clause::new(sql, [Value::Text(login.to_owned())])
+}
+
 /// An address as text.
 fn text_of(db: &Db, schema: &Schema, column: &str) -> String {
     if is_inet(db, schema, column) { format!("host(a.{column})") } else { format!("a.{column}") }
@@ -161,6 +171,7 @@ async fn wanted(
     let mut found = Found { indexed: None, rest: Clause::always() };
     if let Some(login) = &filter.subscriber {
         found.add(of_login(db, login), true);
+        found.add(not_of_another(db, login), false);
     }
     if let Some(login) = &filter.login {
         let (clause, indexed) = login_like(tx, db, "radacct", login).await?;

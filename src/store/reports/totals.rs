@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::clause::{Clause, Value};
-use super::sessions::{of_login, radacct};
+use super::sessions::{not_of_another, of_login, radacct};
 use crate::domain::Amount;
 use crate::domain::report::{SessionTotals, Span, Statistics};
 use crate::store::admin::tx::Tx;
@@ -31,7 +31,8 @@ impl Store {
             db.seconds_of("a.acctstoptime")
         };
         // By seconds and not by the column: the login has found its few rows.
-        let filter = of_login(db, login).and(Clause::within(&format!("({began})"), "?", span));
+        let theirs = of_login(db, login).and(not_of_another(db, login));
+        let filter = theirs.and(Clause::within(&format!("({began})"), "?", span));
         let closed = Clause::new("a.acctstoptime IS NOT NULL", []);
         let parts = match db {
             Db::Postgres(_) => vec![(ALL, closed.and(filter.clone())), (OPEN, filter)],

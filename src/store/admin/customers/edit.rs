@@ -9,10 +9,11 @@ use crate::domain::operator::Scope;
 use crate::domain::validity::STATIC_DEVICE;
 use crate::domain::{SubscriberId, SubscriberStatus, Who};
 use crate::store::admin::create::all_taken;
-use crate::store::admin::subscribers::{self, PLAN_PRIORITY, column, touch};
+use crate::store::admin::subscribers::{self, CredentialEdit, PLAN_PRIORITY, column, touch};
 use crate::store::admin::tx::{Bind, Tx};
 use crate::store::admin::{
-    Author, Event, NewAttribute, RADCHECK, RADREPLY, account, audit, contacts, groups, isp, limits, rename,
+    Author, Event, NewAttribute, RADCHECK, RADREPLY, SESSIONS_OF, account, audit, contacts, groups, isp,
+    limits, rename,
 };
 use crate::store::db::{Columns, Db};
 use crate::store::{Store, StoreError};
@@ -89,8 +90,10 @@ impl Store {
             let open = tx.fetch("radacct", sql, &[Bind::Int(id)], |row| row.count(0)).await?;
             let mut open = open.into_iter().next().unwrap_or(0);
             if let Some(login) = &login {
-                let sql = "SELECT COUNT(*) FROM radacct WHERE username = ? AND acctstoptime IS NULL";
-                let named = tx.fetch("radacct", sql, &[Bind::Text(login)], |row| row.count(0)).await?;
+                let sql =
+                    format!("SELECT COUNT(*) FROM radacct r WHERE {SESSIONS_OF} AND r.acctstoptime IS NULL");
+                let binds = [Bind::Text(login), Bind::Int(id)];
+                let named = tx.fetch("radacct", &sql, &binds, |row| row.count(0)).await?;
                 open = open.saturating_add(named.into_iter().next().unwrap_or(0));
             }
             if open > 0 {
@@ -227,14 +230,16 @@ async fn apply(
         return Ok(Err(CustomerObstacle::NoPlan(plan.clone())));
     }
     if let Some(password) = &edit.password {
-        if let Some(login) = login {
-            let rows = RADCHECK.rows(tx, login).await?;
-            let old: Vec<&str> =
-                rows.iter().map(|row| row.attribute.as_str()).filter(|name| is_password(name)).collect();
-            RADCHECK.remove(tx, login, &old).await?;
-        }
         let row = NewAttribute::new("Cleartext-Password", ":=", password.as_str());
-        put_rows(tx, id, login, &[row], &[]).await?;
+        match subscribers::locate(tx, Who::Number(SubscriberId(id)), scope, author).await? {
+            // What proved it before, in whatever form, is gone.
+            Some(mut located) => {
+                let credential = CredentialEdit { kind: None, password: Some(row) };
+                let put = subscribers::put_credential(tx, &mut located, &credential).await?;
+                debug_assert!(put.is_ok(), "a password is there");
+            }
+            None => put_rows(tx, id, None, &[row], &[]).await?,
+        }
     }
     remove_rows(tx, id, login, &edit.remove).await?;
     put_rows(tx, id, login, check, reply).await?;
