@@ -9,6 +9,7 @@ mod architecture;
 mod cli;
 mod coa;
 mod credit;
+mod dialects;
 mod dictionaries;
 mod documents;
 mod end_to_end;

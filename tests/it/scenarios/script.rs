@@ -1,9 +1,6 @@
 //! The text of a scenario file, cut into steps, and the small languages inside them.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use tollkeeper::radius::value::{unescape, unquote};
-use tollkeeper::time::UnixTime;
 
 /// A whole file.
 pub(super) struct Script {
@@ -103,26 +100,6 @@ pub(super) fn seconds(text: &str) -> Result<u64, String> {
         _ => return Err(wrong()),
     };
     Ok(number * unit)
-}
-
-/// Seconds from `now` to the next `28 12:00` (a day of the month) or `01-31 12:00`, UTC.
-pub(super) fn seconds_until(now: UnixTime, text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no time such as 28 12:00 or 01-31 12:00");
-    let (day, clock) = text.split_once(' ').ok_or_else(wrong)?;
-    let (hour, minute) = clock.split_once(':').ok_or_else(wrong)?;
-    let number = |text: &str| text.parse::<i8>().map_err(|_| wrong());
-    let (month, day) = match day.split_once('-') {
-        Some((month, day)) => (Some(number(month)?), number(day)?),
-        None => (None, number(day)?),
-    };
-    let midnight = now.0 - now.0.rem_euclid(86_400);
-    let clock = i64::from(number(hour)?) * 3_600 + i64::from(number(minute)?) * 60;
-    // Every date comes again within eight years.
-    let next = (0..3_000).map(|later| midnight + later * 86_400 + clock).find(|at| {
-        let date = TimeZone::UTC.to_datetime(Timestamp::from_second(*at).unwrap()).date();
-        *at > now.0 && date.day() == day && month.is_none_or(|month| date.month() == month)
-    });
-    next.map(|at| UnixTime(at).since(now)).ok_or_else(wrong)
 }
 
 /// `start`, `start+5m`, `start-30d` as seconds after the beginning of the scenario.

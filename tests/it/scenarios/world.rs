@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -17,11 +17,11 @@ use tollkeeper::time::{Clock, Now, SystemClock, UnixTime};
 use super::client::{Exchange, Letter, TestNas};
 use super::http::{Key, PASSPHRASE};
 use super::script::{
-    Scenario, Script, assignment, numbered, pieces, plain, seconds, seconds_until, since_start, times, word,
+    Scenario, Script, assignment, numbered, pieces, plain, seconds, since_start, times, word,
 };
 use super::stall::{Flow, Stall};
 use crate::support::databases::{Kind, Raw, TestDatabase};
-use crate::support::embedded;
+use crate::support::embedded::{self, MovedClock, seconds_until};
 
 const SECRET: &str = "testing123-testing123-testing123";
 /// NASes by name, with what their entries in the configuration say beside address and secret.
@@ -48,18 +48,6 @@ const POLL: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// … where another attempt follows, or no reply is expected.
 const IMPATIENCE: Duration = Duration::from_millis(300);
-
-/// The machine's clocks, moved ahead.
-#[derive(Default)]
-struct MovedClock {
-    ahead: AtomicU64,
-}
-
-impl Clock for MovedClock {
-    fn now(&self) -> Now {
-        SystemClock.now().plus(Duration::from_secs(self.ahead.load(Ordering::SeqCst)))
-    }
-}
 
 /// Everything that a scenario can touch.
 pub(super) struct World {

@@ -2,6 +2,7 @@
 
 pub(crate) mod databases;
 pub(crate) mod embedded;
+pub(crate) mod freeradius;
 pub(crate) mod programs;
 pub(crate) mod requests;
 pub(crate) mod server;

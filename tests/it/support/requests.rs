@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use md5::{Digest as _, Md5};
 use tollkeeper::entropy::{Entropy as _, SystemEntropy};
 use tollkeeper::radius::attribute::{
     ACCT_DELAY_TIME, ACCT_INPUT_OCTETS, ACCT_OUTPUT_OCTETS, ACCT_SESSION_ID, ACCT_SESSION_TIME,
-    ACCT_STATUS_TYPE, NAS_IP_ADDRESS, USER_NAME, USER_PASSWORD,
+    ACCT_STATUS_TYPE, CHAP_PASSWORD, NAS_IP_ADDRESS, USER_NAME, USER_PASSWORD,
 };
 use tollkeeper::radius::hiding::hide_user_password;
 use tollkeeper::radius::{Code, Secret, authenticate_request, seal_request, verify_response};
@@ -103,12 +104,39 @@ pub(crate) fn unsigned_login(
     password: &str,
     attributes: &[(u8, &[u8])],
 ) -> Vec<u8> {
+    proved_login(identifier, user, attributes, |authenticator| {
+        let hidden = hide_user_password(password.as_bytes(), &secret(), authenticator).unwrap();
+        (USER_PASSWORD, hidden.to_vec())
+    })
+}
+
+/// A signed login by CHAP, with the Request Authenticator as the challenge (RFC 2865 §5.3).
+pub(crate) fn chap_login_of_nas(
+    identifier: u8,
+    user: &str,
+    password: &str,
+    attributes: &[(u8, &[u8])],
+) -> Vec<u8> {
+    let mut octets = proved_login(identifier, user, attributes, |authenticator| {
+        let digest = Md5::new_with_prefix([1]).chain_update(password).chain_update(authenticator).finalize();
+        (CHAP_PASSWORD, [&[1], &digest[..]].concat())
+    });
+    seal_request(&mut octets, &secret()).unwrap();
+    octets
+}
+
+fn proved_login(
+    identifier: u8,
+    user: &str,
+    attributes: &[(u8, &[u8])],
+    proof: impl FnOnce(&[u8; 16]) -> (u8, Vec<u8>),
+) -> Vec<u8> {
     let mut authenticator = [0; 16];
     SystemEntropy.fill(&mut authenticator);
     let mut octets = head(1, identifier, authenticator);
     push(&mut octets, USER_NAME, user.as_bytes());
-    let hidden = hide_user_password(password.as_bytes(), &secret(), &authenticator).unwrap();
-    push(&mut octets, USER_PASSWORD, &hidden);
+    let (number, value) = proof(&authenticator);
+    push(&mut octets, number, &value);
     for (number, value) in attributes {
         push(&mut octets, *number, value);
     }

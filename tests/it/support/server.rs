@@ -32,6 +32,10 @@ impl Database {
         Self::create(Kind::Sqlite).unwrap()
     }
 
+    pub(crate) fn kind(&self) -> Kind {
+        self.test.as_ref().unwrap().kind
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.test.as_ref().unwrap().url
     }
