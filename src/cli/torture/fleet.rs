@@ -447,8 +447,12 @@ impl Port {
         let secret = Arc::new(Secret::new(b"s").unwrap());
         let mut fleet = Fleet::bind(login.trim_end_matches('0'), 1, &secret, 1).await.unwrap();
         let mut port = fleet.ports.swap_remove(0);
-        let at =
-            |counter| Record { status: rfc2866::ACCT_STATUS_TYPE_INTERIM_UPDATE, counters: [counter; 3] };
+        let made = SystemClock.now().instant;
+        let at = |counter| Record {
+            status: rfc2866::ACCT_STATUS_TYPE_INTERIM_UPDATE,
+            counters: [counter; 3],
+            made,
+        };
         port.lives.push(Life {
             id: "t0-0-00000".to_owned(),
             class: Vec::new(),
