@@ -1,9 +1,10 @@
 //! Holds off whoever guesses passwords, and subscribers who log in without end.
 //!
 //! Nobody must be able to lock a subscriber out by guessing. So wrong passwords count by subscriber and device
-//! first; only a tenfold of them holds off the other devices of the subscriber, and never the one that got in
-//! last; a tenfold of one device over all subscribers holds off that device. Everything ends a minute after the
-//! first wrong password. Accounting is not asked about: what is open goes on.
+//! first; only a tenfold of them holds off the other devices of the subscriber; a tenfold of one device over all
+//! subscribers holds off that device. The device that got in last is never held off from its subscriber: it has
+//! nothing to guess. Everything ends a minute after the first wrong password. Accounting is not asked about: what
+//! is open goes on.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -74,14 +75,16 @@ impl Guesses {
         let held = |reason, rule| Some(Denial { reason, rule: SmolStr::new_static(rule) });
         let failed = |count, limit: u32| failures > 0 && count >= failures.saturating_mul(limit);
         let seen = tries.seen(station, now);
-        if failed(seen.from_station, 1) {
-            return held(RejectReason::TooManyFailures, OF_BOTH);
-        }
-        if failed(seen.from_all, SPREAD) && !seen.trusted {
-            return held(RejectReason::TooManyFailures, OF_SUBSCRIBER);
-        }
-        if station.named && failed(self.failures(station, now), SPREAD) {
-            return held(RejectReason::TooManyFailures, OF_DEVICE);
+        if !seen.trusted {
+            if station.named && failed(seen.from_station, 1) {
+                return held(RejectReason::TooManyFailures, OF_BOTH);
+            }
+            if failed(seen.from_all, SPREAD) {
+                return held(RejectReason::TooManyFailures, OF_SUBSCRIBER);
+            }
+            if station.named && failed(self.failures(station, now), SPREAD) {
+                return held(RejectReason::TooManyFailures, OF_DEVICE);
+            }
         }
         if logins > 0 && seen.logins >= logins {
             return held(RejectReason::TooManyLogins, LOGINS);
@@ -259,6 +262,27 @@ mod tests {
         assert_eq!(rule(&guesses, &Tries::default(), device(1), now), None, "another subscriber");
         let later = now + Duration::from_secs(60);
         assert_eq!(rule(&guesses, &tries, device(1), later), None, "a minute after the first");
+    }
+
+    #[test]
+    fn ht_10_who_got_in_last_may_slip_and_who_does_not_say_its_name_is_not_taken_for_one_device() {
+        let (guesses, now) = (Guesses::new(LIMITS), SystemClock.now().instant);
+        let unnamed = Station { id: 5, named: false };
+        for (station, gets_in, rejects) in
+            [(device(1), true, 3000), (unnamed, true, 3000), (unnamed, false, 99)]
+        {
+            let tries = Tries::default();
+            if gets_in {
+                guesses.decided(Some(&tries), station, None, now);
+            }
+            for _ in 0..rejects {
+                guesses.decided(Some(&tries), station, WRONG, now);
+            }
+            assert_eq!(rule(&guesses, &tries, station, now), None, "{station:?}");
+            guesses.decided(Some(&tries), station, WRONG, now);
+            let held = (!gets_in).then_some(OF_SUBSCRIBER);
+            assert_eq!(rule(&guesses, &tries, station, now), held, "{station:?}");
+        }
     }
 
     #[test]
