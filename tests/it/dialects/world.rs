@@ -212,9 +212,16 @@ impl World {
         }
     }
 
-    /// The feed is read in order: once the last change is in force, so are those before it.
+    /// The feed is read in order, and what is read together comes into force one after the other: once a
+    /// change that was made after another was seen in force is so itself, all are that were made before.
     fn wait_until_in_force(&mut self) {
-        let timeout = 10_000 + u32::try_from(self.rounds).unwrap();
+        let round = 10_000 + 2 * u32::try_from(self.rounds).unwrap();
+        self.sentinel_is_seen(round);
+        self.sentinel_is_seen(round + 1);
+    }
+
+    /// Changes the sentinel's Session-Timeout, and waits until a login is told it.
+    fn sentinel_is_seen(&mut self, timeout: u32) {
         let sentinel = &mut self.people[SENTINEL];
         sentinel.session_timeout = Some(timeout);
         let (login, password) = (sentinel.login.clone(), sentinel.password.clone().unwrap());
