@@ -271,6 +271,15 @@ mod tests {
         );
     }
 
+    /// Each element would have the namespaces of all around it.
+    #[test]
+    fn many_namespaces_are_no_call_and_one_is() {
+        let namespaces: String = (0..30_000).map(|n| format!("<a xmlns:n{n}='{n}'>")).collect();
+        assert_eq!(read(format!("<methodCall>{namespaces}").as_bytes()), None);
+        let apache = br#"<methodCall xmlns:ex="http://ws.apache.org/xmlrpc/namespaces/extensions"><!-- a=b --><methodName>a.b</methodName></methodCall>"#;
+        assert_eq!(read(apache).map(|call| call.method).as_deref(), Some("a.b"));
+    }
+
     #[test]
     fn an_answer_is_a_response_or_a_fault() {
         let fault = write(&Err(texts::ACCESS_DENIED.plain()));

@@ -41,7 +41,7 @@ impl Params {
         let mut params = Self::default();
         for (count, (name, value)) in pairs.into_iter().enumerate() {
             if count >= VALUES_MAX {
-                return Err(Fail::malformed("The request has too many parameters"));
+                return Err(too_many());
             }
             let keys = keys(name.as_ref())?;
             params.put(&keys, value.into());
@@ -55,19 +55,23 @@ impl Params {
             return Ok(Self::default());
         }
         match serde_json::from_slice(body) {
-            Ok(Value::Object(members)) => Ok(Self::members(members)),
+            Ok(Value::Object(members)) => {
+                let mut left = VALUES_MAX;
+                Self::members(members, &mut left)
+            }
             Ok(_) | Err(_) => Err(Fail::malformed("The request body is not valid JSON")),
         }
     }
 
-    fn members(members: serde_json::Map<String, Value>) -> Self {
+    /// `left` is how many values the request may still have.
+    fn members(members: serde_json::Map<String, Value>, left: &mut usize) -> Result<Self, Fail> {
         let mut params = Self::default();
         for (name, value) in members {
-            if let Some(node) = Node::json(value) {
+            if let Some(node) = Node::json(value, left)? {
                 params.set(folded(&name), node);
             }
         }
-        params
+        Ok(params)
     }
 
     fn set(&mut self, name: String, node: Node) {
@@ -188,21 +192,27 @@ impl Params {
 
 impl Node {
     /// Null was not said.
-    fn json(value: Value) -> Option<Self> {
-        Some(match value {
-            Value::Null => return None,
+    fn json(value: Value, left: &mut usize) -> Result<Option<Self>, Fail> {
+        *left = left.checked_sub(1).ok_or_else(too_many)?;
+        Ok(Some(match value {
+            Value::Null => return Ok(None),
             Value::Bool(yes) => Self::Text(yes.to_string()),
             Value::Number(number) => Self::Text(number.to_string()),
             Value::String(text) => Self::Text(text),
             Value::Array(items) => {
-                let items = items.into_iter().enumerate();
-                Self::Record(Params(
-                    items.filter_map(|(place, item)| Some((place.to_string(), Self::json(item)?))).collect(),
-                ))
+                let mut list = Params::default();
+                for (place, item) in items.into_iter().enumerate() {
+                    list.0.extend(Self::json(item, left)?.map(|node| (place.to_string(), node)));
+                }
+                Self::Record(list)
             }
-            Value::Object(members) => Self::Record(Params::members(members)),
-        })
+            Value::Object(members) => Self::Record(Params::members(members, left)?),
+        }))
     }
+}
+
+fn too_many() -> Fail {
+    Fail::malformed("The request has too many parameters")
 }
 
 /// `vendorData[0][attribute]` as its parts, ready to be compared.
@@ -298,6 +308,10 @@ mod tests {
             assert_eq!(Params::json(broken).map_err(|fail| fail.code), Err(400), "{broken:?}");
         }
         assert_eq!(Params::json(b" "), Ok(Params::default()));
+        // A name is compared with each: without a bound a megabyte of them would take half a minute.
+        let many: Vec<String> = (0..=VALUES_MAX).map(|n| format!("\"n{n}\": 1")).collect();
+        let many = format!("{{{}}}", many.join(","));
+        assert_eq!(Params::json(many.as_bytes()).map_err(|fail| fail.code), Err(400));
         assert_eq!(Params::form(b"a[b=1").map_err(|fail| fail.code), Err(400));
         assert_eq!(Params::form(b"a[1][2][3][4][5]=1").map_err(|fail| fail.code), Err(400));
         assert_eq!(Params::form("a=1&".repeat(2_001).as_bytes()).map_err(|fail| fail.code), Err(400));

@@ -1,6 +1,8 @@
 //! Users and their profiles (mfusion.md §7).
 #![expect(unused_qualifications, reason = "utoipa writes the paths of parameters out")]
 
+use std::collections::HashSet;
+
 use axum::Json;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -278,7 +280,7 @@ pub(super) async fn create(Caller(operator): Caller, fields: Fields) -> Result<J
     Ok(Json(Done::new("User created successfully.", created)))
 }
 
-fn order(fields: &Fields) -> Result<SubscriberOrder, Failure> {
+pub(super) fn order(fields: &Fields) -> Result<SubscriberOrder, Failure> {
     let login = fields.required("username")?;
     let kind = kind(&fields.required("usertype")?)?;
     let proof = match kind {
@@ -321,7 +323,7 @@ pub(super) async fn update(
     Ok(Json(Done::new("User successfully updated.", vec![User::of(person, operator.zone())])))
 }
 
-fn change(fields: &Fields) -> Result<SubscriberChange, Failure> {
+pub(super) fn change(fields: &Fields) -> Result<SubscriberChange, Failure> {
     let given = |name: &str| match fields.text(name)? {
         Some(text) if text.is_empty() => Err(Failure::required(name)),
         text => Ok(text),
@@ -490,13 +492,9 @@ fn profile_names(fields: &Fields) -> Result<Option<Vec<String>>, Failure> {
             None => return Ok(None),
         },
     };
-    let mut names: Vec<String> = Vec::new();
-    for name in texts.iter().flat_map(|text| text.split(',')).map(str::trim) {
-        if !name.is_empty() && !names.iter().any(|known| known == name) {
-            names.push(name.to_owned());
-        }
-    }
-    Ok(Some(names))
+    let mut once = HashSet::new();
+    let names = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
+    Ok(Some(names.filter(|name| !name.is_empty() && once.insert(*name)).map(str::to_owned).collect()))
 }
 
 fn contacts(fields: &Fields) -> Result<Vec<(ContactField, String)>, Failure> {
