@@ -125,6 +125,8 @@ struct Taken {
     index: usize,
     /// What became of that.
     what: SessionChange,
+    /// A place was held for it: its login has just been accepted.
+    awaited: bool,
     /// The time in which what the record adds was used.
     window: (UnixTime, UnixTime),
     /// [`Change::moved_from`].
@@ -480,7 +482,7 @@ impl SubscriberSessions {
         if let Some(at) = facts.nas_reloaded {
             self.sweep(|nas| *nas == record.nas, at, settings, now, &mut others);
         }
-        let Taken { index, what, window, moved_from, before } = match place(record, &self.sessions) {
+        let Taken { index, what, awaited, window, moved_from, before } = match place(record, &self.sessions) {
             Place::Known(index) => self.merge(index, record, facts, settings, now),
             Place::Another { reused } => {
                 others.extend(reused.filter(|index| self.close_reused(*index, settings, now)));
@@ -489,7 +491,8 @@ impl SubscriberSessions {
             Place::Earlier => self.open(record, true, facts, settings, now),
         };
         if record.status == RecordStatus::Start || what == SessionChange::Opened {
-            self.replace_same_device(index, settings, now, &mut others);
+            let late = what == SessionChange::Opened && !awaited;
+            self.replace_same_device(index, (awaited, late), settings, now, &mut others);
         }
         let subscriber = self.subscriber;
         let mut change = Change { what, moved_from, before, subscriber, ..Change::default() };
@@ -723,7 +726,14 @@ impl SubscriberSessions {
         let Some(online) = self.sessions.get_mut(index).map(Slot::load) else {
             let window = (record.event_time, record.event_time);
             let before = (record.event_time, Usage::default());
-            return Taken { index, what: SessionChange::Unchanged, window, moved_from: None, before };
+            return Taken {
+                index,
+                what: SessionChange::Unchanged,
+                awaited: false,
+                window,
+                moved_from: None,
+                before,
+            };
         };
         let former = Some(&online.session.nas).filter(|known| **known != record.nas).cloned();
         let (before, was_open) = ((online.session.updated, online.session.total()), online.session.is_open());
@@ -747,7 +757,7 @@ impl SubscriberSessions {
         let to = record.event_time.max(session.started);
         let window = if session.updated > before.0 { (before.0, session.updated) } else { (to, to) };
         let moved_from = former.filter(|former| *former != session.nas);
-        Taken { index, what, window, moved_from, before }
+        Taken { index, what, awaited: false, window, moved_from, before }
     }
 
     /// Opens the session that a record speaks of. `earlier`: what is known with its id began later.
@@ -794,7 +804,9 @@ impl SubscriberSessions {
             nas_port_id: record.nas_port_id.clone(),
             details: Box::default(),
         };
-        if let Some(reservation) = self.confirm(record, Some(&session)) {
+        let held = self.confirm(record, Some(&session));
+        let awaited = held.is_some();
+        if let Some(reservation) = held {
             session.interval = reservation.interim_interval;
             session.details.granted = reservation.granted;
         }
@@ -816,7 +828,7 @@ impl SubscriberSessions {
         let what = if online.session.is_open() { SessionChange::Opened } else { SessionChange::Closed };
         self.push(online);
         let before = (window.0, Usage::default());
-        Taken { index: self.sessions.len() - 1, what, window, moved_from: None, before }
+        Taken { index: self.sessions.len() - 1, what, awaited, window, moved_from: None, before }
     }
 
     /// A unique id that no other session has, and whether it had to be salted. `taken`: one of another owner
@@ -873,10 +885,12 @@ impl SubscriberSessions {
 
     /// A device has one session at a time: a new one ends those that have shown no life since it began,
     /// as a guess. Links of one login (our token) or one bundle (Acct-Multi-Session-Id) stand beside
-    /// each other.
+    /// each other. Where the session at `index` may be late, it may be the older one; one that was awaited is
+    /// the newest, whatever the clocks of two NASes make of that.
     fn replace_same_device(
         &mut self,
         index: usize,
+        (awaited, may_be_late): (bool, bool),
         settings: &Settings,
         now: Now,
         changed: &mut SmallVec<[usize; 4]>,
@@ -899,9 +913,9 @@ impl SubscriberSessions {
             if is_linked {
                 continue;
             }
-            if session.updated <= started {
-                older.push((other, started));
-            } else if updated < session.started && !session.flags.start_inferred {
+            if session.updated <= started || awaited {
+                older.push((other, started.max(session.updated)));
+            } else if may_be_late && updated < session.started && !session.flags.start_inferred {
                 // The Start came late: what it opened has been replaced already.
                 older.push((index, session.started));
             }

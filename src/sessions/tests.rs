@@ -1113,6 +1113,25 @@ fn a_start_that_comes_after_that_of_its_successor_opens_nothing() {
 }
 
 #[test]
+fn a_session_whose_login_was_just_accepted_is_the_newest_whatever_its_clock_says() {
+    let device = |r: AccountingRecord| r.device("aa:bb:cc:dd:ee:ff");
+    let mut world = World::new();
+    // A ghost at a NAS whose clock is an hour ahead.
+    let ahead = AccountingRecord { received: UnixTime(NOON), ..device(start(3_600).id("1")) };
+    world.receive(&ahead);
+    let own = Device::of("AA-BB-CC-DD-EE-FF", &nas(1), "");
+    let held = reservation(&world, 2, own);
+    world.sessions.reserve(held);
+    world.receive(&device(start(60).id("2")).token(2));
+    assert!(world.all().iter().any(|session| session.acct_session_id == "2" && session.is_open()));
+    let other = Device::of("11-22-33-44-55-66", &nas(1), "");
+    assert_eq!(world.sessions.occupancy(&other, world.now).taken, 1, "one device, one place");
+    // If it is none, its next record tells.
+    let alive = AccountingRecord { received: UnixTime(NOON + 61), ..device(interim(3_660, 60, 5).id("1")) };
+    assert_eq!(world.receive(&alive).what, SessionChange::Reopened);
+}
+
+#[test]
 fn nas_port_is_never_a_device() {
     let mut world = World::new();
     world.receive(&AccountingRecord { nas_port_id: "7".into(), ..start(0).id("1") });
