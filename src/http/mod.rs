@@ -5,6 +5,8 @@
 //! `listener` bounds what a connection may cost.
 
 pub mod antamedia;
+#[doc(hidden)]
+pub mod fuzzing;
 mod ibsng;
 pub mod jaze;
 mod listener;

@@ -7,6 +7,7 @@ mod hostile;
 mod http;
 mod ibsng;
 mod operation;
+mod soak;
 
 use std::collections::HashMap;
 use std::time::Duration;

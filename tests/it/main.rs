@@ -15,6 +15,7 @@ mod documents;
 mod end_to_end;
 mod fleet;
 mod freeradius_rows;
+mod fuzz;
 mod limits;
 mod management;
 mod messages;

@@ -6,157 +6,27 @@ use proptest::prelude::*;
 use radius::core::packet::Packet as Oracle;
 use tollkeeper::entropy::{Entropy, SeededEntropy};
 use tollkeeper::radius::attribute::{
-    self, SubAttributes, VENDOR_SPECIFIC, VendorFormat, extended_attributes, extended_vendor, push_extended,
-    tagged_integer, tagged_integer_octets, tagged_string, tlvs, vendor_attributes, vendor_specific,
+    self, VENDOR_SPECIFIC, extended_attributes, push_extended, tagged_integer, tagged_integer_octets,
 };
 use tollkeeper::radius::hiding::{
     hide_ascend_secret, hide_salted, hide_user_password, reveal_ascend_secret, reveal_salted,
     reveal_user_password,
 };
 use tollkeeper::radius::{
-    AccessReply, AccountingResponse, Code, Credentials, Malformed, Packet, Reply, ReplyAttributes, Request,
-    Secret, StatusReply, authenticate_request, credentials, seal_request, verify_response,
+    AccessReply, Code, Credentials, Packet, Reply, ReplyAttributes, Request, authenticate_request,
+    seal_request, verify_response,
 };
 
+use crate::fuzz::targets::{agree, exercise, secret, structures};
 use crate::vectors;
 
-fn secret() -> Secret {
-    Secret::new(b"xyzzy5461").unwrap()
-}
-
-/// Does with a datagram what a server could do, and more. Says whether it decoded.
-fn exercise(datagram: &[u8]) -> bool {
-    let _ = verify_response(datagram, datagram, &secret());
-    let mut sealed = datagram.to_vec();
-    let _ = seal_request(&mut sealed, &secret());
-    let Ok(packet) = Packet::decode(datagram) else { return false };
-    assert_eq!(usize::from(packet.header().length), packet.octets().len());
-    for attribute in packet.attributes() {
-        assert!(packet.first(attribute.number).is_some());
-        structures(attribute.value);
-    }
-    let whole: usize = extended_attributes(packet.attributes())
-        .map(|it| {
-            let _ = extended_vendor(&it.value);
-            structures(&it.value);
-            it.value.len()
-        })
-        .sum();
-    assert!(whole <= packet.octets().len());
-    let _ = packet.clone().verify(&secret());
-
-    // Past the authenticators, as one who knows the secret could get.
-    for code in [1, 4, 12, 40] {
-        let mut known = packet.octets().to_vec();
-        known[0] = code;
-        if seal_request(&mut known, &secret()).is_err() {
-            continue;
-        }
-        if let Ok(verified) = Packet::decode(&known).unwrap().verify(&secret()) {
-            assert!(verified.signed());
-            request(verified.into_request(&secret()));
-        }
-    }
-    true
-}
-
-/// Reads a value as everything it could be.
-fn structures(value: &[u8]) {
-    let inside: usize = vendor_attributes(value).map(|it| it.value.len() + 2).sum();
-    assert!(inside == 0 || inside + 4 == value.len());
-    for (types, lengths, more) in [
-        (1, 0, false),
-        (1, 1, false),
-        (1, 2, false),
-        (2, 0, false),
-        (2, 1, false),
-        (2, 2, false),
-        (4, 0, false),
-        (1, 1, true),
-    ] {
-        let format = VendorFormat::new(types, lengths, more).unwrap();
-        if let Some(read) = SubAttributes::new(value, format) {
-            assert_eq!(read.map(|it| it.value.len() + format.overhead()).sum::<usize>(), value.len());
-        }
-    }
-    let _ = (vendor_specific(value), tagged_integer(value), tagged_string(value));
-    // As deep as it goes: one level at a time, so the depth is ours to bound.
-    let mut level = value;
-    while let Some(first) = tlvs(level).and_then(|mut read| read.next()) {
-        level = first.value;
-    }
-    let authenticator = [3; 16];
-    let _ = reveal_user_password(value, &secret(), &authenticator);
-    let _ = reveal_salted(value, &secret(), &authenticator);
-    let _ = reveal_ascend_secret(value, &secret(), &authenticator);
-}
-
-/// Asks a request everything.
-fn request(request: Result<Request<'_>, Malformed>) {
-    let hash = credentials::nt_hash("hello");
-    let mut out = Vec::new();
-    match request {
-        Ok(Request::Access(request)) => {
-            match request.credentials() {
-                Credentials::Pap(password) => assert!(password.octets().len() <= 128),
-                Credentials::Chap(chap) => {
-                    assert!(!credentials::chap_matches(&chap, b"hello") && !chap.challenge.is_empty())
-                }
-                Credentials::MsChap1(response) => assert!(!credentials::mschap1_matches(&response, &hash)),
-                Credentials::MsChap2(response) => {
-                    let name = request.user_name().unwrap_or_default();
-                    assert!(credentials::mschap2_matches(&response, name, &hash).is_none());
-                }
-                Credentials::Eap | Credentials::None | Credentials::Conflicting | Credentials::Invalid => {}
-            }
-            let _ =
-                (request.nas_ip_address(), request.nas_ipv6_address(), request.state(), request.nas_port());
-            let reply = AccessReply::Reject(ReplyAttributes::new());
-            let _ = reply.encode(&request, &secret(), &mut SeededEntropy::new(1), &mut out);
-        }
-        Ok(Request::Accounting(request)) => {
-            let _ = (
-                request.status(),
-                request.event_timestamp(),
-                request.framed_ipv6_prefix(),
-                request.session_time(),
-            );
-            let _ =
-                (request.delegated_ipv6_prefix(), request.framed_interface_id(), request.classes().count());
-            let _ = AccountingResponse.encode(&request, &secret(), &mut out);
-        }
-        Ok(Request::Status(request)) => {
-            let _ = StatusReply::Authentication.encode(&request, &secret(), &mut out);
-        }
-        Err(_) => {}
-    }
-}
-
-/// Compares with the other decoder: the same packets, the same attributes.
-fn agree(datagram: &[u8]) {
-    let ours = Packet::decode(datagram);
-    let theirs = Oracle::decode(datagram, b"xyzzy5461");
-    assert_eq!(ours.is_ok(), theirs.is_ok(), "{}", hex::encode(datagram));
-    let (Ok(ours), Ok(theirs)) = (ours, theirs) else { return };
-    assert_eq!(ours.header().identifier, theirs.get_identifier());
-    assert_eq!(ours.header().authenticator.as_slice(), theirs.get_authenticator().as_slice());
-    for number in 0..=255 {
-        let theirs = theirs.lookup_all(number);
-        assert!(
-            ours.values(number).eq(theirs.iter().map(|avp| avp.encode_bytes())),
-            "{number} in {}",
-            hex::encode(datagram)
-        );
-    }
-}
-
 /// A number below `limit`.
-fn below(entropy: &mut SeededEntropy, limit: usize) -> usize {
+pub(crate) fn below(entropy: &mut SeededEntropy, limit: usize) -> usize {
     usize::try_from(entropy.number() % u64::try_from(limit.max(1)).unwrap()).unwrap()
 }
 
-/// Breaks some octets.
-fn mutate(octets: &mut Vec<u8>, entropy: &mut SeededEntropy) {
+/// Changes some octets.
+pub(crate) fn change(octets: &mut Vec<u8>, entropy: &mut SeededEntropy) {
     for _ in 0..=below(entropy, 4) {
         let at = below(entropy, octets.len());
         let any = entropy.number().to_le_bytes()[0];
@@ -174,6 +44,11 @@ fn mutate(octets: &mut Vec<u8>, entropy: &mut SeededEntropy) {
             }
         }
     }
+}
+
+/// Breaks some octets of a packet.
+fn mutate(octets: &mut Vec<u8>, entropy: &mut SeededEntropy) {
+    change(octets, entropy);
     // Most of them with a Length that fits, or nothing behind it would be reached.
     if octets.len() >= 20 && below(entropy, 4) != 0 {
         let length = u16::try_from(octets.len()).unwrap();

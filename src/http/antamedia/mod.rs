@@ -7,6 +7,7 @@
 mod answer;
 mod commands;
 mod documents;
+pub(super) mod fuzz;
 mod parameters;
 mod translate;
 

@@ -9,6 +9,7 @@ mod attrs;
 mod conds;
 mod dates;
 mod fault;
+pub(super) mod fuzz;
 mod json;
 mod login;
 mod methods;

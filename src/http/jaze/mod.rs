@@ -9,6 +9,7 @@ mod answer;
 mod call;
 mod dates;
 mod describe;
+pub(super) mod fuzz;
 mod groups;
 mod messages;
 mod overrides;

@@ -98,7 +98,7 @@ pub(super) fn told(outcomes: &[NasOutcome]) -> Outcome {
 }
 
 /// What E28 asks for; `None` takes an override away.
-fn bandwidth(params: &Params) -> Result<Option<NewFup>, Fail> {
+pub(super) fn bandwidth(params: &Params) -> Result<Option<NewFup>, Fail> {
     if !is_on(params, &BANDWIDTH)? {
         return Ok(None);
     }
@@ -111,7 +111,7 @@ fn bandwidth(params: &Params) -> Result<Option<NewFup>, Fail> {
 }
 
 /// What E30 asks for.
-fn vendor(params: &Params) -> Result<Option<NewFup>, Fail> {
+pub(super) fn vendor(params: &Params) -> Result<Option<NewFup>, Fail> {
     if !is_on(params, &VENDOR)? {
         return Ok(None);
     }

@@ -93,7 +93,7 @@ async fn put_user(call: &Call<'_>, id: Option<i64>) -> Outcome {
 pub(super) const STATES: [&str; 3] = ["active", "blacklisted", "suspended"];
 
 /// What is said of a user; of a new one some of it has to be.
-fn order(params: &Params, zone: &TimeZone, new: bool) -> Result<CustomerOrder, Fail> {
+pub(super) fn order(params: &Params, zone: &TimeZone, new: bool) -> Result<CustomerOrder, Fail> {
     let text = |name: &str| Ok::<_, Fail>(params.text(name)?.map(str::to_owned));
     let mut order = CustomerOrder {
         login: text("userName")?,

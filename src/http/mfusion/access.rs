@@ -421,7 +421,7 @@ fn invalid(name: &str) -> String {
 }
 
 /// The attributes and values of a body: several win over one.
-fn assigned(fields: &Fields) -> Result<Vec<(String, Value)>, Failure> {
+pub(super) fn assigned(fields: &Fields) -> Result<Vec<(String, Value)>, Failure> {
     let value = |value: Option<&Value>| match value {
         None | Some(Value::Null) => Err(Failure::required("value")),
         Some(value) => Ok(value.clone()),
@@ -438,7 +438,7 @@ fn assigned(fields: &Fields) -> Result<Vec<(String, Value)>, Failure> {
 }
 
 /// The attributes of a body: several win over one.
-fn named(fields: &Fields) -> Result<Vec<String>, Failure> {
+pub(super) fn named(fields: &Fields) -> Result<Vec<String>, Failure> {
     match fields.get("attributes") {
         None | Some(Value::Null) => Ok(vec![fields.required("attribute")?]),
         Some(list) => items(list)?.iter().map(name_of).collect(),
@@ -473,7 +473,7 @@ fn name_of(item: &Value) -> Result<String, Failure> {
 
 /// An attribute whose value could be read.
 #[derive(Debug)]
-struct Reading {
+pub(super) struct Reading {
     known: &'static Known,
     /// As it is given back: a number where the format is one.
     value: Value,
@@ -492,7 +492,7 @@ impl std::fmt::Debug for Known {
 impl Reading {
     /// # Errors
     /// What `details.errors` says of it.
-    fn of(name: &str, value: &Value, zone: &TimeZone) -> Result<Self, String> {
+    pub(super) fn of(name: &str, value: &Value, zone: &TimeZone) -> Result<Self, String> {
         let known = find(name).ok_or_else(|| format!("User access '{name}' is not recognized."))?;
         Self::read(known, value, zone).ok_or_else(|| invalid(name))
     }
@@ -522,7 +522,7 @@ impl Reading {
         Some(Self { known, value, text, stored })
     }
 
-    fn order(&self) -> Option<AttributeOrder> {
+    pub(super) fn order(&self) -> Option<AttributeOrder> {
         Some(AttributeOrder { name: self.known.name.to_owned(), value: self.stored.clone() })
     }
 }
@@ -571,7 +571,7 @@ fn civil(text: &str) -> Option<(DateTime, bool)> {
 }
 
 /// A date as this API writes it.
-fn iso(text: &str, zone: &TimeZone) -> Option<String> {
+pub(super) fn iso(text: &str, zone: &TimeZone) -> Option<String> {
     if let Ok(seconds) = text.parse::<i64>() {
         return Some(super::wire::date_time(crate::time::UnixTime(seconds), zone));
     }

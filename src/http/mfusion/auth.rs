@@ -92,7 +92,7 @@ pub(super) async fn auth(
 }
 
 /// The key in HTTP Basic, or else in the body.
-fn key(headers: &HeaderMap, fields: &Fields) -> Option<(String, String)> {
+pub(super) fn key(headers: &HeaderMap, fields: &Fields) -> Option<(String, String)> {
     let basic = || {
         let pair = STANDARD.decode(authorization(headers, "basic")?).ok()?;
         let (id, secret) = std::str::from_utf8(&pair).ok()?.split_once(':')?;

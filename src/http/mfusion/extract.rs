@@ -55,7 +55,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 }
 
 impl Fields {
-    fn read(kind: Option<&str>, body: &[u8]) -> Result<Self, Failure> {
+    pub(super) fn read(kind: Option<&str>, body: &[u8]) -> Result<Self, Failure> {
         let is_form = kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
         if body.trim_ascii().is_empty() && (is_form || kind.is_none()) {
             return Ok(Self::default());
@@ -170,7 +170,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 }
 
 impl Query {
-    fn read(query: &str) -> Self {
+    pub(super) fn read(query: &str) -> Self {
         let pairs = form_urlencoded::parse(query.as_bytes());
         Self(pairs.map(|(name, value)| (name.into_owned(), comparable(&value))).collect())
     }

@@ -19,6 +19,7 @@ mod auth;
 mod describe;
 mod extract;
 mod failure;
+pub(super) mod fuzz;
 mod profiles;
 mod reports;
 mod users;

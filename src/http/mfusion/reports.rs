@@ -175,7 +175,7 @@ impl Online {
     }
 }
 
-fn sessions(query: &Query, zone: &TimeZone, open: bool) -> Result<SessionFilter, Failure> {
+pub(super) fn sessions(query: &Query, zone: &TimeZone, open: bool) -> Result<SessionFilter, Failure> {
     Ok(SessionFilter {
         login: pattern(query, "username"),
         hotspot: pattern(query, "hotspot"),

@@ -280,6 +280,18 @@ impl Dictionary {
         Ok(builder.finish())
     }
 
+    /// The definitions of a text alone, called `file` in mistakes. It may include shipped files and
+    /// no others: nothing is read from disk.
+    ///
+    /// # Errors
+    /// As [`Dictionary::with_files`].
+    pub fn of_text(file: &Path, text: &str) -> Result<Self, DictionaryError> {
+        let mut builder = parse::Builder::of_shipped_files();
+        builder.read_text(file, text, 0)?;
+        builder.resolve_values()?;
+        Ok(builder.finish())
+    }
+
     /// The attribute called `name`, or `VENDOR.NAME`.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&AttributeDef> {

@@ -35,7 +35,7 @@ const VERSION_4: [&str; 11] = [
 
 /// The shipped files.
 pub(super) fn embedded() -> Result<Builder, DictionaryError> {
-    let mut builder = Builder { files: Files::Embedded, ..Builder::default() };
+    let mut builder = Builder::of_shipped_files();
     builder.read_file(Path::new(embedded::MAIN))?;
     builder.resolve_values()?;
     builder.files = Files::Disk;
@@ -124,6 +124,11 @@ struct VendorBlock {
 }
 
 impl Builder {
+    /// A builder whose `$INCLUDE` finds the shipped files alone.
+    pub(super) fn of_shipped_files() -> Self {
+        Self { files: Files::Embedded, ..Self::default() }
+    }
+
     /// Reads a file and all it includes.
     pub(super) fn read_file(&mut self, file: &Path) -> Result<(), DictionaryError> {
         let read = self.files.read(file).map_err(|error| DictionaryError::new(file, 0, error.to_string()))?;
@@ -131,7 +136,7 @@ impl Builder {
         self.read_text(file, &text, 0)
     }
 
-    fn read_text(&mut self, file: &Path, text: &str, depth: usize) -> Result<(), DictionaryError> {
+    pub(super) fn read_text(&mut self, file: &Path, text: &str, depth: usize) -> Result<(), DictionaryError> {
         let file: Arc<Path> = Arc::from(file);
         let mut blocks = Blocks::default();
         for (line, number) in text.lines().zip(1_u32..) {
