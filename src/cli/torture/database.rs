@@ -289,7 +289,7 @@ fn command(
     let out = File::options().create(true).append(true).open(log).map_err(log_failed)?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).env("LC_ALL", "C");
-    command.current_dir(log.parent().unwrap_or(Path::new("/")));
+    command.current_dir(log.parent().unwrap_or_else(|| Path::new("/")));
     command.stderr(out.try_clone().map_err(log_failed)?).stdout(out);
     // Ctrl-C is ours: they end when we have done with them.
     command.process_group(0);

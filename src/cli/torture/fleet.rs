@@ -323,7 +323,7 @@ impl Port {
         self.ask(to[1], Some((place, record)), orders, acknowledged).await?;
         if let Some(life) = self.lives.last_mut() {
             life.pending = None;
-            life.before = std::mem::replace(&mut life.acknowledged, Some(record));
+            life.before = life.acknowledged.replace(record);
         }
         Ok(())
     }
