@@ -89,6 +89,7 @@ pub fn policy(input: &[u8]) {
             standing: Standing::default(),
             password: None,
             device: None,
+            held: None,
             settings: &settings,
         };
         let verdict = access(&request, &facts, now(), &mut SeededEntropy::new(1));
