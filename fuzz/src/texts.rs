@@ -30,7 +30,9 @@ pub fn dictionary(input: &[u8]) {
             assert!(
                 dictionary.by_path(def.vendor.as_ref().map(|vendor| vendor.number), &def.numbers).is_some()
             );
-            let _ = dictionary.values(def).map(|(number, _)| dictionary.value_name(def, number)).count();
+            for (number, _) in dictionary.values(def) {
+                let _ = dictionary.value_name(def, number);
+            }
         }
         value(&row, &dictionary);
     }

@@ -331,7 +331,7 @@ impl World {
         self.advance(self.clock + 3 * 86_400);
         let (left, spool) = (std::mem::take(&mut self.queue), std::mem::take(&mut self.database.spool));
         for batch in spool.into_iter().chain([Rc::new(left)]) {
-            self.into_sql(&batch);
+            self.keep_in_sql(&batch);
         }
         self.is_all_there();
         self.compare();
@@ -669,7 +669,7 @@ impl World {
         self.queue = Batch::default();
         // A server that starts takes what the one before has left to SQL before it reads the sessions.
         for batch in std::mem::take(&mut self.database.spool) {
-            self.into_sql(&batch);
+            self.keep_in_sql(&batch);
         }
         self.is_all_there();
         self.restarted = self.clock;
@@ -776,7 +776,7 @@ impl World {
         let batch = Rc::new(batch);
         let behind = !self.database.spool.is_empty() || self.clock < self.database.away_until;
         if !behind && !has_failed {
-            self.into_sql(&batch);
+            self.keep_in_sql(&batch);
         }
         if behind || has_failed || is_unsaid {
             self.is_durable(&batch);
@@ -795,7 +795,7 @@ impl World {
             return;
         }
         let Some(batch) = self.database.spool.front().map(Rc::clone) else { return };
-        self.into_sql(&batch);
+        self.keep_in_sql(&batch);
         if !self.chance(10) {
             self.database.spool.pop_front();
         }
@@ -803,7 +803,7 @@ impl World {
     }
 
     /// A transaction that SQL takes.
-    fn into_sql(&mut self, batch: &Batch) {
+    fn keep_in_sql(&mut self, batch: &Batch) {
         for ((subscriber, id), row) in &batch.rows {
             let before = self.database.rows[*subscriber].insert(*id, row.clone());
             never_falls(before.as_ref(), row);

@@ -150,8 +150,8 @@ impl World {
         }
     }
 
-    /// 3. Disabling ends open sessions, as does whatever else bars; nothing else does. The NAS has been asked,
-    /// and now sends the Stop.
+    /// Invariant 3: disabling ends open sessions, as does whatever else bars; nothing else does. The NAS has been
+    /// asked, and now sends the Stop.
     pub(super) fn end_sessions(&mut self) {
         self.invariant_3_whoever_is_barred_is_disconnected();
         for nas in 0..self.nases.len() {
