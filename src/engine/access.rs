@@ -527,6 +527,10 @@ fn valid(
     let (absolute, relative) = (RejectReason::AbsExpDateReached, RejectReason::RelExpDateReached);
     // Whatever ends it, it ends no earlier than its grace period.
     let graced = |at: UnixTime| subscriber.grace.map_or(at, |grace| grace.max(at));
+    // The row before the column that follows it: it is what people wrote.
+    if let Some((date, rule)) = &limits.expiration {
+        timeout.ends(graced(*date), absolute, rule, witness)?;
+    }
     if let Some(expires) = subscriber.expires {
         timeout.ends(graced(expires), absolute, &SmolStr::new_static("tk_subscriber.expires_at"), witness)?;
     }
@@ -538,9 +542,6 @@ fn valid(
         } else {
             witness.saw(Said::Passed, || (end.rule.clone(), format!("until {}", shown(at, zone))));
         }
-    }
-    if let Some((date, rule)) = &limits.expiration {
-        timeout.ends(graced(*date), absolute, rule, witness)?;
     }
     if let Some((seconds, rule)) = &limits.after_first_use {
         timeout.ends(graced(uses.first.unwrap_or(now).plus(*seconds)), relative, rule, witness)?;
