@@ -544,6 +544,7 @@ impl Aaa {
         }
         let mut facts = state.record_facts(&record.nas, known);
         facts.id_is_taken = is_new && state.is_of_another(record.unique_id, &owner);
+        facts.spooled = matches!(ticket, Ticket::Spooled(_));
         state.with_sessions(&owner, known, now, |sessions| {
             let mut change = sessions.apply(&record, &facts, &state.settings.sessions, now);
             let subscriber = known.map(|known| &known.policy);

@@ -203,6 +203,7 @@ impl State {
             nas_sends_gigawords: self.wide_counters.contains_key(nas),
             nas_reloaded,
             id_is_taken: false,
+            spooled: false,
             days: known.map(Known::days).unwrap_or_default(),
         }
     }

@@ -30,6 +30,8 @@ pub struct RecordFacts<'a> {
     pub nas_reloaded: Option<UnixTime>,
     /// Another owner's session has the unique id of the record: who had the login before.
     pub id_is_taken: bool,
+    /// The record waited in the spool: what came after it may be known already.
+    pub spooled: bool,
     /// How the subscriber's usage is parted.
     pub days: Days<'a>,
 }
@@ -117,6 +119,17 @@ impl Change {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.usage.is_empty() && self.forgotten.is_empty()
     }
+}
+
+/// Which of two sessions of a device is the newer, as far as their times do not say.
+#[derive(Clone, Copy)]
+struct Order {
+    /// A place was held for this one: it is the newest, whatever the clocks of two NASes make of that.
+    awaited: bool,
+    /// Its Start may have come late: it may be the older one.
+    may_be_late: bool,
+    /// It waited in the spool, while others went on.
+    spooled: bool,
 }
 
 /// What one record did.
@@ -491,8 +504,10 @@ impl SubscriberSessions {
             Place::Earlier => self.open(record, true, facts, settings, now),
         };
         if record.status == RecordStatus::Start || what == SessionChange::Opened {
-            let late = what == SessionChange::Opened && !awaited;
-            self.replace_same_device(index, (awaited, late), settings, now, &mut others);
+            let spooled = facts.spooled;
+            let awaited = awaited && !spooled;
+            let order = Order { awaited, may_be_late: what == SessionChange::Opened && !awaited, spooled };
+            self.replace_same_device(index, order, settings, now, &mut others);
         }
         let subscriber = self.subscriber;
         let mut change = Change { what, moved_from, before, subscriber, ..Change::default() };
@@ -885,12 +900,11 @@ impl SubscriberSessions {
 
     /// A device has one session at a time: a new one ends those that have shown no life since it began,
     /// as a guess. Links of one login (our token) or one bundle (Acct-Multi-Session-Id) stand beside
-    /// each other. Where the session at `index` may be late, it may be the older one; one that was awaited is
-    /// the newest, whatever the clocks of two NASes make of that.
+    /// each other.
     fn replace_same_device(
         &mut self,
         index: usize,
-        (awaited, may_be_late): (bool, bool),
+        order: Order,
         settings: &Settings,
         now: Now,
         changed: &mut SmallVec<[usize; 4]>,
@@ -913,9 +927,11 @@ impl SubscriberSessions {
             if is_linked {
                 continue;
             }
-            if session.updated <= started || awaited {
+            // Of two in one second the one that is heard of later is the newer, unless it waited.
+            let is_older = session.updated < started || session.updated == started && !order.spooled;
+            if is_older || order.awaited {
                 older.push((other, started.max(session.updated)));
-            } else if may_be_late && updated < session.started && !session.flags.start_inferred {
+            } else if order.may_be_late && updated < session.started && !session.flags.start_inferred {
                 // The Start came late: what it opened has been replaced already.
                 older.push((index, session.started));
             }

@@ -1132,6 +1132,28 @@ fn a_session_whose_login_was_just_accepted_is_the_newest_whatever_its_clock_says
 }
 
 #[test]
+fn a_start_that_waited_in_the_spool_replaces_no_later_session_of_its_device() {
+    let device = |r: AccountingRecord| r.device("aa:bb:cc:dd:ee:ff");
+    let mut world = World::new();
+    world.receive(&device(start(60).id("2")));
+    // The device has logged in once more since then, and that is what the place is held for.
+    let own = Device::of("AA-BB-CC-DD-EE-FF", &nas(1), "");
+    let held = reservation(&world, 3, own);
+    world.sessions.reserve(held);
+    let facts = RecordFacts { spooled: true, ..RecordFacts::default() };
+    let (settings, now) = (Settings::default(), world.now);
+    world.sessions.apply(&device(start(0).id("0")), &facts, &settings, now);
+    let open = |world: &World| {
+        let open = world.all().into_iter().filter(Session::is_open);
+        open.map(|session| session.acct_session_id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(open(&world), ["2"]);
+    // In one second with the later one: its own Stop is on its way.
+    world.sessions.apply(&device(start(60).id("1")), &facts, &settings, now);
+    assert_eq!(open(&world), ["2", "1"]);
+}
+
+#[test]
 fn nas_port_is_never_a_device() {
     let mut world = World::new();
     world.receive(&AccountingRecord { nas_port_id: "7".into(), ..start(0).id("1") });
