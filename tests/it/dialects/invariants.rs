@@ -102,11 +102,24 @@ impl World {
     }
 
     /// 2. What was changed in one dialect is what the next Access-Request sees: credit, quota, status, end, password, places.
-    fn invariant_2_the_next_login_sees_it(&self, who: usize, accept: Option<&Accept>) {
+    fn invariant_2_the_next_login_sees_it(&mut self, who: usize, accept: Option<&Accept>) {
         let person = &self.people[who];
         let admitted = person.is_admitted() && person.has_place();
         let login = &person.login;
-        assert_eq!(accept.is_some(), admitted, "invariant 2: login of {login}: {person:?}");
+        if accept.is_some() != admitted {
+            // What was decided is noted in order: when this one is there, all before it are.
+            let other = "02-99-99-99-99-99";
+            self.nases[0].login(self.auth, login, "wrong", other, false);
+            let sql = format!(
+                "SELECT reason, rule, calling_station_id FROM tk_auth_log WHERE username = '{login}' ORDER BY id DESC LIMIT 3"
+            );
+            let database = &mut self.database;
+            let last = eventually("what was decided is noted", || {
+                let last = database.rows(&sql);
+                last.first().is_some_and(|row| row[2] == other).then_some(last)
+            });
+            panic!("invariant 2: login of {login} should be {admitted}, {last:?}: {person:?}");
+        }
         let Some(accept) = accept else { return };
         assert_eq!(
             accept.idle_timeout,
