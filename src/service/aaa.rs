@@ -330,7 +330,7 @@ impl Aaa {
             // The use that starts a clock is not among what can be spared.
             let pending =
                 Pending { writes, gives_way: !known.policy.counts_first_use(), ..Pending::default() };
-            let _ = self.0.writer.enqueue(&known.owner(), pending);
+            let _ = self.0.writer.enqueue([&known.owner()], pending);
         }
     }
 
@@ -405,7 +405,7 @@ impl Aaa {
                 None
             }
         };
-        match self.0.writer.enqueue(owner, Pending { writes, waiter, after, gives_way }) {
+        match self.0.writer.enqueue([owner], Pending { writes, waiter, after, gives_way }) {
             Ok(()) => Recorded::Pending,
             Err(_) => Recorded::Silence(NoReply::Overloaded),
         }

@@ -149,8 +149,8 @@ impl State {
             }
             let change = entry.adopt(nobodys.remove(), days, settings, now);
             self.note(owner, &change);
-            // Behind what is queued of the same sessions.
-            let _ = self.enqueue(&login, change);
+            // Behind what is queued of the same sessions, and of the same usage.
+            let _ = self.enqueue([&login, owner], change);
         }
         if let Some((_, credit)) = known.policy.charging() {
             entry.continue_cost(credit.charged);
@@ -168,15 +168,19 @@ impl State {
         for guess in change.rows.iter().filter_map(|row| row.closed.as_ref()?.guess) {
             self.meters.guess(guess);
         }
-        self.enqueue(owner, change)
+        self.enqueue([owner], change)
     }
 
-    fn enqueue(&self, owner: &Owner, change: Change) -> Result<(), Box<Pending>> {
+    fn enqueue<const OWNERS: usize>(
+        &self,
+        owners: [&Owner; OWNERS],
+        change: Change,
+    ) -> Result<(), Box<Pending>> {
         let writes = change.into_writes();
         if writes.is_empty() {
             return Ok(());
         }
-        self.writer.enqueue(owner, Pending { writes, ..Pending::default() })
+        self.writer.enqueue(owners, Pending { writes, ..Pending::default() })
     }
 
     /// Updates the indexes with what changed. Under the lock of `owner`.

@@ -94,11 +94,17 @@ pub(super) struct Pending {
     pub(super) gives_way: bool,
 }
 
-/// An entry of the queue, and the hash of whose it is.
+/// An entry of the queue, and the hashes of whose it is.
 #[derive(Debug)]
 struct Entry {
-    owner: u64,
+    owners: SmallVec<[u64; 2]>,
     pending: Pending,
+}
+
+impl Entry {
+    fn is_of_any(&self, owners: &HashSet<u64>) -> bool {
+        self.owners.iter().any(|owner| owners.contains(owner))
+    }
 }
 
 /// Wakes the writer once so many entries wait, while one transaction runs and another might.
@@ -173,15 +179,20 @@ impl Writer {
         (Self { queue, level, hasher: RandomState::new() }, tokio::spawn(line.run()))
     }
 
-    /// Queues rows behind all earlier ones of the same `owner`.
+    /// Queues rows behind all earlier ones of the same `owners`.
     ///
     /// # Errors
     /// Gives the entry back if the queue is full or has ended.
-    pub(super) fn enqueue(&self, owner: &(impl Hash + ?Sized), pending: Pending) -> Result<(), Box<Pending>> {
+    pub(super) fn enqueue<const OWNERS: usize>(
+        &self,
+        owners: [&(impl Hash + ?Sized); OWNERS],
+        pending: Pending,
+    ) -> Result<(), Box<Pending>> {
         if pending.gives_way && self.queue.capacity() <= self.queue.max_capacity() / KEPT_PART {
             return Err(Box::new(pending));
         }
-        let entry = Entry { owner: self.hasher.hash_one(owner), pending };
+        let owners = owners.into_iter().map(|owner| self.hasher.hash_one(owner)).collect();
+        let entry = Entry { owners, pending };
         self.queue.try_send(entry).map_err(|error| match error {
             mpsc::error::TrySendError::Full(entry) | mpsc::error::TrySendError::Closed(entry) => {
                 Box::new(entry.pending)
@@ -219,7 +230,8 @@ struct Line<S> {
     running: usize,
     say: mpsc::UnboundedSender<Said>,
     said: mpsc::UnboundedReceiver<Said>,
-    /// The owners of all transactions that run.
+    /// The owners of all transactions that run and whose rows are not in the spool either. What comes later
+    /// for one of them counts on rows that are nowhere yet: it must not be durable before they are.
     busy: HashSet<u64>,
     /// Rows that are neither in SQL nor in the spool.
     failed: Batch,
@@ -268,7 +280,11 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
         let busy = self.running > 0 || self.draining;
         let takes = !self.closed
             && self.retry_failed.is_none()
-            && if self.holds { self.last_page.is_none() } else { self.running == 0 };
+            && if self.holds {
+                self.last_page.is_none() && self.held.len() < KEPT_TOGETHER
+            } else {
+                self.running == 0
+            };
         tokio::select! {
             Some(said) = self.said.recv(), if busy => self.hear(said),
             () = self.level.reached.notified(), if self.running > 0 && !self.holds => {}
@@ -285,12 +301,13 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
     fn hear(&mut self, said: Said) {
         while self.tasks.try_join_next().is_some() {}
         match said {
-            Said::Late => self.holds = true,
+            Said::Late { owners } => {
+                self.holds = true;
+                self.is_safe(&owners);
+            }
             Said::Ended { owners, kept, failed } => {
                 self.running -= 1;
-                for owner in &owners {
-                    self.busy.remove(owner);
-                }
+                self.is_safe(&owners);
                 self.holds |= kept;
                 match failed {
                     Some(batch) => self.has_failed(*batch),
@@ -318,6 +335,13 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
                     }
                 }
             }
+        }
+    }
+
+    /// Rows of these are durable, or given back.
+    fn is_safe(&mut self, owners: &[u64]) {
+        for owner in owners {
+            self.busy.remove(owner);
         }
     }
 
@@ -386,7 +410,9 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
         self.holds
             && self.retry_failed.is_none()
             && self.last_page.is_none()
-            && (self.has_entries() || !self.failed.is_empty())
+            && (!self.failed.is_empty()
+                || !self.receiver.is_empty()
+                || self.held.iter().any(|entry| !entry.is_of_any(&self.busy)))
     }
 
     /// May SQL be asked to take rows of the spool? Not while an older transaction may still write its own.
@@ -394,20 +420,17 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
         self.holds && !self.draining && self.running == 0 && self.retry.is_none()
     }
 
-    /// Starts a transaction of what has come, but for entries whose owner has rows in one that runs. What
-    /// failed goes first.
-    fn begin(&mut self) {
+    /// What failed, and up to so many entries of what has come, but for those whose owners have rows in a
+    /// transaction that runs.
+    fn gather(&mut self, most: usize) -> Batch {
         let mut batch = std::mem::take(&mut self.failed);
         let mut blocked = HashSet::new();
         let mut waiting = std::mem::take(&mut self.held);
         let mut taken = 0;
-        while taken < self.settings.batch
-            && self.held.len() < self.settings.batch
-            && batch.rows() < self.settings.backlog
-        {
+        while taken < most && self.held.len() < most && batch.rows() < self.settings.backlog {
             let Some(entry) = waiting.pop_front().or_else(|| self.receiver.try_recv().ok()) else { break };
-            if self.busy.contains(&entry.owner) || blocked.contains(&entry.owner) {
-                blocked.insert(entry.owner);
+            if entry.is_of_any(&self.busy) || entry.is_of_any(&blocked) {
+                blocked.extend(&entry.owners);
                 self.held.push_back(entry);
             } else {
                 batch.absorb(entry);
@@ -415,6 +438,12 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
             }
         }
         self.held.append(&mut waiting);
+        batch
+    }
+
+    /// Starts a transaction of what has come.
+    fn begin(&mut self) {
+        let batch = self.gather(self.settings.batch);
         if batch.is_empty() {
             return;
         }
@@ -426,15 +455,12 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
 
     /// Puts what has come into the spool, and answers.
     async fn keep(&mut self) {
-        let mut batch = std::mem::take(&mut self.failed);
-        let mut taken = 0;
-        while taken < KEPT_TOGETHER && batch.rows() < self.settings.backlog {
-            let Some(entry) = self.held.pop_front().or_else(|| self.receiver.try_recv().ok()) else { break };
-            batch.absorb(entry);
-            taken += 1;
+        let mut batch = self.gather(KEPT_TOGETHER);
+        if batch.is_empty() {
+            return;
         }
         let writes = batch.take_writes();
-        match self.committer.keep(&writes).await {
+        match self.committer.keep(&writes, "what came before is not there yet").await {
             Ok(_) => {
                 self.appended = true;
                 self.committer.answer(batch);

@@ -26,8 +26,8 @@ pub(super) struct Batch {
 
 impl Batch {
     /// An entry of the queue, later than those that are there.
-    pub(super) fn absorb(&mut self, Entry { owner, pending }: Entry) {
-        self.owners.push(owner);
+    pub(super) fn absorb(&mut self, Entry { owners, pending }: Entry) {
+        self.owners.extend(owners);
         let session = pending.writes.iter().find_map(|write| match write {
             Write::Session(session) => Some(session.unique_id),
             _ => None,

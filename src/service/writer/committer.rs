@@ -24,7 +24,10 @@ const SPOOL: &str = "spool";
 /// What a task tells the line.
 pub(super) enum Said {
     /// A transaction is late; its rows are in the spool, and it goes on.
-    Late,
+    Late {
+        /// Those whose rows it has.
+        owners: Vec<u64>,
+    },
     /// A transaction came to its end.
     Ended {
         /// Those whose rows it had.
@@ -71,11 +74,11 @@ impl<S: CommitWrites + Send + Sync + 'static> Committer<S> {
                 Ok(outcome) => (outcome, None, Some(batch)),
                 Err(_) => {
                     // It goes on: what it writes is what is meant, and it comes before all that is newer.
-                    let kept = self.keep_older(&writes, &no_answer(self.deadline)).await.ok();
+                    let kept = self.keep(&writes, &no_answer(self.deadline)).await.ok();
                     let mut batch = Some(batch);
                     if kept.is_some() {
                         // The receiver is gone only while the server stops.
-                        let _ = say.send(Said::Late);
+                        let _ = say.send(Said::Late { owners: owners.clone() });
                         batch.take().into_iter().for_each(|batch| self.answer(batch));
                     }
                     let rest = self.patience.saturating_sub(self.deadline);
@@ -106,7 +109,7 @@ impl<S: CommitWrites + Send + Sync + 'static> Committer<S> {
                 self.set_aside(&mut batch, &writes, &refused, &reason).await;
                 self.answer(batch);
             }
-            Err(error) => match self.keep_older(&writes, &error.to_string()).await {
+            Err(error) => match self.keep(&writes, &error.to_string()).await {
                 Ok(_) => {
                     let _ = say.send(Said::Ended { owners, kept: true, failed: None });
                     self.answer(batch);
@@ -128,29 +131,10 @@ impl<S: CommitWrites + Send + Sync + 'static> Committer<S> {
         }
     }
 
-    /// Puts rows of a transaction into the spool, because SQL did not take them for this `reason`. The line
-    /// may have put newer ones of the same owners there, since another transaction was late before.
-    async fn keep_older(&self, writes: &[Write], reason: &str) -> Result<i64, StoreError> {
+    /// Puts rows into the spool behind those that are there, because SQL did not take them for this `reason`.
+    pub(super) async fn keep(&self, writes: &[Write], reason: &str) -> Result<i64, StoreError> {
         let now = self.clock.now().unix;
-        let kept = self.spool.keep_older(writes, now).await;
-        self.has_kept(kept, writes, reason)
-    }
-
-    /// Puts rows into the spool behind those that are there.
-    pub(super) async fn keep(&self, writes: &[Write]) -> Result<i64, StoreError> {
-        let now = self.clock.now().unix;
-        let kept = self.spool.keep(writes, now).await;
-        self.has_kept(kept, writes, "what came before is not there yet")
-    }
-
-    fn has_kept(
-        &self,
-        kept: Result<i64, StoreError>,
-        writes: &[Write],
-        reason: &str,
-    ) -> Result<i64, StoreError> {
-        let now = self.clock.now().unix;
-        match kept {
+        match self.spool.keep(writes, now).await {
             Ok(version) => {
                 self.meters.kept(writes.len());
                 let again = self.is_acknowledged();

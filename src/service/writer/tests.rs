@@ -169,7 +169,7 @@ impl Bench {
         };
         let writes = smallvec![Write::Session(Box::new(row))];
         let pending = Pending { writes, waiter: Some(waiter), ..Pending::default() };
-        self.writer.enqueue(user_name, pending).is_ok()
+        self.writer.enqueue([user_name], pending).is_ok()
     }
 
     async fn told(&mut self) -> Told {
@@ -257,6 +257,38 @@ async fn what_fails_after_something_newer_is_in_the_spool_does_not_overwrite_it(
     bench.database.go_on.notify_one();
     bench.until(Bench::is_well).await;
     assert_eq!((bench.seconds(2), bench.seconds(3)), (Some(120), Some(60)));
+}
+
+#[tokio::test]
+async fn what_is_newer_is_not_durable_before_the_row_that_it_counts_on() {
+    let settings = Settings {
+        transactions: 2,
+        commit_deadline: Duration::from_millis(200),
+        commit_patience: Duration::from_secs(60),
+        ..Settings::default()
+    };
+    let mut bench = Bench::new(&settings, &[Fate::Waits, Fate::Waits]).await;
+    assert!(bench.enqueue(1, 1, "ann", 60));
+    bench.until(|bench| bench.database.fates.lock().len() < 2).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let others: Vec<u8> = (2..).take(WORTHWHILE).collect();
+    for number in &others {
+        assert!(bench.enqueue(*number, *number, &format!("user{number}"), 60));
+    }
+    bench.until(|bench| bench.database.fates.lock().is_empty()).await;
+    assert_eq!(bench.told().await, Told::Committed(1));
+    // Another session of somebody whose usage is in the transaction that is not late yet: a server that is
+    // killed now must not have this one's usage, in which the other's is, without the other.
+    assert!(bench.enqueue(100, 100, "user2", 30) && bench.enqueue(101, 101, "carl", 30));
+    assert_eq!(bench.told().await, Told::Committed(101), "who has no row there does not wait");
+    let mut told = Vec::new();
+    while told.last() != Some(&Told::Committed(100)) {
+        told.push(bench.told().await);
+    }
+    assert!(others.iter().all(|number| told.contains(&Told::Committed(*number))), "{told:?}");
+    bench.database.go_on.notify_waiters();
+    bench.until(Bench::is_well).await;
+    assert_eq!((bench.seconds(2), bench.seconds(100)), (Some(60), Some(30)));
 }
 
 #[tokio::test]
@@ -490,7 +522,7 @@ async fn fm_23_the_last_places_are_for_what_does_not_come_again() {
     let mut bench = Bench::new(&settings, &[]).await;
     let interim = |bench: &Bench| {
         let pending = Pending { gives_way: true, ..Pending::default() };
-        bench.writer.enqueue("bob", pending).is_ok()
+        bench.writer.enqueue(["bob"], pending).is_ok()
     };
     assert!((1..=7).all(|identifier| bench.enqueue(identifier, identifier, "bob", 1)));
     assert_eq!((interim(&bench), bench.writer.depth()), (false, 7));
@@ -508,7 +540,7 @@ async fn what_follows_a_row_waits_until_it_is_durable() {
         after: smallvec![Effect::SweepNas(reload.clone())],
         ..Pending::default()
     };
-    assert!(bench.writer.enqueue("", pending).is_ok());
+    assert!(bench.writer.enqueue([""], pending).is_ok());
     assert_eq!(bench.effects.recv().await, Some(Effect::SweepNas(reload)));
     assert!(bench.database.fates.lock().is_empty(), "the first commit failed, the second did not");
 }

@@ -186,26 +186,6 @@ impl Spool {
     /// # Errors
     /// The disk's, or that it is full: nothing was kept.
     pub async fn keep(&self, writes: &[Write], at: UnixTime) -> Result<i64, StoreError> {
-        self.put(writes, at, [REPLACES, GIVES_WAY]).await
-    }
-
-    /// The same of rows that are older than any that are there: they were on their way to SQL when those
-    /// came.
-    ///
-    /// # Errors
-    /// As [`Spool::keep`].
-    pub async fn keep_older(&self, writes: &[Write], at: UnixTime) -> Result<i64, StoreError> {
-        self.put(writes, at, [GIVES_WAY, REPLACES]).await
-    }
-
-    /// What becomes of a row of the same key: of one of which the last counts, and of one of which the first
-    /// does.
-    async fn put(
-        &self,
-        writes: &[Write],
-        at: UnixTime,
-        [of_last, of_first]: [&str; 2],
-    ) -> Result<i64, StoreError> {
         let rows: Vec<(&Write, String)> = writes.iter().map(|write| (write, form::write(write))).collect();
         let mut transaction = self.write.begin().await.map_err(failed)?;
         // There is one connection: batches have their numbers in the order in which they are there.
@@ -213,13 +193,13 @@ impl Spool {
         for rows in rows.chunks(TOGETHER) {
             let last = rows.iter().map(|(write, body)| (form::key(write), body));
             let mut insert = inserted(last, version, at);
-            insert.push(of_last);
+            insert.push(REPLACES);
             insert.build().execute(&mut *transaction).await.map_err(failed)?;
             let first: Vec<_> =
                 rows.iter().filter_map(|(write, body)| Some((form::first_key(write)?, body))).collect();
             if !first.is_empty() {
                 let mut insert = inserted(first.into_iter(), version, at);
-                insert.push(of_first);
+                insert.push(GIVES_WAY);
                 insert.build().execute(&mut *transaction).await.map_err(failed)?;
             }
         }
@@ -569,15 +549,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_older_does_not_take_the_place_of_what_is_newer() {
+    async fn of_a_first_and_a_last_use_both_stay() {
         let folder = tempfile::tempdir().unwrap();
         let spool = open(folder.path(), 1 << 20).await;
-        spool.keep(&[usage(1, 2), used(7)], UnixTime(10)).await.unwrap();
-        let older = spool.keep_older(&[usage(1, 1), usage(2, 1), used(6)], UnixTime(11)).await.unwrap();
-        let all = [usage(1, 2), used(7), used(6), usage(2, 1)];
-        assert_eq!(spool.oldest(100).await.unwrap().writes, all);
-        spool.forget(older).await.unwrap();
-        assert_eq!(spool.oldest(100).await.unwrap().writes, [usage(1, 2), used(7)]);
+        spool.keep(&[used(6), usage(1, 1)], UnixTime(10)).await.unwrap();
+        let newer = spool.keep(&[usage(1, 2), used(7)], UnixTime(11)).await.unwrap();
+        assert_eq!(spool.oldest(100).await.unwrap().writes, [used(7), usage(1, 2), used(6)]);
+        spool.forget(newer).await.unwrap();
+        assert_eq!(spool.oldest(100).await.unwrap().writes, [used(6)]);
     }
 
     #[tokio::test]
