@@ -17,7 +17,7 @@ use crate::domain::{
     AccountOverride, Day, Exhaustion, Metric, Period, Quota, QuotaRole, Rate, SubscriberId, Usage, Who,
 };
 use crate::engine::policy::{Attempt, Subscriber};
-use crate::engine::quota::Account;
+use crate::engine::quota::{Account, Bucket, Origin};
 use crate::engine::{CompiledGroup, Compiler};
 use crate::radius::attribute::{Attributes, IDLE_TIMEOUT, VENDOR_SPECIFIC, vendor, vendor_attributes};
 use crate::sessions::{self, SubscriberSessions};
@@ -381,6 +381,8 @@ pub(super) struct Snapshot {
     pub(super) sessions: SubscriberSessions,
     quotas: Vec<Quota>,
     own: AccountOverride,
+    /// Its own rows say how fast it is, in WISPr's words.
+    rows_say_rate: bool,
 }
 
 impl Management<'_> {
@@ -400,7 +402,7 @@ impl Management<'_> {
     pub async fn set_limits(&self, login: &str, change: &LimitChange) -> Result<(), ServiceError> {
         let (store, author) = self.write()?;
         let snapshot = self.snapshot_in(store, login).await?;
-        let edit = change.edit(&snapshot.limits(self.engine(), self.now()))?;
+        let edit = change.edit(&snapshot.sold(self.engine(), self.now()))?;
         let done = store.set_limits(login, &edit, self.scope(), &author).await?;
         done.map(drop).ok_or_else(|| ServiceError::not_found("subscriber", login))
     }
@@ -445,21 +447,48 @@ impl Management<'_> {
         for session in open {
             sessions.restore(session, &rules, now);
         }
-        Ok(Snapshot { subscriber, sessions, quotas: rows.terms.quotas, own: rows.terms.own })
+        let rows_say_rate = rows
+            .reply
+            .iter()
+            .any(|row| row.attribute.to_ascii_lowercase().starts_with("wispr-bandwidth-max"));
+        let (quotas, own) = (rows.terms.quotas, rows.terms.own);
+        Ok(Snapshot { subscriber, sessions, quotas, own, rows_say_rate })
     }
 }
 
 impl Snapshot {
     /// The limits of the account.
     pub(super) fn limits(&self, settings: &crate::engine::Settings, now: Now) -> AccountLimits {
+        self.limits_of(settings, now, |_| true)
+    }
+
+    /// The limits that come with what was sold: its plan's and groups', and its own in the place of them.
+    /// What its rows say besides, in whatever dialect, holds whatever is sold; a copy of it would outlive
+    /// the row.
+    pub(super) fn sold(&self, settings: &crate::engine::Settings, now: Now) -> AccountLimits {
+        let is_sold =
+            |bucket: &Bucket| matches!(bucket.origin, Origin::Plan | Origin::Group | Origin::InPlace);
+        let mut sold = self.limits_of(settings, now, is_sold);
+        if self.rows_say_rate {
+            sold.rate = self.own.rate;
+        }
+        sold
+    }
+
+    fn limits_of(
+        &self,
+        settings: &crate::engine::Settings,
+        now: Now,
+        counts: impl Fn(&Bucket) -> bool,
+    ) -> AccountLimits {
         let Self { subscriber, sessions, own, .. } = self;
         let source = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         let attempt = Attempt { attributes: &[], source, recalled: true };
         let policy = subscriber.policy(attempt, settings, now);
         let account = subscriber.account(&policy.limits, Some(sessions), None, settings);
         let both = |period| Both {
-            time: self.limit(&account, true, period, now),
-            data: self.limit(&account, false, period, now),
+            time: self.limit(&account, true, period, now, &counts),
+            data: self.limit(&account, false, period, now, &counts),
         };
         let sold = subscriber.plan().map(|plan| plan.rate).unwrap_or_default();
         let said = wispr_rate(policy.reply.attributes());
@@ -485,7 +514,14 @@ impl Snapshot {
         }
     }
 
-    fn limit(&self, account: &Account<'_>, is_time: bool, period: Period, now: Now) -> Limit {
+    fn limit(
+        &self,
+        account: &Account<'_>,
+        is_time: bool,
+        period: Period,
+        now: Now,
+        counts: impl Fn(&Bucket) -> bool,
+    ) -> Limit {
         let mine = |role| {
             let is = move |quota: &&Quota| {
                 quota.role == role && quota.metric.is_time() == is_time && quota.period == period
@@ -497,6 +533,7 @@ impl Snapshot {
             bucket.metric.is_time() == is_time
                 && bucket.period == period
                 && bucket.exhausted == Exhaustion::Refuse
+                && counts(bucket)
         });
         let pending = |begun: Option<UnixTime>| {
             if is_time { account.pending(begun.unwrap_or(UnixTime(i64::MIN)), now) } else { 0 }

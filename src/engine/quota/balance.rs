@@ -124,7 +124,7 @@ impl<'a> Account<'a> {
             let used = match (bucket.period, bucket.origin) {
                 (Period::Session, _) => own,
                 (_, Origin::Row | Origin::Group) => self.lifetime(),
-                (_, Origin::Plan | Origin::Subscriber) => self.of_term(),
+                (_, Origin::Plan | Origin::Subscriber | Origin::InPlace) => self.of_term(),
             };
             return State { bucket, begun: None, ends: None, limit: bucket.limit, used };
         };

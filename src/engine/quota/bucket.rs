@@ -48,8 +48,10 @@ pub enum Origin {
     Group,
     /// A figure of the plan, or a row of `tk_quota` for it: its lifetime is the present term.
     Plan,
-    /// A row of `tk_quota` for the subscriber; the same.
+    /// A row of `tk_quota` for the subscriber, beside the plan's figures; the same.
     Subscriber,
+    /// A row of `tk_quota` for the subscriber, in the place of its plan's figures; the same.
+    InPlace,
 }
 
 impl Bucket {
@@ -63,7 +65,9 @@ impl Bucket {
     fn of_quota(quota: &Quota, origin: Origin, owner: &str) -> Self {
         let owner = match origin {
             Origin::Plan => format_smolstr!("plan {owner}"),
-            Origin::Row | Origin::Group | Origin::Subscriber => SmolStr::new_static("subscriber"),
+            Origin::Row | Origin::Group | Origin::Subscriber | Origin::InPlace => {
+                SmolStr::new_static("subscriber")
+            }
         };
         let Quota { id, metric, period, limit, .. } = quota;
         let unit = if metric.is_time() { "s" } else { "octets" };
@@ -211,7 +215,10 @@ impl Holder {
             before_term: terms.before_term,
             said_used: terms.said_used,
             buckets: of_role(&[QuotaRole::Beside, QuotaRole::InPlace])
-                .map(|quota| Bucket::of_quota(quota, Origin::Subscriber, ""))
+                .map(|quota| {
+                    let beside = quota.role == QuotaRole::Beside;
+                    Bucket::of_quota(quota, if beside { Origin::Subscriber } else { Origin::InPlace }, "")
+                })
                 .collect(),
             replaced: of_role(&[QuotaRole::InPlace, QuotaRole::Lifted]).map(kind).collect(),
             extras: of_role(&[QuotaRole::Extra])

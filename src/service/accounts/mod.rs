@@ -65,7 +65,7 @@ impl Management<'_> {
             return Err(ServiceError::not_found("subscriber", login));
         }
         let snapshot = self.snapshot_in(store, login).await?;
-        Ok(snapshot.limits(self.engine(), self.now()))
+        Ok(snapshot.sold(self.engine(), self.now()))
     }
 
     pub(super) async fn change(&self, login: &str, edit: &AccountEdit) -> Result<(), AccountError> {
