@@ -36,7 +36,9 @@ impl TestDatabase {
     pub(crate) async fn create(kind: Kind) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("tk_test_{}_{number}", std::process::id());
+        // A run that was ended leaves databases behind, and the number of its process is given again.
+        let begun = std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs());
+        let name = format!("tk_test_{}_{begun:x}_{number}", std::process::id());
         let server = match kind {
             Kind::Sqlite => {
                 let folder = tempfile::tempdir().unwrap();
