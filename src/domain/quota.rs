@@ -7,7 +7,7 @@ use super::charge::{ChargeRule, Credit};
 use super::overrides::{AccountOverride, LoginOverride};
 use super::plan::{Concurrency, PlanId};
 use super::profile::Rate;
-use super::usage::Usage;
+use super::usage::{Day, Usage};
 use crate::time::UnixTime;
 
 /// What a quota counts.
@@ -241,6 +241,8 @@ pub struct SubscriberTerms {
     pub before_term: Usage,
     /// What counts as used in the term though no session of the term did: an operator said so.
     pub said_used: Usage,
+    /// What it used until then counts in no period: nothing before the day, and so much of the day.
+    pub cleared: Option<(Day, Usage)>,
     /// Its own quotas.
     pub quotas: Vec<Quota>,
     /// What it bought on top, whether used up or not.

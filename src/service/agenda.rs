@@ -10,6 +10,7 @@ use super::error::ServiceError;
 use super::gate::ManagementGate;
 use crate::domain::operator::Dialect;
 use crate::domain::{Channel, DueMessage, MessageStatus};
+use crate::sessions::day_of;
 use crate::store::Author;
 use crate::time::UnixTime;
 
@@ -80,7 +81,14 @@ impl ManagementGate {
         for due in store.due_changes(now, MOST).await? {
             let author =
                 Author { name: due.by.clone(), dialect: Dialect::Jaze, remote: String::new(), at: now };
-            store.carry_out(&due, &author).await?;
+            let console = self.console("system");
+            let today = match console.portrait(due.subscriber.0).await {
+                Ok(found) => day_of(now, &found.zone),
+                // Who is gone is moved nowhere.
+                Err(ServiceError::NotFound { .. }) => day_of(now, console.zone()),
+                Err(other) => return Err(other),
+            };
+            store.carry_out(&due, today, &author).await?;
         }
         for fup in store.watched_fups().await? {
             let usage = self.console("system").usage(&fup.login).await;

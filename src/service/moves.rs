@@ -7,6 +7,7 @@ use super::error::ServiceError;
 use super::management::Management;
 use super::portraits::{Binding, Portrait};
 use crate::domain::{Amount, Renewal, RenewalKind, SubscriberId, Who};
+use crate::sessions::day_of;
 use crate::store::PlanMove;
 use crate::time::UnixTime;
 
@@ -110,8 +111,12 @@ impl Management<'_> {
                 change.until = None;
                 store.schedule_move(found.sketch.id, at, &change, &author).await.map(drop)?;
             }
-            None if store.move_plan(found.sketch.id, &change, &author).await? => {}
-            None => return Err(no_plan()),
+            None => {
+                let today = day_of(author.at, &found.zone);
+                if !store.move_plan(found.sketch.id, &change, today, &author).await? {
+                    return Err(no_plan());
+                }
+            }
         }
         Ok(())
     }

@@ -287,7 +287,7 @@ impl Management<'_> {
                 start: day_start(days.start, &zone),
                 end: day_start(days.end, &zone),
                 first_day: Some(days.start),
-                used: sessions.used_within(days),
+                used: account.within(days),
                 quota,
             });
             let template = match sketch.template {

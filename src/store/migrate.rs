@@ -28,7 +28,7 @@ macro_rules! migration {
 }
 
 /// All steps; a step's version is its place, counted from one.
-const MIGRATIONS: [Migration; 16] = [
+const MIGRATIONS: [Migration; 17] = [
     migration!("0001_freeradius"),
     migration!("0002_tollkeeper"),
     migration!("0003_changes"),
@@ -45,6 +45,7 @@ const MIGRATIONS: [Migration; 16] = [
     migration!("0016_customers"),
     migration!("0017_spans"),
     migration!("0018_signing"),
+    migration!("0019_cleared"),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS tk_schema (

@@ -8,8 +8,8 @@ use super::{Store, StoreError};
 use crate::domain::plan::{Concurrency, PlanId};
 use crate::domain::subscriber::POSTPAID;
 use crate::domain::{
-    AccountOverride, Credit, Exhaustion, LoginOverride, Metric, Period, PlanLimits, Quota, QuotaRole, Rate,
-    SubscriberId, SubscriberTerms, TopUp, Usage, WalletKind,
+    AccountOverride, Credit, Day, Exhaustion, LoginOverride, Metric, Period, PlanLimits, Quota, QuotaRole,
+    Rate, SubscriberId, SubscriberTerms, TopUp, Usage, WalletKind,
 };
 
 /// `tk_quota.origin` of what was bought on top.
@@ -34,7 +34,7 @@ impl Store {
         subscribers: &[i64],
     ) -> Result<HashMap<SubscriberId, SubscriberTerms>, StoreError> {
         let sql = "SELECT s.id, s.plan_id, a.time_zone, s.reset_day, s.activation_at, s.created_at,
-                 t.seconds, t.input, t.output
+                 t.seconds, t.input, t.output, t.cleared_day, t.day_seconds, t.day_input, t.day_output
              FROM tk_subscriber s LEFT JOIN tk_account a ON a.id = s.account_id
              LEFT JOIN tk_term t ON t.subscriber_id = s.id WHERE s.id IN ({})";
         let found = fetch_in!(self.db(), "tk_subscriber", sql, subscribers, [], |row| {
@@ -46,6 +46,17 @@ impl Store {
                 created: row.time(5)?.unwrap_or_default(),
                 before_term: Usage { seconds: count(row, 6)?, input: count(row, 7)?, output: count(row, 8)? },
                 said_used: Usage { seconds: below(row, 6)?, input: below(row, 7)?, output: below(row, 8)? },
+                cleared: match row.int(9)?.and_then(|day| i32::try_from(day).ok()) {
+                    None => None,
+                    Some(day) => {
+                        let used = Usage {
+                            seconds: count(row, 10)?,
+                            input: count(row, 11)?,
+                            output: count(row, 12)?,
+                        };
+                        Some((Day(day), used))
+                    }
+                },
                 ..SubscriberTerms::default()
             };
             Ok((SubscriberId(row.number(0)?), terms))

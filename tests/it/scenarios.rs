@@ -58,6 +58,7 @@ scenarios! {
     jaze_effects,
     jaze_errors,
     jaze_isp,
+    jaze_moves,
     jaze_rest,
     jaze_users,
     limits,

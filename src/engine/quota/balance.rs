@@ -211,8 +211,15 @@ impl<'a> Account<'a> {
         Begins { week: week.unwrap_or(self.week_start), month: month.unwrap_or(1) }
     }
 
-    fn within(&self, days: Range<Day>) -> Usage {
-        self.sessions.map(|sessions| sessions.used_within(days)).unwrap_or_default()
+    /// What was used on some days, as far as it counts: of those with the day on which an operator cleared it
+    /// in them, what was used since.
+    #[must_use]
+    pub fn within(&self, days: Range<Day>) -> Usage {
+        let Some(sessions) = self.sessions else { return Usage::default() };
+        match self.holder.and_then(|holder| holder.cleared) {
+            Some((day, used)) if days.contains(&day) => sessions.used_within(day..days.end).beyond(used),
+            _ => sessions.used_within(days),
+        }
     }
 
     fn lifetime(&self) -> Usage {

@@ -9,7 +9,7 @@ use smol_str::{SmolStr, format_smolstr};
 use super::calendar;
 use crate::domain::plan::{Concurrency, PlanId};
 use crate::domain::{
-    Exhaustion, Metric, Period, PlanLimits, Quota, QuotaRole, Rate, SubscriberTerms, TopUp, Usage,
+    Day, Exhaustion, Metric, Period, PlanLimits, Quota, QuotaRole, Rate, SubscriberTerms, TopUp, Usage,
 };
 use crate::engine::charge::Charging;
 use crate::time::UnixTime;
@@ -164,6 +164,8 @@ pub struct Holder {
     pub before_term: Usage,
     /// What counts as used in its term though no session of it did.
     pub said_used: Usage,
+    /// What it used until then counts in no period: nothing before the day, and so much of the day.
+    pub cleared: Option<(Day, Usage)>,
     /// Its own buckets.
     pub buckets: Box<[Bucket]>,
     /// Of which of its plan's and groups' buckets its own are in the place, or nothing is: time or not, and
@@ -214,6 +216,7 @@ impl Holder {
             created: terms.created,
             before_term: terms.before_term,
             said_used: terms.said_used,
+            cleared: terms.cleared,
             buckets: of_role(&[QuotaRole::Beside, QuotaRole::InPlace])
                 .map(|quota| {
                     let beside = quota.role == QuotaRole::Beside;

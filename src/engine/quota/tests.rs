@@ -385,6 +385,37 @@ fn a_term_counts_from_its_beginning_and_a_row_since_ever() {
 }
 
 #[test]
+fn what_was_cleared_counts_in_no_period_and_what_came_after_it_does() {
+    for period in
+        [Period::Daily, Period::Weekly, Period::Monthly, Period::Quarterly, Period::Yearly, Period::Billing]
+    {
+        let mut world = World::new(vec![bucket(Metric::Total, period, 100)]).used(TODAY, used(0, 90, 40));
+        assert!(world.weigh().is_err(), "{period:?}");
+        world.holder.cleared = Some((day_of_date(TODAY), used(0, 90, 20)));
+        assert_eq!(world.weigh().unwrap().volume.total, Some(80), "{period:?}");
+    }
+    let week = |cleared| {
+        let yesterday = TODAY.yesterday().unwrap();
+        let mut world = World::new(vec![bucket(Metric::Total, Period::Weekly, 100)])
+            .used(yesterday.yesterday().unwrap(), used(0, 50, 0))
+            .used(yesterday, used(0, 30, 0))
+            .used(TODAY, used(0, 10, 0));
+        world.holder.cleared = cleared;
+        world.weigh().unwrap().volume.total
+    };
+    assert_eq!(
+        date_of(day_of_date(TODAY)).weekday(),
+        Weekday::Monday,
+        "so that the week has begun yesterday"
+    );
+    let on = |date: Date| day_of_date(date);
+    assert_eq!(week(None), Some(60));
+    assert_eq!(week(Some((on(TODAY.yesterday().unwrap()), used(0, 30, 0)))), Some(90));
+    // A week before is over: it takes nothing from this one.
+    assert_eq!(week(Some((on(TODAY.yesterday().unwrap().yesterday().unwrap()), used(0, 50, 0)))), Some(60));
+}
+
+#[test]
 fn the_deepest_step_that_is_used_up_sets_the_rate() {
     let portal = Exhaustion::Redirect("http://portal/".into());
     let ladder = vec![

@@ -279,13 +279,56 @@ impl QuotaOwner<'_> {
 /// A subscriber's term begins: what its plan gives for a term, it gives once more. What was used until now
 /// is taken from `tk_usage`; the record of an open session that is on its way counts for the new term.
 pub(super) async fn begin_term(tx: &mut Tx<'_>, subscriber: i64, at: UnixTime) -> Result<(), StoreError> {
-    tx.run("tk_term", "DELETE FROM tk_term WHERE subscriber_id = ?", &[Bind::Int(subscriber)]).await?;
     let sql = format!(
         "INSERT INTO tk_term (subscriber_id, began_at, seconds, input, output)
          SELECT s.id, {}, COALESCE(u.seconds, 0), COALESCE(u.input, 0), COALESCE(u.output, 0)
-         FROM tk_subscriber s LEFT JOIN tk_usage u ON u.subscriber_id = s.id AND u.day = {} WHERE s.id = ?",
+         FROM tk_subscriber s LEFT JOIN tk_usage u ON u.subscriber_id = s.id AND u.day = {} WHERE s.id = ? {}",
         at.0,
-        Day::LIFETIME.0
+        Day::LIFETIME.0,
+        anew(tx)
     );
     tx.run("tk_term", &sql, &[Bind::Int(subscriber)]).await.map(drop)
+}
+
+/// A subscriber's term began then, and had used so much (seconds, input, output) since ever by then.
+pub(super) async fn put_term(
+    tx: &mut Tx<'_>,
+    subscriber: i64,
+    began: UnixTime,
+    used: [i64; 3],
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "INSERT INTO tk_term (subscriber_id, began_at, seconds, input, output) VALUES (?, ?, ?, ?, ?) {}",
+        anew(tx)
+    );
+    let [seconds, input, output] = used;
+    let binds = [subscriber, began.0, seconds, input, output].map(Bind::Int);
+    tx.run("tk_term", &sql, &binds).await.map(drop)
+}
+
+/// What becomes of the row of a term that is there already. What was cleared in its periods stays so.
+const fn anew(tx: &Tx<'_>) -> &'static str {
+    let standard =
+        "ON CONFLICT (subscriber_id) DO UPDATE SET began_at = excluded.began_at, seconds = excluded.seconds,
+        input = excluded.input, output = excluded.output";
+    let mysql = "ON DUPLICATE KEY UPDATE began_at = VALUES(began_at), seconds = VALUES(seconds), input = VALUES(input),
+        output = VALUES(output)";
+    tx.pick(standard, standard, mysql)
+}
+
+/// A subscriber's term begins, and its days, weeks and months count from now on, too. `today`: in its zone.
+pub(super) async fn clear_usage(
+    tx: &mut Tx<'_>,
+    subscriber: i64,
+    today: Day,
+    at: UnixTime,
+) -> Result<(), StoreError> {
+    begin_term(tx, subscriber, at).await?;
+    let sql = "SELECT seconds, input, output FROM tk_usage WHERE subscriber_id = ? AND day = ?";
+    let binds = [Bind::Int(subscriber), Bind::Int(today.0.into())];
+    let used = tx.fetch("tk_usage", sql, &binds, |row| Ok([row.number(0)?, row.number(1)?, row.number(2)?]));
+    let [seconds, input, output] = used.await?.into_iter().next().unwrap_or_default();
+    let sql = "UPDATE tk_term SET cleared_day = ?, day_seconds = ?, day_input = ?, day_output = ? WHERE subscriber_id = ?";
+    let binds = [today.0.into(), seconds, input, output, subscriber].map(Bind::Int);
+    tx.run("tk_term", sql, &binds).await.map(drop)
 }

@@ -52,7 +52,8 @@ pub struct DueChange {
 }
 
 impl Store {
-    /// Moves a subscriber to another plan now. `Ok(false)`: there is no such plan, or nobody of that number.
+    /// Moves a subscriber to another plan now, which is `today` in its zone. `Ok(false)`: there is no such plan, or
+    /// nobody of that number.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -60,10 +61,11 @@ impl Store {
         &self,
         subscriber: SubscriberId,
         change: &PlanMove,
+        today: Day,
         author: &Author,
     ) -> Result<bool, StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        if !apply(&mut tx, subscriber.0, change, author).await? {
+        if !apply(&mut tx, subscriber.0, change, today, author).await? {
             return Ok(false);
         }
         supersede(&mut tx, subscriber.0, author).await?;
@@ -126,18 +128,18 @@ impl Store {
         Ok(found.map(due).collect())
     }
 
-    /// Carries out what was scheduled, once: another server may be faster.
+    /// Carries out what was scheduled, once: another server may be faster. It is `today` in the subscriber's zone.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn carry_out(&self, due: &DueChange, author: &Author) -> Result<(), StoreError> {
+    pub async fn carry_out(&self, due: &DueChange, today: Day, author: &Author) -> Result<(), StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
         let sql = "UPDATE tk_scheduled SET done_at = ?, outcome = ? WHERE id = ? AND done_at IS NULL";
         let binds = [Bind::Int(author.at.0), Bind::Text("done"), Bind::Int(due.id)];
         if tx.run("tk_scheduled", sql, &binds).await? == 0 {
             return Ok(());
         }
-        let done = apply(&mut tx, due.subscriber.0, &due.change, author).await?;
+        let done = apply(&mut tx, due.subscriber.0, &due.change, today, author).await?;
         if !done {
             let sql = "UPDATE tk_scheduled SET outcome = ? WHERE id = ?";
             let binds = [Bind::Text("the subscriber or the plan is gone"), Bind::Int(due.id)];
@@ -301,6 +303,7 @@ async fn apply(
     tx: &mut Tx<'_>,
     subscriber: i64,
     change: &PlanMove,
+    today: Day,
     author: &Author,
 ) -> Result<bool, StoreError> {
     let sql = "SELECT username, plan_id FROM tk_subscriber WHERE id = ? AND username IS NOT NULL";
@@ -323,16 +326,17 @@ async fn apply(
     }
     let since = change.from.map_or(author.at, |(_, at)| at);
     if change.clear_usage {
-        quotas::begin_term(tx, subscriber, author.at).await?;
+        quotas::clear_usage(tx, subscriber, today, author.at).await?;
     } else if let Some((day, at)) = change.from {
         begin_term_on(tx, subscriber, day, at).await?;
     } else {
         // The move alone makes nobody's usage unused.
-        tx.run("tk_term", "DELETE FROM tk_term WHERE subscriber_id = ?", &[Bind::Int(subscriber)]).await?;
-        if let Some([began, seconds, input, output]) = term {
-            let sql = "INSERT INTO tk_term (subscriber_id, began_at, seconds, input, output) VALUES (?, ?, ?, ?, ?)";
-            let binds = [subscriber, began, seconds, input, output].map(Bind::Int);
-            tx.run("tk_term", sql, &binds).await?;
+        match term {
+            Some([began, used @ ..]) => quotas::put_term(tx, subscriber, UnixTime(began), used).await?,
+            None => {
+                let sql = "DELETE FROM tk_term WHERE subscriber_id = ?";
+                tx.run("tk_term", sql, &[Bind::Int(subscriber)]).await?;
+            }
         }
     }
     if change.clear_overrides {
@@ -358,7 +362,6 @@ async fn apply(
 /// The term began on a day: what was used before it is what was used since ever without what was used from
 /// that day on.
 async fn begin_term_on(tx: &mut Tx<'_>, subscriber: i64, day: Day, at: UnixTime) -> Result<(), StoreError> {
-    tx.run("tk_term", "DELETE FROM tk_term WHERE subscriber_id = ?", &[Bind::Int(subscriber)]).await?;
     let sql = format!(
         "SELECT CAST(COALESCE(SUM(CASE WHEN day = {life} THEN seconds ELSE -seconds END), 0) AS {int}),
              CAST(COALESCE(SUM(CASE WHEN day = {life} THEN input ELSE -input END), 0) AS {int}),
@@ -370,10 +373,8 @@ async fn begin_term_on(tx: &mut Tx<'_>, subscriber: i64, day: Day, at: UnixTime)
     let binds = [Bind::Int(subscriber), Bind::Int(i64::from(day.0))];
     let before =
         tx.fetch("tk_usage", &sql, &binds, |row| Ok([row.number(0)?, row.number(1)?, row.number(2)?]));
-    let [seconds, input, output] = before.await?.into_iter().next().unwrap_or_default().map(|sum| sum.max(0));
-    let sql = "INSERT INTO tk_term (subscriber_id, began_at, seconds, input, output) VALUES (?, ?, ?, ?, ?)";
-    let binds = [subscriber, at.0, seconds, input, output].map(Bind::Int);
-    tx.run("tk_term", sql, &binds).await.map(drop)
+    let before = before.await?.into_iter().next().unwrap_or_default().map(|sum| sum.max(0));
+    quotas::put_term(tx, subscriber, at, before).await
 }
 
 /// Writes a row of `tk_renewal`; account and present plan are the subscriber's.
