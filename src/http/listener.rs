@@ -13,10 +13,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
+use hyper::{Request, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
@@ -49,6 +49,10 @@ pub(super) struct Served {
     /// Longest silence of a connection, and longest time for the head of a request or the start of TLS.
     pub(super) patience: Duration,
 }
+
+/// What a request asks for as it was written; the router sees a path without slashes before and behind it.
+#[derive(Clone, Debug)]
+pub(super) struct Written(pub(super) Uri);
 
 impl Served {
     /// Serves until `stopped` says so, then takes no new connections and finishes the requests that are
@@ -128,6 +132,8 @@ async fn serve(
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
+        let written = Written(request.uri().clone());
+        request.extensions_mut().insert(written);
         let answer = router.call(request);
         async move { answer.await.map(|response: Response| response) as Result<Response, Infallible> }
     });

@@ -45,6 +45,7 @@ use self::wire::{
     BasicUser, ByPhone, Counts, FlatUser, Group, LogOff, Message, Part, Password, Place, RenewalRow, Visit,
 };
 use super::Shared;
+use super::listener::Written;
 use super::peer::Peer;
 use super::server::Endpoint;
 use crate::domain::operator::Dialect;
@@ -303,7 +304,8 @@ pub(super) fn router(shared: &Shared) -> (Router, OpenApi) {
 /// Answers a request in the original's words, whatever becomes of it.
 async fn serve(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
     let rest = shared.dialects.jaze.rest_errors;
-    let Some(path) = Path::parse(request.uri().path()) else {
+    let written = request.extensions().get().map_or_else(|| request.uri().path(), |Written(uri)| uri.path());
+    let Some(path) = Path::parse(written) else {
         return respond(Err((Some(StatusCode::NOT_FOUND), Fail::not_found("Endpoint"))), rest);
     };
     let late = || (Some(StatusCode::REQUEST_TIMEOUT), Fail::new(408, "The request took too long"));
