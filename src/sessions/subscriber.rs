@@ -121,15 +121,18 @@ impl Change {
     }
 }
 
-/// Which of two sessions of a device is the newer, as far as their times do not say.
+/// How it is known which of two sessions of a device is the newer.
 #[derive(Clone, Copy)]
-struct Order {
+enum Order {
     /// A place was held for this one: it is the newest, whatever the clocks of two NASes make of that.
-    awaited: bool,
-    /// Its Start may have come late: it may be the older one.
-    may_be_late: bool,
-    /// It waited in the spool, while others went on.
-    spooled: bool,
+    Awaited,
+    /// By their times.
+    Timed {
+        /// Its Start may have come late: it may be the older one.
+        may_be_late: bool,
+        /// It waited in the spool, while others went on.
+        spooled: bool,
+    },
 }
 
 /// What one record did.
@@ -504,9 +507,11 @@ impl SubscriberSessions {
             Place::Earlier => self.open(record, true, facts, settings, now),
         };
         if record.status == RecordStatus::Start || what == SessionChange::Opened {
-            let spooled = facts.spooled;
-            let awaited = awaited && !spooled;
-            let order = Order { awaited, may_be_late: what == SessionChange::Opened && !awaited, spooled };
+            let order = if awaited && !facts.spooled {
+                Order::Awaited
+            } else {
+                Order::Timed { may_be_late: what == SessionChange::Opened, spooled: facts.spooled }
+            };
             self.replace_same_device(index, order, settings, now, &mut others);
         }
         let subscriber = self.subscriber;
@@ -927,11 +932,16 @@ impl SubscriberSessions {
             if is_linked {
                 continue;
             }
-            // Of two in one second the one that is heard of later is the newer, unless it waited.
-            let is_older = session.updated < started || session.updated == started && !order.spooled;
-            if is_older || order.awaited {
+            let (is_older, may_be_late) = match order {
+                Order::Awaited => (true, false),
+                // Of two in one second the one that is heard of later is the newer, unless it waited.
+                Order::Timed { may_be_late, spooled } => {
+                    (session.updated < started || session.updated == started && !spooled, may_be_late)
+                }
+            };
+            if is_older {
                 older.push((other, started.max(session.updated)));
-            } else if order.may_be_late && updated < session.started && !session.flags.start_inferred {
+            } else if may_be_late && updated < session.started && !session.flags.start_inferred {
                 // The Start came late: what it opened has been replaced already.
                 older.push((index, session.started));
             }
@@ -1019,7 +1029,6 @@ impl SubscriberSessions {
         self.ledger.add(used, from, to, oldest, days.zone(settings))
     }
 
-    /// Forgets the oldest closed sessions beyond the bound.
     /// Forgets the oldest of the closed sessions that are too many. One that was closed or read back a
     /// moment ago stays: its row may not be committed yet, and the record that it was read back for has
     /// still to come.
