@@ -64,10 +64,9 @@ impl Serve for Aaa {
             }
         };
         let device = device.as_ref();
-        let station = self.0.guesses.station(request.calling_station_id(), source);
+        let station = self.0.guesses.station(request.calling_station_id(), source, device.is_some());
         let tries = known.as_deref().map(Known::tries);
-        let held = tries.filter(|_| device.is_none());
-        let held = held.and_then(|tries| self.0.guesses.held(tries, station, now.instant));
+        let held = self.0.guesses.held(tries, station, now.instant);
         let decide = |password| {
             self.decide(known.as_deref(), device, held.as_ref(), nas, source, request, password, now)
         };
@@ -77,7 +76,7 @@ impl Serve for Aaa {
         };
         match verdict {
             (Verdict::Decided(decided), _) => {
-                if device.is_none() {
+                if let Some(station) = station {
                     self.0.guesses.decided(tries, station, decided.reject, now.instant);
                     if decided.reject.is_none() {
                         self.remember_device(known.as_deref(), request, now);

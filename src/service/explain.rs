@@ -149,11 +149,12 @@ impl Explainer {
         let mut explanation =
             state.with_sessions(&known.owner(), Some(known), now, |sessions| case.explain(sessions, now));
         explanation.last = known.attempts();
-        let station = state.guesses.station(imagined.device.map(str::as_bytes), case.source());
-        let asks_password = !matches!(offer, Offer::Device(_));
+        let is_let_in = matches!(offer, Offer::Device(_));
+        let calling = imagined.device.map(str::as_bytes);
+        let station = state.guesses.station(calling, case.source(), is_let_in);
+        let held = state.guesses.held(Some(known.tries()), station, now.instant);
         if explanation.reject.is_none_or(|reason| reason == RejectReason::WrongPassword)
-            && let Some(held) =
-                state.guesses.held(known.tries(), station, now.instant).filter(|_| asks_password)
+            && let Some(held) = held
         {
             for step in &mut explanation.steps {
                 step.decides = false;

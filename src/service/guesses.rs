@@ -61,16 +61,29 @@ impl Guesses {
         }
     }
 
-    /// Where a request with this Calling-Station-Id comes from.
-    pub(super) fn station(&self, calling_station_id: Option<&[u8]>, source: IpAddr) -> Station {
-        match calling_station_id {
+    /// Where a login with this Calling-Station-Id comes from. `None` for a device that is let in by its address:
+    /// no password is asked, so it is neither held off nor counted.
+    pub(super) fn station(
+        &self,
+        calling_station_id: Option<&[u8]>,
+        source: IpAddr,
+        is_let_in: bool,
+    ) -> Option<Station> {
+        Some(match calling_station_id {
+            _ if is_let_in => return None,
             Some(calling) => Station { id: self.hasher.hash_one(calling), named: true },
             None => Station { id: self.hasher.hash_one(source), named: false },
-        }
+        })
     }
 
     /// Why a login is not looked at now, if it is not.
-    pub(super) fn held(&self, tries: &Tries, station: Station, now: Instant) -> Option<Denial> {
+    pub(super) fn held(
+        &self,
+        tries: Option<&Tries>,
+        station: Option<Station>,
+        now: Instant,
+    ) -> Option<Denial> {
+        let (tries, station) = tries.zip(station)?;
         let LoginLimits { failures_per_minute: failures, logins_per_minute: logins } = self.limits;
         let held = |reason, rule| Some(Denial { reason, rule: SmolStr::new_static(rule) });
         let failed = |count, limit: u32| failures > 0 && count >= failures.saturating_mul(limit);
@@ -246,7 +259,7 @@ mod tests {
 
     fn rule(guesses: &Guesses, tries: &Tries, station: Station, now: Instant) -> Option<&'static str> {
         let rules = [OF_BOTH, OF_SUBSCRIBER, OF_DEVICE, LOGINS];
-        let held = guesses.held(tries, station, now)?;
+        let held = guesses.held(Some(tries), Some(station), now)?;
         rules.into_iter().find(|rule| held.rule == *rule)
     }
 
