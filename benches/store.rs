@@ -9,10 +9,10 @@
 use std::time::Instant;
 
 use sqlx::{Connection as _, Executor as _};
+use tollkeeper::domain::session::SessionDetails;
 use tollkeeper::domain::{
     Closed, Day, NasIdentity, Session, SessionKey, SubscriberId, UniqueId, Usage, Write,
 };
-use tollkeeper::domain::{Counter, SessionFlags, session::SessionDetails};
 use tollkeeper::store::{CommitWrites as _, Settings, Store};
 use tollkeeper::time::UnixTime;
 
@@ -159,30 +159,17 @@ fn session(number: u32) -> Session {
     let scattered = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
     let mut id = [7; 16];
     id[..4].copy_from_slice(&scattered);
+    let nas = NasIdentity {
+        source: "192.0.2.1".parse().unwrap(),
+        address: Some("10.0.0.1".parse().unwrap()),
+        identifier: "bras-1".into(),
+    };
+    let (acct_session_id, began) = (format!("{number:08x}").into(), 1_700_000_000 + i64::from(number / 50));
     Session {
-        key: SessionKey(id),
-        epoch: 0,
-        unique_id: UniqueId(id),
-        nas: NasIdentity {
-            source: "192.0.2.1".parse().unwrap(),
-            address: Some("10.0.0.1".parse().unwrap()),
-            identifier: "bras-1".into(),
-        },
         subscriber: Some(SubscriberId(i64::from(number))),
         user_name: format!("subscriber{number}").into(),
         group: "gold".into(),
-        acct_session_id: format!("{number:08x}").into(),
-        token: None,
-        started: UnixTime(1_700_000_000 + i64::from(number / 50)),
-        updated: UnixTime(1_700_000_000 + i64::from(number / 50)),
-        closed: None,
         interval: 300,
-        session_time: Counter::default(),
-        input: Counter::default(),
-        output: Counter::default(),
-        counted: Usage::default(),
-        charge: None,
-        flags: SessionFlags::default(),
         framed_ip: Some((0x6440_0000 + number).into()),
         calling_station_id: format!(
             "AA-BB-{:02X}-{:02X}-{:02X}-{:02X}",
@@ -198,5 +185,6 @@ fn session(number: u32) -> Session {
             authentic: "RADIUS".into(),
             ..SessionDetails::default()
         }),
+        ..Session::begun(SessionKey(id), UniqueId(id), nas, acct_session_id, UnixTime(began))
     }
 }

@@ -2,8 +2,7 @@
 
 use md5::{Digest as _, Md5};
 use tollkeeper::coa::{Exchanges, Request, Responder, Settings, Verdict};
-use tollkeeper::domain::session::SessionDetails;
-use tollkeeper::domain::{NasIdentity, Session, SessionFlags, SessionKey, UniqueId};
+use tollkeeper::domain::{NasIdentity, Session, SessionKey, UniqueId};
 use tollkeeper::entropy::SeededEntropy;
 use tollkeeper::packs::Packs;
 use tollkeeper::radius::seal_request;
@@ -45,30 +44,12 @@ pub fn coa(input: &[u8]) {
 
 fn session() -> Session {
     let source = "192.0.2.1".parse().expect("an address of ours");
+    let nas = NasIdentity { source, address: Some(source), identifier: "edge".into() };
     Session {
-        key: SessionKey([1; 16]),
-        epoch: 0,
-        unique_id: UniqueId([2; 16]),
-        nas: NasIdentity { source, address: Some(source), identifier: "edge".into() },
-        subscriber: None,
         user_name: "nemo".into(),
-        group: "".into(),
-        acct_session_id: "81a00001".into(),
-        token: None,
-        started: now().unix,
-        updated: now().unix,
-        closed: None,
-        interval: 0,
-        session_time: Default::default(),
-        input: Default::default(),
-        output: Default::default(),
-        counted: Default::default(),
-        charge: None,
-        flags: SessionFlags::default(),
         framed_ip: Some("100.64.0.9".parse().expect("an address of ours")),
         calling_station_id: "AA-BB-CC-00-11-22".into(),
-        called_station_id: "".into(),
         nas_port_id: "17".into(),
-        details: Box::new(SessionDetails::default()),
+        ..Session::begun(SessionKey([1; 16]), UniqueId([2; 16]), nas, "81a00001".into(), now().unix)
     }
 }

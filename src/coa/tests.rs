@@ -12,7 +12,7 @@ use super::request::Attribute;
 use super::{Discard, ExchangeId, Exchanges, Full, Kind, Request, Responder, Settings, Transmit, Verdict};
 use crate::domain::dynamic_auth::{NotSent, Outcome, error_cause_name};
 use crate::domain::session::SessionDetails;
-use crate::domain::{Nas, NasIdentity, Session, SessionFlags, SessionKey, UniqueId};
+use crate::domain::{Nas, NasIdentity, Session, SessionKey, UniqueId};
 use crate::entropy::{Entropy as _, SeededEntropy};
 use crate::packs::Packs;
 use crate::radius::{Packet, Secret, attribute};
@@ -25,35 +25,19 @@ pub(crate) fn nas() -> Nas {
 }
 
 pub(crate) fn session() -> Session {
+    let nas = NasIdentity {
+        source: "10.0.0.7".parse().unwrap(),
+        address: Some("192.0.2.1".parse().unwrap()),
+        identifier: "edge-1".into(),
+    };
+    let (key, id, at) = (SessionKey([1; 16]), UniqueId([2; 16]), UnixTime(1_700_000_000));
     Session {
-        key: SessionKey([1; 16]),
-        epoch: 0,
-        unique_id: UniqueId([2; 16]),
-        nas: NasIdentity {
-            source: "10.0.0.7".parse().unwrap(),
-            address: Some("192.0.2.1".parse().unwrap()),
-            identifier: "edge-1".into(),
-        },
-        subscriber: None,
         user_name: "bob".into(),
-        group: SmolStr::default(),
-        acct_session_id: "81a00001".into(),
-        token: None,
-        started: UnixTime(1_700_000_000),
-        updated: UnixTime(1_700_000_000),
-        closed: None,
-        interval: 0,
-        session_time: Default::default(),
-        input: Default::default(),
-        output: Default::default(),
-        counted: Default::default(),
-        charge: None,
-        flags: SessionFlags::default(),
         framed_ip: Some("100.64.0.9".parse().unwrap()),
         calling_station_id: "AA-BB-CC-00-11-22".into(),
-        called_station_id: SmolStr::default(),
         nas_port_id: "17".into(),
         details: Box::new(SessionDetails { service_type: "Framed-User".into(), ..SessionDetails::default() }),
+        ..Session::begun(key, id, nas, "81a00001".into(), at)
     }
 }
 

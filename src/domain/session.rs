@@ -266,6 +266,44 @@ pub struct SessionDetails {
 }
 
 impl Session {
+    /// A session of which only its NAS and its beginning are known: open, in its first epoch, nobody's, and
+    /// nothing of it was reported.
+    #[must_use]
+    pub fn begun(
+        key: SessionKey,
+        unique_id: UniqueId,
+        nas: NasIdentity,
+        acct_session_id: SmolStr,
+        at: UnixTime,
+    ) -> Self {
+        Self {
+            key,
+            epoch: 0,
+            unique_id,
+            nas,
+            subscriber: None,
+            user_name: SmolStr::default(),
+            group: SmolStr::default(),
+            acct_session_id,
+            token: None,
+            started: at,
+            updated: at,
+            closed: None,
+            interval: 0,
+            session_time: Counter::default(),
+            input: Counter::default(),
+            output: Counter::default(),
+            counted: Usage::default(),
+            charge: None,
+            flags: SessionFlags::default(),
+            framed_ip: None,
+            calling_station_id: SmolStr::default(),
+            called_station_id: SmolStr::default(),
+            nas_port_id: SmolStr::default(),
+            details: Box::default(),
+        }
+    }
+
     /// What the session has used so far; what was never reported counts as nothing.
     #[must_use]
     pub fn total(&self) -> Usage {

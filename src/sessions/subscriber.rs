@@ -14,8 +14,8 @@ use super::packed::Slot;
 use super::settings::Settings;
 use crate::domain::session::SessionFlags;
 use crate::domain::{
-    AccountingRecord, Amount, ClassToken, CloseGuess, Counter, Day, NasIdentity, NasReload, RecordStatus,
-    Session, SubscriberId, UniqueId, Usage, Write,
+    AccountingRecord, Amount, ClassToken, CloseGuess, Day, NasIdentity, NasReload, RecordStatus, Session,
+    SubscriberId, UniqueId, Usage, Write,
 };
 use crate::time::{Now, UnixTime};
 
@@ -798,31 +798,19 @@ impl SubscriberSessions {
             .max()
             .unwrap_or(0);
         let (unique_id, salted) = self.free_unique_id(record.unique_id, facts.id_is_taken, epoch);
+        let (nas, acct_session_id) = (record.nas.clone(), record.acct_session_id.clone());
         let mut session = Session {
-            key: record.key,
             epoch,
-            unique_id,
-            nas: record.nas.clone(),
             subscriber: self.subscriber,
             user_name: record.user_name.clone(),
             group: SmolStr::new(facts.group),
-            acct_session_id: record.acct_session_id.clone(),
             token: record.token,
-            started: record.event_time,
-            updated: record.event_time,
-            closed: None,
-            interval: 0,
-            session_time: Counter::default(),
-            input: Counter::default(),
-            output: Counter::default(),
-            counted: Usage::default(),
-            charge: None,
             flags: SessionFlags { salted, ..SessionFlags::default() },
             framed_ip: record.framed_ip,
             calling_station_id: record.calling_station_id.clone(),
             called_station_id: record.called_station_id.clone(),
             nas_port_id: record.nas_port_id.clone(),
-            details: Box::default(),
+            ..Session::begun(record.key, unique_id, nas, acct_session_id, record.event_time)
         };
         let held = self.confirm(record, Some(&session));
         let awaited = held.is_some();

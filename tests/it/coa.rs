@@ -14,11 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tollkeeper::coa::{Responder, Settings, Verdict};
 use tollkeeper::domain::dynamic_auth::{Attempt, Job, NotSent, Order, Outcome};
-use tollkeeper::domain::session::SessionDetails;
-use tollkeeper::domain::{
-    CloseGuess, Counter, Nas, NasIdentity, NasSource, Session, SessionFlags, SessionKey, TriState, UniqueId,
-    Usage,
-};
+use tollkeeper::domain::{CloseGuess, Nas, NasIdentity, NasSource, Session, SessionKey, TriState, UniqueId};
 use tollkeeper::net::coa::CoaSockets;
 use tollkeeper::packs::Packs;
 use tollkeeper::radius::{Dictionary, Secret};
@@ -41,31 +37,14 @@ fn id(number: u16) -> UniqueId {
 }
 
 fn session(number: u16, nas: IpAddr) -> Session {
+    let nas = NasIdentity { source: nas, address: Some(nas), identifier: SmolStr::default() };
+    let acct_session_id = SmolStr::from(format!("81a0{number:04x}"));
+    let (key, at) = (SessionKey(id(number).0), UnixTime(1_700_000_000));
     Session {
-        key: SessionKey(id(number).0),
-        epoch: 0,
-        unique_id: id(number),
-        nas: NasIdentity { source: nas, address: Some(nas), identifier: SmolStr::default() },
-        subscriber: None,
         user_name: "bob".into(),
-        group: SmolStr::default(),
-        acct_session_id: SmolStr::from(format!("81a0{number:04x}")),
-        token: None,
-        started: UnixTime(1_700_000_000),
-        updated: UnixTime(1_700_000_000),
-        closed: None,
-        interval: 0,
-        session_time: Counter::default(),
-        input: Counter::default(),
-        output: Counter::default(),
-        counted: Usage::default(),
-        charge: None,
-        flags: SessionFlags::default(),
         framed_ip: Some(Ipv4Addr::new(100, 64, 0, 9)),
         calling_station_id: "AA-BB-CC-00-11-22".into(),
-        called_station_id: SmolStr::default(),
-        nas_port_id: SmolStr::default(),
-        details: Box::new(SessionDetails::default()),
+        ..Session::begun(key, id(number), nas, acct_session_id, at)
     }
 }
 

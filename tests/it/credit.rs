@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use tollkeeper::domain::plan::PlanId;
-use tollkeeper::domain::session::SessionDetails;
 use tollkeeper::domain::{
     Amount, Charge, ChargePart, CloseGuess, Closed, Counter, LedgerAction, NasIdentity, Price, Session,
-    SessionFlags, SessionKey, SubscriberId, UniqueId, Usage, WalletKind, Write,
+    SessionKey, SubscriberId, UniqueId, Usage, WalletKind, Write,
 };
 use tollkeeper::engine::{self, token::TokenKey};
 use tollkeeper::radius::dictionary::Dictionary;
@@ -73,23 +72,14 @@ fn session(number: u8, subscriber: SubscriberId, seconds: u64) -> Session {
         before: Usage::default(),
         used,
     };
+    let source = "10.0.0.1".parse().unwrap();
+    let nas = NasIdentity { source, address: None, identifier: String::new().into() };
+    let (key, id) = (SessionKey([number; 16]), UniqueId([number; 16]));
     Session {
-        key: SessionKey([number; 16]),
-        epoch: 0,
-        unique_id: UniqueId([number; 16]),
-        nas: NasIdentity {
-            source: "10.0.0.1".parse().unwrap(),
-            address: None,
-            identifier: String::new().into(),
-        },
         subscriber: Some(subscriber),
         user_name: "bob".into(),
         group: "metered".into(),
-        acct_session_id: format!("{number}").into(),
-        token: None,
-        started,
         updated: started.plus(seconds),
-        closed: None,
         interval: 60,
         session_time: Counter { base: 0, reported: Some(seconds) },
         input: Counter { base: 0, reported: Some(1_000) },
@@ -104,12 +94,8 @@ fn session(number: u8, subscriber: SubscriberId, seconds: u64) -> Session {
             until: started.plus(seconds),
             parts: vec![part],
         })),
-        flags: SessionFlags::default(),
-        framed_ip: None,
         calling_station_id: "AA-BB-CC-00-11-22".into(),
-        called_station_id: String::new().into(),
-        nas_port_id: String::new().into(),
-        details: Box::<SessionDetails>::default(),
+        ..Session::begun(key, id, nas, format!("{number}").into(), started)
     }
 }
 

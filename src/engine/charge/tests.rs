@@ -1,8 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::session::SessionDetails;
-use crate::domain::{Counter, SessionFlags, SessionKey, SubscriberId, UniqueId};
+use crate::domain::{SessionKey, SubscriberId, UniqueId};
 
 /// Wednesday 2026-11-25 00:00:00 UTC.
 const MIDNIGHT: i64 = 1_795_564_800;
@@ -30,31 +29,12 @@ fn nas(address: &str, identifier: &str) -> NasIdentity {
 
 /// A session that began at `started` on 10.0.0.1.
 fn session(started: i64) -> Session {
+    let (key, id) = (SessionKey([1; 16]), UniqueId([2; 16]));
     Session {
-        key: SessionKey([1; 16]),
-        epoch: 0,
-        unique_id: UniqueId([2; 16]),
-        nas: nas("10.0.0.1", "edge"),
         subscriber: Some(SubscriberId(1)),
         user_name: "bob".into(),
         group: "metered".into(),
-        acct_session_id: "1".into(),
-        token: None,
-        started: UnixTime(started),
-        updated: UnixTime(started),
-        closed: None,
-        interval: 0,
-        session_time: Counter::default(),
-        input: Counter::default(),
-        output: Counter::default(),
-        counted: Usage::default(),
-        charge: None,
-        flags: SessionFlags::default(),
-        framed_ip: None,
-        calling_station_id: SmolStr::default(),
-        called_station_id: SmolStr::default(),
-        nas_port_id: SmolStr::default(),
-        details: Box::<SessionDetails>::default(),
+        ..Session::begun(key, id, nas("10.0.0.1", "edge"), "1".into(), UnixTime(started))
     }
 }
 

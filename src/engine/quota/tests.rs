@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::plan::PlanId;
 use crate::domain::{
     Counter, Day, Exhaustion, Metric, NasIdentity, Period, PlanLimits, Quota, QuotaRole, Rate, Session,
-    SessionFlags, SessionKey, SubscriberId, SubscriberTerms, TopUp, UniqueId, Usage, Volume,
+    SessionKey, SubscriberId, SubscriberTerms, TopUp, UniqueId, Usage, Volume,
 };
 use crate::sessions::{Settings, SubscriberSessions, date_of, day_of, day_of_date, day_start};
 use crate::time::{Now, UnixTime};
@@ -202,35 +202,20 @@ impl World {
     fn open(mut self, id: u8, usage: Usage, ago: u64) -> Self {
         let counter = |total| Counter { base: 0, reported: Some(total) };
         let updated = self.now.unix.minus(ago);
+        let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let nas = NasIdentity { source, address: None, identifier: "".into() };
+        let acct_session_id = smol_str::format_smolstr!("s{id}");
+        let began = updated.minus(usage.seconds);
         let session = Session {
-            key: SessionKey([id; 16]),
-            epoch: 0,
-            unique_id: UniqueId([id; 16]),
-            nas: NasIdentity {
-                source: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                address: None,
-                identifier: "".into(),
-            },
             subscriber: Some(SubscriberId(7)),
             user_name: "bob".into(),
-            group: "".into(),
-            acct_session_id: smol_str::format_smolstr!("s{id}"),
-            token: None,
-            started: updated.minus(usage.seconds),
             updated,
-            closed: None,
             interval: 600,
             session_time: counter(usage.seconds),
             input: counter(usage.input),
             output: counter(usage.output),
             counted: usage,
-            charge: None,
-            flags: SessionFlags::default(),
-            framed_ip: None,
-            calling_station_id: "".into(),
-            called_station_id: "".into(),
-            nas_port_id: "".into(),
-            details: Box::default(),
+            ..Session::begun(SessionKey([id; 16]), UniqueId([id; 16]), nas, acct_session_id, began)
         };
         self.sessions.restore(session, &Settings::default(), self.now);
         self
