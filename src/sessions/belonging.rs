@@ -143,6 +143,12 @@ fn is_after_reload(record: &AccountingRecord, session: &Session, reload: UnixTim
             record.event_time == reload || record.event_time > reload && !repeats_start(record, session)
         }
         RecordStatus::InterimUpdate | RecordStatus::Stop if record.event_time <= reload => false,
+        // A login is granted once: where its session goes on there was no reboot since, whatever clocks say.
+        RecordStatus::InterimUpdate | RecordStatus::Stop
+            if record.token.is_some() && record.token == session.token =>
+        {
+            false
+        }
         RecordStatus::InterimUpdate | RecordStatus::Stop => match implied_start(record) {
             // It began before: a late record, or the NAS said Accounting-On without rebooting.
             Some(implied) if implied.plus(SLACK) < reload => false,

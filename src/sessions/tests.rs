@@ -818,6 +818,17 @@ fn an_accounting_on_that_was_no_reboot_is_undone_by_the_session_itself() {
 }
 
 #[test]
+fn a_session_that_has_our_token_outlives_clocks_that_were_a_day_behind() {
+    let mut world = World::new();
+    world.receive(&start(0).token(1));
+    world.receive(&interim(300, 300, 9000).token(1));
+    world.reboot(&NasReload { nas: nas(1), at: UnixTime(NOON + 50_000) });
+    let day = 86_400;
+    assert_eq!(world.receive(&interim(day + 600, 600, 9900).token(1)).what, SessionChange::Reopened);
+    assert_eq!(world.only().total(), Usage { seconds: 600, input: 0, output: 9900 }, "counted once");
+}
+
+#[test]
 fn a_start_and_an_accounting_on_that_are_both_sent_again_are_one_session() {
     let mut world = World::new();
     world.receive(&start(0));
