@@ -91,6 +91,8 @@ impl World {
             ("sessions.reservation", "1".to_owned()),
             ("sessions.stale_min", "86400".to_owned()),
             ("sessions.stale_max", "86400".to_owned()),
+            // What waits in the spool is in no report yet, and a machine may be busy.
+            ("database.commit_deadline", "30".to_owned()),
         ]
         .map(|(key, value)| (key.to_owned(), value));
         let data_dir = tempfile::tempdir().unwrap();
