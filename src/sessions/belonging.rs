@@ -49,6 +49,11 @@ pub(super) fn is_row_of(record: &AccountingRecord, session: &Session) -> bool {
         || (session.unique_id == record.unique_id && session.key.0 == session.unique_id.0)
 }
 
+/// Has the record the token of the session's own login? Each login has another.
+fn is_of_its_login(record: &AccountingRecord, session: &Session) -> bool {
+    record.token.is_some() && record.token == session.token
+}
+
 /// Finds the place of a record among the sessions of a subscriber.
 pub(super) fn place(record: &AccountingRecord, sessions: &[Slot]) -> Place {
     let with_its_id =
@@ -116,6 +121,7 @@ fn is_before(record: &AccountingRecord, later: &Session, earlier: &Session) -> b
 fn is_earlier_use(record: &AccountingRecord, session: &Session) -> bool {
     record.status == RecordStatus::Start
         && record.event_time.plus(EARLIER_USE) < session.started
+        && !is_of_its_login(record, session)
         // An inferred start without a session time is no more than the time of the first record.
         && (!session.flags.start_inferred || session.session_time.reported.is_some())
 }
@@ -143,12 +149,8 @@ fn is_after_reload(record: &AccountingRecord, session: &Session, reload: UnixTim
             record.event_time == reload || record.event_time > reload && !repeats_start(record, session)
         }
         RecordStatus::InterimUpdate | RecordStatus::Stop if record.event_time <= reload => false,
-        // A login is granted once: where its session goes on there was no reboot since, whatever clocks say.
-        RecordStatus::InterimUpdate | RecordStatus::Stop
-            if record.token.is_some() && record.token == session.token =>
-        {
-            false
-        }
+        // Where the session of a login goes on there was no reboot since, whatever clocks say.
+        RecordStatus::InterimUpdate | RecordStatus::Stop if is_of_its_login(record, session) => false,
         RecordStatus::InterimUpdate | RecordStatus::Stop => match implied_start(record) {
             // It began before: a late record, or the NAS said Accounting-On without rebooting.
             Some(implied) if implied.plus(SLACK) < reload => false,

@@ -826,6 +826,15 @@ fn a_session_that_has_our_token_outlives_clocks_that_were_a_day_behind() {
     let day = 86_400;
     assert_eq!(world.receive(&interim(day + 600, 600, 9900).token(1)).what, SessionChange::Reopened);
     assert_eq!(world.only().total(), Usage { seconds: 600, input: 0, output: 9900 }, "counted once");
+    // Its Start, once more, from before the clock was set back.
+    let mut world = World::new();
+    world.receive(&start(day).token(1));
+    let again = AccountingRecord { received: UnixTime(NOON + day + 5), ..start(0).token(1) };
+    world.receive(&again);
+    let interim =
+        AccountingRecord { received: UnixTime(NOON + day + 300), ..interim(300, 300, 9000).token(1) };
+    world.receive(&interim);
+    assert_eq!(world.only().total(), Usage { seconds: 300, input: 0, output: 9000 }, "one session");
 }
 
 #[test]
