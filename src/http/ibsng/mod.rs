@@ -24,10 +24,9 @@ mod xmlrpc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRequest as _, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use tower_http::timeout::TimeoutLayer;
 
 use self::fault::{Fault, texts};
 use self::value::Value;
@@ -55,49 +54,57 @@ pub(super) fn router(shared: &Shared, json: bool, xml: bool) -> Router {
         // Clients call it by any of three names.
         routes = routes.route("/xmlrpc", post(xml_rpc)).route("/RPC2", post(xml_rpc));
     }
-    routes
-        .with_state(shared.clone())
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, shared.timeout))
+    routes.with_state(shared.clone())
 }
 
 /// Whatever the type of the content is said to be: clients say anything.
 async fn json_rpc(State(shared): State<Shared>, request: Request) -> Response {
-    let peer = Peer::of(request.extensions());
-    let (id, method, answer) = match body(request).await {
-        Err(fault) => (Value::Null, "other", Err(fault)),
-        Ok(body) => match json::read(&body) {
-            Err((id, fault)) => (id, "other", Err(fault)),
-            Ok(call) => {
-                let (method, answer) = answer(&shared, peer, &call).await;
-                (call.id, method, answer)
-            }
-        },
-    };
+    let Answered { id, method, answer } = answer(&shared, request, json::read).await;
     respond(method, "application/json; charset=utf-8", json::write(&id, &answer))
 }
 
 async fn xml_rpc(State(shared): State<Shared>, request: Request) -> Response {
-    let peer = Peer::of(request.extensions());
-    let (method, answer) = match body(request).await {
-        Err(fault) => ("other", Err(fault)),
-        Ok(body) => match xmlrpc::read(&body) {
-            None => ("other", Err(texts::INCOMPLETE_REQUEST.of(&["method"]))),
-            Some(call) => answer(&shared, peer, &call).await,
-        },
-    };
+    let incomplete = || (Value::Null, texts::INCOMPLETE_REQUEST.of(&["method"]));
+    let read = |body: &[u8]| xmlrpc::read(body).ok_or_else(incomplete);
+    let Answered { method, answer, .. } = answer(&shared, request, read).await;
     respond(method, "text/xml; charset=utf-8", xmlrpc::write(&answer))
+}
+
+/// What a request comes to, whatever its envelope was.
+struct Answered {
+    id: Value,
+    /// Its method, where that is known, so that it may be counted.
+    method: &'static str,
+    answer: Result<Value, Fault>,
+}
+
+/// Reads a request and runs its method, and says so where that takes too long: in the envelope, since a status
+/// other than 200 is no answer to clients.
+async fn answer(
+    shared: &Shared,
+    request: Request,
+    read: impl Fn(&[u8]) -> Result<Call, (Value, Fault)>,
+) -> Answered {
+    let peer = Peer::of(request.extensions());
+    let (mut id, mut method) = (Value::Null, "other");
+    let asked = async {
+        let call = read(&body(request).await?).map_err(|(told, fault)| {
+            id = told;
+            fault
+        })?;
+        id.clone_from(&call.id);
+        method = methods::known(&call.method)?;
+        login::answer(shared, peer, method, &call).await
+    };
+    let answer = tokio::time::timeout(shared.timeout, asked).await.unwrap_or_else(|_| {
+        tracing::debug!(method, "IBSng: a request took too long");
+        Err(texts::INTERNAL_ERROR.plain())
+    });
+    Answered { id, method, answer }
 }
 
 async fn body(request: Request) -> Result<Bytes, Fault> {
     Bytes::from_request(request, &()).await.map_err(|_| texts::INCOMPLETE_REQUEST.of(&["method"]))
-}
-
-/// A method by its name, and what it answers. What it is called by is known, so that it may be counted.
-async fn answer(shared: &Shared, peer: Peer, call: &Call) -> (&'static str, Result<Value, Fault>) {
-    match methods::known(&call.method) {
-        Ok(method) => (method, login::answer(shared, peer, method, call).await),
-        Err(fault) => ("other", Err(fault)),
-    }
 }
 
 fn respond(method: &'static str, kind: &'static str, text: String) -> Response {
