@@ -173,8 +173,11 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _thawed = self.signal_all(Signal::SIGCONT);
-        let _crashed = self.crash();
+        // While it is begun again its number is nobody's, or somebody else's.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _thawed = self.signal_all(Signal::SIGCONT);
+            let _crashed = self.crash();
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::database::{Database, Kind};
 use self::fleet::{Fleet, Order, Tally};
@@ -143,16 +144,33 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 pub(super) fn torture(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Io("runtime".to_owned(), error))?;
+    let failed = |error| Failure::Io("signals".to_owned(), error);
     runtime.block_on(async {
+        // From here on they end what was begun, and not this program alone.
+        let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut terminated = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut folder = Folder::make(SystemEntropy.number())?;
+        let stopped = async {
+            tokio::select! {
+                _ = interrupted.recv() => {}
+                _ = terminated.recv() => {}
+            }
+        };
         tokio::select! {
-            outcome = run(arguments, output) => outcome,
-            _ = tokio::signal::ctrl_c() => Err(Failure::Outside("interrupted".to_owned())),
+            outcome = run(arguments, output, &mut folder) => outcome,
+            () = stopped => {
+                // Whatever `run` had begun went with it.
+                folder.stays = false;
+                Err(Failure::Outside("interrupted".to_owned()))
+            }
         }
     })
 }
 
-/// A folder that goes with the run, unless something was found.
+/// A folder that goes with the run, unless something was found or failed.
 struct Folder {
+    /// The number of the run.
+    run: u64,
     path: PathBuf,
     stays: bool,
 }
@@ -161,7 +179,7 @@ impl Folder {
     fn make(run: u64) -> Result<Self, Failure> {
         let path = std::env::temp_dir().join(format!("tollkeeper-torture-{run:016x}"));
         std::fs::create_dir(&path).map_err(|error| Failure::Io(path.display().to_string(), error))?;
-        Ok(Self { path, stays: true })
+        Ok(Self { run, path, stays: true })
     }
 }
 
@@ -174,15 +192,13 @@ impl Drop for Folder {
     }
 }
 
-async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
+async fn run(arguments: &Arguments, output: &Output, folder: &mut Folder) -> Result<Exit, Failure> {
     let seed = arguments.seed.unwrap_or_else(|| SystemEntropy.number());
-    let run = SystemEntropy.number();
-    let mut folder = Folder::make(run)?;
     let database = match &arguments.url {
         Some(url) => Database::given(url),
         None => Database::make(arguments.database, &folder.path).await?,
     };
-    let prefix = format!("torture-{run:016x}-");
+    let prefix = format!("torture-{:016x}-", folder.run);
     let place = Place::new(&folder.path, &database.url)?;
     let secret = Secret::new(SECRET.as_bytes()).ok_or_else(|| Failure::Outside("no secret".to_owned()))?;
     let fleet = Fleet::bind(&prefix, arguments.subscribers, &Arc::new(secret), seed).await;

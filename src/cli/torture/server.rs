@@ -26,12 +26,15 @@ pub(super) struct Place {
     folder: PathBuf,
 }
 
-/// One that runs. Killed when it is dropped.
+/// One that runs.
 pub(super) struct Server {
-    child: Child,
+    process: Process,
     /// Where logins and accounting go.
     pub(super) addresses: [SocketAddr; 2],
 }
+
+/// Killed when it is dropped.
+struct Process(Child);
 
 impl Place {
     /// Writes a configuration.
@@ -75,9 +78,9 @@ impl Place {
         }
         command.args(["serve", "--config"]).arg(self.file()).current_dir(&self.folder).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(log.map_err(|error| failed(&self.log(), error))?);
-        let mut child = command.spawn().map_err(|error| failed(&program, error))?;
+        let mut process = Process(command.spawn().map_err(|error| failed(&program, error))?);
         let (say, said) = oneshot::channel();
-        if let Some(stdout) = child.stdout.take() {
+        if let Some(stdout) = process.0.stdout.take() {
             std::thread::spawn(move || {
                 let line = BufReader::new(stdout).lines().next().and_then(Result::ok);
                 // Nobody waits any more once it has taken too long.
@@ -90,11 +93,8 @@ impl Place {
             line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
         };
         match (address("auth"), address("accounting")) {
-            (Some(auth), Some(accounting)) => Ok(Server { child, addresses: [auth, accounting] }),
-            _ => {
-                let _dead = child.kill().and_then(|()| child.wait());
-                Err(Failure::Outside(format!("the server is not ready; see {}", self.log().display())))
-            }
+            (Some(auth), Some(accounting)) => Ok(Server { process, addresses: [auth, accounting] }),
+            _ => Err(Failure::Outside(format!("the server is not ready; see {}", self.log().display()))),
         }
     }
 
@@ -123,24 +123,25 @@ impl Place {
 impl Server {
     /// SIGKILL.
     pub(super) fn kill(mut self) -> Result<(), Failure> {
-        self.child.kill().and_then(|()| self.child.wait()).map(drop).map_err(gone)
+        self.process.end().map_err(gone)
     }
 
     /// No file that it writes may grow, or any may again: what a full disk does to it.
     pub(super) fn limit_files(&self, limited: bool) -> Result<(), Failure> {
         let size = if limited { "--fsize=1:" } else { "--fsize=unlimited:" };
         let mut command = Command::new(database::program("prlimit", "util-linux")?);
-        let status = command.args(["--pid", &self.child.id().to_string(), size]).status().map_err(gone)?;
+        let status =
+            command.args(["--pid", &self.process.0.id().to_string(), size]).status().map_err(gone)?;
         if status.success() { Ok(()) } else { Err(Failure::Outside("prlimit failed".to_owned())) }
     }
 
     /// Asks for its end and waits for it.
     pub(super) async fn stop(mut self) -> Result<(), Failure> {
-        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)
+        kill(Pid::from_raw(self.process.0.id().cast_signed()), Signal::SIGTERM)
             .map_err(|error| gone(error.into()))?;
         let ended = async {
             loop {
-                match self.child.try_wait() {
+                match self.process.0.try_wait() {
                     Ok(Some(status)) if status.success() => return Ok(()),
                     Ok(Some(status)) => {
                         return Err(Failure::Outside(format!("the server ended with {status}")));
@@ -155,9 +156,15 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Process {
+    fn end(&mut self) -> std::io::Result<()> {
+        self.0.kill().and_then(|()| self.0.wait()).map(drop)
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
-        let _ended = self.child.kill().and_then(|()| self.child.wait());
+        let _ended = self.end();
     }
 }
 
