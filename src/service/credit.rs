@@ -7,7 +7,9 @@ use super::management::{Management, check_name, taken};
 use crate::domain::{Amount, ChargeRule, LedgerAction, Price, WalletKind};
 use crate::engine::{Subscriber, charge};
 use crate::sessions::{Change, SubscriberSessions};
-use crate::store::{CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle, WalletOrder};
+use crate::store::{
+    CreditChange, CreditObstacle, CreditRecord, LedgerEntry, Refresh, RuleObstacle, WalletOrder,
+};
 
 /// Rates what a record has added to its session, under the subscriber's lock. What is charged nothing is
 /// only looked at.
@@ -144,10 +146,7 @@ impl Management<'_> {
     /// # Errors
     /// [`ServiceError::NotFound`]; [`ServiceError::Conflict`] where it has no plan.
     pub async fn renew(&self, login: &str, comment: &str) -> Result<Amount, ServiceError> {
-        let (store, author) = self.write()?;
-        check_comment(comment)?;
-        let renewed = store.renew(login, comment, self.scope(), &author).await?;
-        renewed.map_err(|obstacle| obstacle_error(obstacle, login))
+        self.refresh(login, Refresh::Renewal, comment).await
     }
 
     /// Adds what the plan gives with a recharge. Gives the credit after it.
@@ -155,10 +154,14 @@ impl Management<'_> {
     /// # Errors
     /// [`ServiceError::NotFound`]; [`ServiceError::Conflict`] where it has no plan.
     pub async fn recharge(&self, login: &str, comment: &str) -> Result<Amount, ServiceError> {
+        self.refresh(login, Refresh::Recharge, comment).await
+    }
+
+    async fn refresh(&self, login: &str, how: Refresh, comment: &str) -> Result<Amount, ServiceError> {
         let (store, author) = self.write()?;
         check_comment(comment)?;
-        let recharged = store.recharge(login, comment, self.scope(), &author).await?;
-        recharged.map_err(|obstacle| obstacle_error(obstacle, login))
+        let done = store.refresh(login, how, comment, self.scope(), &author).await?;
+        done.map_err(|obstacle| obstacle_error(obstacle, login))
     }
 
     /// What moved a credit, the latest first: rows before number `before`, at most `limit`.

@@ -10,7 +10,7 @@ use crate::domain::{Amount, AttributeRow, ExpiryKind, Uses, WalletKind};
 use crate::engine::{Dates, Validity};
 use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::radius::value;
-use crate::store::{CreditChange, NewAttribute, WalletChange};
+use crate::store::{CreditChange, NewAttribute, Refresh, WalletChange};
 use crate::time::UnixTime;
 
 /// Which of a customer's wallets.
@@ -75,10 +75,7 @@ impl Management<'_> {
     /// # Errors
     /// The first obstacle.
     pub async fn renew_customers(&self, ids: &[String], comment: &str) -> Result<(), CustomerError> {
-        let (store, author) = self.write()?;
-        check_text("comment", comment)?;
-        let renewed = store.renew_customers(ids, comment, self.scope(), &author).await?;
-        renewed.map_err(CustomerError::from)
+        self.refresh_customers(ids, Refresh::Renewal, comment).await
     }
 
     /// Adds what plans give with a recharge.
@@ -86,10 +83,19 @@ impl Management<'_> {
     /// # Errors
     /// The first obstacle.
     pub async fn recharge_customers(&self, ids: &[String], comment: &str) -> Result<(), CustomerError> {
+        self.refresh_customers(ids, Refresh::Recharge, comment).await
+    }
+
+    async fn refresh_customers(
+        &self,
+        ids: &[String],
+        how: Refresh,
+        comment: &str,
+    ) -> Result<(), CustomerError> {
         let (store, author) = self.write()?;
         check_text("comment", comment)?;
-        let recharged = store.recharge_customers(ids, comment, self.scope(), &author).await?;
-        recharged.map_err(CustomerError::from)
+        let done = store.refresh_customers(ids, how, comment, self.scope(), &author).await?;
+        done.map_err(CustomerError::from)
     }
 
     /// Lets packages go on for so many hours from now, with so much credit more.

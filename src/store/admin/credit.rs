@@ -247,36 +247,6 @@ impl Store {
         Ok(true)
     }
 
-    /// Adds what the plan gives with a recharge; gives the credit after it.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn recharge(
-        &self,
-        login: &str,
-        comment: &str,
-        scope: &Scope,
-        author: &Author,
-    ) -> Result<Result<Amount, CreditObstacle>, StoreError> {
-        let mut tx = Tx::begin(self.db()).await?;
-        let Some((id, wallet)) = hold(&mut tx, login, WalletKind::Credit, scope, author).await? else {
-            return Ok(Err(CreditObstacle::NoSubscriber));
-        };
-        let Some(plan) = plan_of(&mut tx, id).await? else { return Ok(Err(CreditObstacle::NoPlan)) };
-        let Some(after) = wallet.balance.plus(plan.recharge) else {
-            return Ok(Err(CreditObstacle::TooLarge));
-        };
-        if !plan.recharge.is_zero() {
-            let grant = Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::Recharge) };
-            book(&mut tx, id, WalletKind::Credit, wallet.balance, plan.recharge, grant, author).await?;
-        }
-        column(&mut tx, "service_state", id, Bind::Text(RECHARGED)).await?;
-        note(&mut tx, id, login, "recharge", Some(wallet.balance), &plan.name, after, comment, author)
-            .await?;
-        tx.commit().await?;
-        Ok(Ok(after))
-    }
-
     /// The ledger of a wallet of a subscriber, the latest first: rows before number `before`, at most `limit`. `None`:
     /// nobody has the login.
     ///
@@ -420,6 +390,28 @@ pub(in crate::store) fn charge_rule(row: &dyn Columns, first: usize) -> Result<C
         window: row.word(first + 4)?,
         nas: row.word(first + 5)?,
     })
+}
+
+/// Adds what the plan of a subscriber gives with a recharge; gives the credit after it.
+pub(super) async fn recharge(
+    tx: &mut Tx<'_>,
+    id: i64,
+    login: &str,
+    comment: &str,
+    author: &Author,
+) -> Result<Result<Amount, CreditObstacle>, StoreError> {
+    let Some(wallet) = hold_of(tx, id, WalletKind::Credit, author).await? else {
+        return Ok(Err(CreditObstacle::NoSubscriber));
+    };
+    let Some(plan) = plan_of(tx, id).await? else { return Ok(Err(CreditObstacle::NoPlan)) };
+    let Some(after) = wallet.balance.plus(plan.recharge) else { return Ok(Err(CreditObstacle::TooLarge)) };
+    if !plan.recharge.is_zero() {
+        let grant = Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::Recharge) };
+        book(tx, id, WalletKind::Credit, wallet.balance, plan.recharge, grant, author).await?;
+    }
+    column(tx, "service_state", id, Bind::Text(RECHARGED)).await?;
+    note(tx, id, login, "recharge", Some(wallet.balance), &plan.name, after, comment, author).await?;
+    Ok(Ok(after))
 }
 
 /// What a new subscriber's plan brings with it.

@@ -46,7 +46,7 @@ pub use create::NewSubscriber;
 pub use credit::{
     ChargeUsage, CreditChange, CreditObstacle, CreditRecord, LedgerEntry, RuleObstacle, WalletOrder,
 };
-pub use customers::{CustomerChange, NewCustomers, WalletChange};
+pub use customers::{CustomerChange, NewCustomers, Refresh, WalletChange};
 pub use fups::FupObstacle;
 pub use isp::AccountRecord;
 pub use limits::{Figure, LimitEdit, OwnEdit, QuotaEdit};

@@ -8,7 +8,7 @@ mod money;
 mod reports;
 
 pub use edit::CustomerChange;
-pub use money::{NewCustomers, WalletChange};
+pub use money::{NewCustomers, Refresh, WalletChange};
 
 use std::collections::{HashMap, HashSet};
 

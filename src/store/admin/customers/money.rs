@@ -43,6 +43,16 @@ pub struct WalletChange<'a> {
     pub comment: &'a str,
 }
 
+/// What is done to a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// It begins anew: what is left of the credit is gone, the plan's comes in its place, what was used is
+    /// forgotten, the next login is the first. What the fields of a customer say about it is heeded.
+    Renewal,
+    /// What its plan gives with a recharge is added.
+    Recharge,
+}
+
 /// Fields of a customer that say how it is renewed.
 const KEEP_CREDIT: &str = "renew_do_not_reset_credit";
 const FORGIVE_DEBT: &str = "reset_negative_credit_on_renew";
@@ -159,15 +169,14 @@ impl Store {
         Ok(Ok(entries))
     }
 
-    /// Begins the packages of customers anew: what is left of the credit is gone, the plan's comes in its
-    /// place, what was used is forgotten, the next login is the first. What their fields say about it is
-    /// heeded.
+    /// Begins the packages of customers anew, or adds to them.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn renew_customers(
+    pub async fn refresh_customers(
         &self,
         ids: &[String],
+        how: Refresh,
         comment: &str,
         scope: &Scope,
         author: &Author,
@@ -178,7 +187,12 @@ impl Store {
             Err(obstacle) => return Ok(Err(obstacle)),
         };
         for Found { id, login } in found {
-            if let Err(obstacle) = renew(&mut tx, id, login.as_deref(), comment, scope, author).await? {
+            let login = login.as_deref();
+            let done = match how {
+                Refresh::Renewal => renew(&mut tx, id, login, comment, scope, author).await?.map(drop),
+                Refresh::Recharge => recharge(&mut tx, id, login, comment, author).await?,
+            };
+            if let Err(obstacle) = done {
                 return Ok(Err(obstacle));
             }
         }
@@ -190,9 +204,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn renew(
+    pub async fn refresh(
         &self,
         login: &str,
+        how: Refresh,
         comment: &str,
         scope: &Scope,
         author: &Author,
@@ -201,45 +216,17 @@ impl Store {
         let Some(id) = credit::find(&mut tx, login, scope, author).await? else {
             return Ok(Err(CreditObstacle::NoSubscriber));
         };
-        let Ok(left) = renew(&mut tx, id, Some(login), comment, scope, author).await? else {
-            return Ok(Err(CreditObstacle::NoPlan));
-        };
-        tx.commit().await?;
-        Ok(Ok(left))
-    }
-
-    /// Adds what the plans of customers give with a recharge.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn recharge_customers(
-        &self,
-        ids: &[String],
-        comment: &str,
-        scope: &Scope,
-        author: &Author,
-    ) -> Result<Result<(), CustomerObstacle>, StoreError> {
-        let mut tx = Tx::begin(self.db()).await?;
-        let found = match resolve(&mut tx, NamedBy::Number, ids, scope, Some(author)).await? {
-            Ok(found) => found,
-            Err(obstacle) => return Ok(Err(obstacle)),
-        };
-        for Found { id, login } in found {
-            let held = hold(&mut tx, id, WalletKind::Credit, author).await?;
-            let Some(plan) = plan_of(&mut tx, id).await? else {
-                return Ok(Err(CustomerObstacle::PlanMissing(id)));
-            };
-            if held.balance.plus(plan.recharge).is_none() {
-                return Ok(Err(CustomerObstacle::TooLarge));
+        let done = match how {
+            Refresh::Renewal => {
+                let renewed = renew(&mut tx, id, Some(login), comment, scope, author).await?;
+                renewed.map_err(|_| CreditObstacle::NoPlan)
             }
-            let movement = Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::Recharge) };
-            post(&mut tx, id, WalletKind::Credit, held.balance, plan.recharge, movement, author).await?;
-            state(&mut tx, id, ServiceState::Recharged).await?;
-            let said = format!("{} {} {comment}", plan.name, plan.recharge);
-            note(&mut tx, id, login.as_deref(), "recharge", Some(held.balance), &said, author).await?;
+            Refresh::Recharge => credit::recharge(&mut tx, id, login, comment, author).await?,
+        };
+        if done.is_ok() {
+            tx.commit().await?;
         }
-        tx.commit().await?;
-        Ok(Ok(()))
+        Ok(done)
     }
 
     /// Lets packages go on until `until`, whatever ends them, with so much credit more.
@@ -437,6 +424,28 @@ async fn renew(
     let said = format!("{} {} {comment}", plan.name, plan.credit);
     note(tx, id, login, "renew", Some(held.balance), &said, author).await?;
     Ok(Ok(before.saturating_minus(held.running)))
+}
+
+/// Adds to the package of one what its plan gives with a recharge.
+async fn recharge(
+    tx: &mut Tx<'_>,
+    id: i64,
+    login: Option<&str>,
+    comment: &str,
+    author: &Author,
+) -> Result<Result<(), CustomerObstacle>, StoreError> {
+    let held = hold(tx, id, WalletKind::Credit, author).await?;
+    let Some(plan) = plan_of(tx, id).await? else {
+        return Ok(Err(CustomerObstacle::PlanMissing(id)));
+    };
+    if held.balance.plus(plan.recharge).is_none() {
+        return Ok(Err(CustomerObstacle::TooLarge));
+    }
+    let movement = Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::Recharge) };
+    post(tx, id, WalletKind::Credit, held.balance, plan.recharge, movement, author).await?;
+    state(tx, id, ServiceState::Recharged).await?;
+    let said = format!("{} {} {comment}", plan.name, plan.recharge);
+    note(tx, id, login, "recharge", Some(held.balance), &said, author).await.map(Ok)
 }
 
 pub(super) async fn state(tx: &mut Tx<'_>, id: i64, to: ServiceState) -> Result<(), StoreError> {
