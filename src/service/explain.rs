@@ -13,15 +13,15 @@ use smol_str::SmolStr;
 use super::answer::{NoReply, Wanted};
 use super::directory::{Known, Lookup};
 use super::error::ServiceError;
+use super::limits::Snapshot;
 use super::management::Management;
-use super::plans::Plans;
 use super::state::State;
 use crate::domain::text::mac_digits;
-use crate::domain::{Day, Nas, NasIdentity, NasTable, RejectReason, Uses};
+use crate::domain::{Nas, NasIdentity, NasTable, RejectReason, Uses};
 use crate::engine::charge::Charging;
 use crate::engine::password::{Comparison, SlowCheck};
 use crate::engine::policy::{Attempt, Subscriber};
-use crate::engine::{CompiledGroup, Compiler, Offer, Said, Seen, Settings, Standing, Step, explain};
+use crate::engine::{Offer, Said, Seen, Settings, Standing, Step, explain};
 use crate::packs::{Pack, Packs, Past};
 use crate::radius::ReplyAttributes;
 use crate::radius::attribute::{
@@ -30,7 +30,7 @@ use crate::radius::attribute::{
 };
 use crate::radius::dictionary::Dictionary;
 use crate::radius::value;
-use crate::sessions::{self, Device, SubscriberSessions};
+use crate::sessions::{Device, SubscriberSessions};
 use crate::store;
 use crate::time::Now;
 
@@ -76,8 +76,6 @@ pub struct Explanation {
 
 /// Attempts that are shown.
 const LAST: u32 = 10;
-/// Open sessions that are read to explain one login.
-const SESSIONS_MAX: u32 = 10_000;
 
 /// Explains from the memory of a running server, in less than a millisecond.
 #[derive(Clone)]
@@ -199,32 +197,9 @@ impl Management<'_> {
         let store = self.read()?;
         let now = self.now();
         let settings = self.engine();
-        let login = SmolStr::new(imagined.login);
-        let zone = &settings.zone;
-        let rows = store.subscribers(std::slice::from_ref(&login), Day::LIFETIME, now.unix).await?;
-        let Some(mut rows) = rows.into_iter().find(|rows| rows.login == login) else {
-            return Err(ServiceError::not_found("subscriber", imagined.login));
-        };
-        let groups = store.groups(&rows.groups).await?;
-        let open = store.open_sessions_of(rows.id, &login, SESSIONS_MAX).await?;
+        let Snapshot { subscriber, sessions, .. } = self.snapshot(imagined.login).await?;
         let nases = self.configured_nases().iter().cloned().chain(store.nas_rows().await?.usable);
-        let last = store.last_attempts(&login, LAST).await?;
-
-        let rules = sessions::Settings { zone: zone.clone(), ..sessions::Settings::default() };
-        let mut sessions = SubscriberSessions::new(Some(rows.id));
-        sessions.continue_usage(std::mem::take(&mut rows.usage));
-        for session in open {
-            sessions.restore(session, &rules, now);
-        }
-        let compiler = Compiler { dictionary: self.shared_dictionary(), zone: zone.clone() };
-        let compiled: Vec<Arc<CompiledGroup>> =
-            groups.iter().map(|group| Arc::new(compiler.group(group))).collect();
-        let plans = Plans::new(&store.plan_limits().await?);
-        let subscriber = compiler.subscriber(
-            &rows,
-            &|name| compiled.iter().find(|group| group.name == name).map(Arc::clone),
-            plans.of(&rows),
-        );
+        let last = store.last_attempts(imagined.login, LAST).await?;
         let mut case = Case {
             imagined,
             nases: &NasTable::new(nases),
