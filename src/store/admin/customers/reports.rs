@@ -242,7 +242,7 @@ impl Store {
         let mut tx = Tx::read(db).await?;
         let sessions = (filter.successful != Some(false)).then(|| closed(db, filter, scope));
         let refusals =
-            (filter.successful != Some(true) && may_be_refused(filter)).then(|| refused(db, filter, scope));
+            (filter.successful != Some(true) && may_be_refused(filter)).then(|| refused(filter, scope));
         let mut totals = ConnectionTotals::default();
         if let Some((from, wheres)) = &sessions {
             let sums = if filter.totals {
@@ -551,36 +551,12 @@ fn closed(db: &Db, filter: &ConnectionFilter, scope: &Scope) -> (String, Wheres)
             Db::Sqlite(_) | Db::MySql(_) => wheres.and("a.username = ?", [Value::Text(login.clone())]),
         }
     }
-    if let Some(login) = &filter.not_login {
-        wheres.and("a.username <> ?", [Value::Text(login.clone())]);
-    }
-    if !filter.accounts.is_empty() {
-        let marks = vec!["?"; filter.accounts.len()].join(", ");
-        wheres.and(
-            &format!("s.account_id IN (SELECT o.id FROM tk_account o WHERE o.name IN ({marks}))"),
-            texts(&filter.accounts),
-        );
-    }
-    if !filter.plans.is_empty() {
-        wheres.one_of("COALESCE(NULLIF(c.plan_name, ''), NULLIF(t.groupname, ''), '')", texts(&filter.plans));
-    }
+    let nas = host(db, "a.nasipaddress");
+    let plan = "COALESCE(NULLIF(c.plan_name, ''), NULLIF(t.groupname, ''), '')";
+    Attempted { login: "a.username", plan, nas: &nas, station: "a.callingstationid" }
+        .fit(filter, &mut wheres);
     wheres.within("a.acctstarttime", db.time_from(), filter.began);
     wheres.within("a.acctstoptime", db.time_from(), filter.ended);
-    let nas = host(db, "a.nasipaddress");
-    if let Some(address) = &filter.nas {
-        wheres.and(&format!("{nas} = ?"), [Value::Text(address.clone())]);
-    }
-    if let Some(name) = &filter.nas_name {
-        let sql = format!("{nas} IN (SELECT n.nasname FROM nas n WHERE n.shortname = ?)");
-        wheres.and(&sql, [Value::Text(name.clone())]);
-    }
-    let station = "upper(replace(replace(replace(a.callingstationid, '-', ''), ':', ''), '.', ''))";
-    if let Some(mac) = &filter.mac {
-        wheres.and(&format!("{station} = ?"), [Value::Text(mac.clone())]);
-    }
-    if let Some(caller) = &filter.caller {
-        wheres.and("a.callingstationid = ?", [Value::Text(caller.clone())]);
-    }
     if let Some(port) = &filter.port {
         wheres.and("a.nasportid = ?", [Value::Text(port.clone())]);
     }
@@ -596,13 +572,57 @@ fn closed(db: &Db, filter: &ConnectionFilter, scope: &Scope) -> (String, Wheres)
     (from, wheres)
 }
 
+/// Where it stands who tried what from where: in logins that were let in and in those that were refused. `s` is
+/// the customer.
+struct Attempted<'a> {
+    login: &'a str,
+    plan: &'a str,
+    nas: &'a str,
+    /// Calling-Station-Id.
+    station: &'a str,
+}
+
+impl Attempted<'_> {
+    /// Adds the conditions of a filter on that.
+    fn fit(&self, filter: &ConnectionFilter, wheres: &mut Wheres) {
+        let Self { login, plan, nas, station } = self;
+        if let Some(other) = &filter.not_login {
+            wheres.and(&format!("{login} <> ?"), [Value::Text(other.clone())]);
+        }
+        if !filter.accounts.is_empty() {
+            let marks = vec!["?"; filter.accounts.len()].join(", ");
+            wheres.and(
+                &format!("s.account_id IN (SELECT o.id FROM tk_account o WHERE o.name IN ({marks}))"),
+                texts(&filter.accounts),
+            );
+        }
+        if !filter.plans.is_empty() {
+            wheres.one_of(plan, texts(&filter.plans));
+        }
+        if let Some(address) = &filter.nas {
+            wheres.and(&format!("{nas} = ?"), [Value::Text(address.clone())]);
+        }
+        if let Some(name) = &filter.nas_name {
+            let sql = format!("{nas} IN (SELECT n.nasname FROM nas n WHERE n.shortname = ?)");
+            wheres.and(&sql, [Value::Text(name.clone())]);
+        }
+        if let Some(mac) = &filter.mac {
+            let digits = format!("upper(replace(replace(replace({station}, '-', ''), ':', ''), '.', ''))");
+            wheres.and(&format!("{digits} = ?"), [Value::Text(mac.clone())]);
+        }
+        if let Some(caller) = &filter.caller {
+            wheres.and(&format!("{station} = ?"), [Value::Text(caller.clone())]);
+        }
+    }
+}
+
 /// A refusal has no use, no cost, no address and no port.
 fn may_be_refused(filter: &ConnectionFilter) -> bool {
     filter.cost.is_none() && filter.seconds.is_none() && filter.address.is_none() && filter.port.is_none()
 }
 
 /// The same of logins that were refused: `l` is tk_auth_log, `s` the customer.
-fn refused(db: &Db, filter: &ConnectionFilter, scope: &Scope) -> (String, Wheres) {
+fn refused(filter: &ConnectionFilter, scope: &Scope) -> (String, Wheres) {
     let from = "FROM tk_auth_log l LEFT JOIN tk_subscriber s ON s.id = l.subscriber_id
              LEFT JOIN tk_plan p ON p.id = s.plan_id"
         .to_owned();
@@ -614,36 +634,10 @@ fn refused(db: &Db, filter: &ConnectionFilter, scope: &Scope) -> (String, Wheres
     if let Some(login) = &filter.login {
         wheres.and("l.username = ?", [Value::Text(login.clone())]);
     }
-    if let Some(login) = &filter.not_login {
-        wheres.and("l.username <> ?", [Value::Text(login.clone())]);
-    }
-    if !filter.accounts.is_empty() {
-        let marks = vec!["?"; filter.accounts.len()].join(", ");
-        wheres.and(
-            &format!("s.account_id IN (SELECT o.id FROM tk_account o WHERE o.name IN ({marks}))"),
-            texts(&filter.accounts),
-        );
-    }
-    if !filter.plans.is_empty() {
-        wheres.one_of("p.name", texts(&filter.plans));
-    }
+    Attempted { login: "l.username", plan: "p.name", nas: "l.nas", station: "l.calling_station_id" }
+        .fit(filter, &mut wheres);
     wheres.within("l.at", "?", filter.began);
     wheres.within("l.at", "?", filter.ended);
-    if let Some(address) = &filter.nas {
-        wheres.and("l.nas = ?", [Value::Text(address.clone())]);
-    }
-    if let Some(name) = &filter.nas_name {
-        wheres
-            .and("l.nas IN (SELECT n.nasname FROM nas n WHERE n.shortname = ?)", [Value::Text(name.clone())]);
-    }
-    if let Some(mac) = &filter.mac {
-        let station = "upper(replace(replace(replace(l.calling_station_id, '-', ''), ':', ''), '.', ''))";
-        wheres.and(&format!("{station} = ?"), [Value::Text(mac.clone())]);
-    }
-    if let Some(caller) = &filter.caller {
-        wheres.and("l.calling_station_id = ?", [Value::Text(caller.clone())]);
-    }
-    let _ = db;
     (from, wheres)
 }
 
