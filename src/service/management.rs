@@ -1,35 +1,26 @@
 //! The third face of the service: who may manage, and every command they have.
 //!
 //! A [`Management`] is rights as a value: it is had from the gate alone, and no command can be given
-//! without it. A rule such as "a login is unique" or "a plan's name is its group" lives here, once.
+//! without it. A rule such as "a login is unique" or "a plan's name is its group" lives
+//! in the service, once. The commands stand with what they are about: here NASes and plans, in `subscribers`,
+//! `keys`, `online` and their neighbours the rest.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use argon2::{Argon2, PasswordHasher as _};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::tz::TimeZone;
-use smol_str::SmolStr;
 
 use super::attributes::{self, Sorted};
 use super::error::{Denial, ServiceError};
-use super::gate::{ManagementGate, digest, switched_on};
-use crate::domain::dynamic_auth::{Order, Outcome};
-use crate::domain::operator::{ApiKey, Dialect, Operator, Rights, Scope};
+use super::gate::{ManagementGate, switched_on};
+use crate::domain::operator::{Dialect, Rights, Scope};
 use crate::domain::plan::{Concurrency, Plan, PlanId, PlanTerms};
-use crate::domain::{
-    Amount, Contact, ContactField, Kind, Nas, NasReadiness, NasTable, Session, SubscriberStatus, UniqueId,
-};
+use crate::domain::{Amount, Contact, ContactField, Kind, Nas, NasReadiness, NasTable, SubscriberStatus};
 use crate::engine;
-use crate::entropy::Entropy;
 use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
-use crate::store::{
-    Adopted, Author, NasEntry, NewAttribute, NewKey, NewNas, NewOperator, OpenCursor, OpenPage, OrderRow,
-    PlanDraft, Recode, Recoded, SigningKey, Store, Survey,
-};
+use crate::store::{Adopted, Author, NasEntry, NewAttribute, NewNas, PlanDraft, Store, Survey};
 use crate::time::{Now, UnixTime};
 
 /// What an operator may do, and does.
@@ -182,32 +173,8 @@ pub struct PlanChange {
     pub remove: Vec<String>,
 }
 
-/// A key just made: the only time its secret is seen.
-#[derive(Clone)]
-pub struct MadeKey {
-    /// The part that is not secret.
-    pub key_id: String,
-    /// The part that is.
-    pub secret: String,
-}
-
-impl std::fmt::Debug for MadeKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MadeKey").field("key_id", &self.key_id).finish_non_exhaustive()
-    }
-}
-
 /// Columns of FreeRADIUS's tables hold names of so many characters.
 const NAME_CHARACTERS_MAX: usize = 64;
-/// Octets of a random secret: more than 128 bits, and 32 characters as text.
-const SECRET_OCTETS: usize = 24;
-/// Octets of a random key id.
-const KEY_ID_OCTETS: usize = 10;
-/// Octets of a salt.
-const SALT_OCTETS: usize = 16;
-/// The account that is always there.
-const MAIN: &str = "Main";
-
 impl Management<'_> {
     pub(super) fn read(&self) -> Result<&Store, ServiceError> {
         if self.rights.read { Ok(&self.gate.inner().store) } else { Err(ServiceError::Denied(Denial::Read)) }
@@ -309,129 +276,6 @@ impl Management<'_> {
     }
 }
 
-/// Keys and operators.
-impl Management<'_> {
-    /// Makes a key with a random secret.
-    ///
-    /// # Errors
-    /// [`ServiceError::NotFound`] for the account.
-    pub async fn create_key(
-        &self,
-        dialect: Dialect,
-        rights: Rights,
-        account: &str,
-        entropy: &mut dyn Entropy,
-    ) -> Result<MadeKey, ServiceError> {
-        let (store, author) = self.write()?;
-        let mut key_id = [0; KEY_ID_OCTETS];
-        entropy.fill(&mut key_id);
-        let made = MadeKey { key_id: hex::encode(key_id), secret: random_secret(entropy) };
-        let key = NewKey {
-            key_id: made.key_id.clone(),
-            secret_hash: digest(&made.secret),
-            dialect,
-            rights,
-            account: account_or_main(account),
-        };
-        if store.add_key(&key, &author).await? {
-            Ok(made)
-        } else {
-            Err(ServiceError::not_found("account", account))
-        }
-    }
-
-    /// All keys.
-    ///
-    /// # Errors
-    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
-    pub async fn keys(&self) -> Result<Vec<ApiKey>, ServiceError> {
-        Ok(self.read()?.keys().await?)
-    }
-
-    /// Gives a key another secret: the old one, and the tokens that were had with it, are worth nothing from
-    /// now on.
-    ///
-    /// # Errors
-    /// [`ServiceError::NotFound`].
-    pub async fn rotate_key(&self, key_id: &str, entropy: &mut dyn Entropy) -> Result<MadeKey, ServiceError> {
-        let (store, author) = self.write()?;
-        let made = MadeKey { key_id: key_id.to_owned(), secret: random_secret(entropy) };
-        found(store.rotate_key(key_id, &digest(&made.secret), &author).await?, "key", key_id)?;
-        Ok(made)
-    }
-
-    /// Switches a key on or off.
-    ///
-    /// # Errors
-    /// [`ServiceError::NotFound`].
-    pub async fn enable_key(&self, key_id: &str, enabled: bool) -> Result<(), ServiceError> {
-        let (store, author) = self.write()?;
-        found(store.enable_key(key_id, enabled, &author).await?, "key", key_id)
-    }
-
-    /// Removes a key.
-    ///
-    /// # Errors
-    /// [`ServiceError::NotFound`].
-    pub async fn delete_key(&self, key_id: &str) -> Result<(), ServiceError> {
-        let (store, author) = self.write()?;
-        found(store.delete_key(key_id, &author).await?, "key", key_id)
-    }
-
-    /// Makes an operator; gives its number.
-    ///
-    /// # Errors
-    /// [`ServiceError::Conflict`] where the login is taken, [`ServiceError::Invalid`] for a login or
-    /// password that cannot be, [`ServiceError::NotFound`] for the account.
-    pub async fn add_operator(
-        &self,
-        login: &str,
-        password: &str,
-        rights: Rights,
-        account: &str,
-        entropy: &mut dyn Entropy,
-    ) -> Result<i64, ServiceError> {
-        let (store, author) = self.write()?;
-        check_name("login", login)?;
-        // No rule about length: clients of other products keep the passwords they have.
-        if password.is_empty() {
-            return Err(ServiceError::invalid("password", "must not be empty"));
-        }
-        if store.operator(login).await?.is_some() {
-            return Err(taken("operator", login));
-        }
-        let mut salt = [0; SALT_OCTETS];
-        entropy.fill(&mut salt);
-        let hash = Argon2::default()
-            .hash_password_with_salt(password.as_bytes(), &salt)
-            .map_err(|_| ServiceError::invalid("password", "is too long"))?;
-        let new = NewOperator {
-            login: login.to_owned(),
-            password_hash: hash.to_string(),
-            rights,
-            account: account_or_main(account),
-        };
-        store.add_operator(&new, &author).await?.ok_or_else(|| ServiceError::not_found("account", account))
-    }
-
-    /// All operators.
-    ///
-    /// # Errors
-    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
-    pub async fn operators(&self) -> Result<Vec<Operator>, ServiceError> {
-        Ok(self.read()?.operators().await?)
-    }
-
-    /// Removes an operator.
-    ///
-    /// # Errors
-    /// [`ServiceError::NotFound`].
-    pub async fn delete_operator(&self, login: &str) -> Result<(), ServiceError> {
-        let (store, author) = self.write()?;
-        found(store.delete_operator(login, &author).await?, "operator", login)
-    }
-}
-
 /// NASes.
 impl Management<'_> {
     /// Makes a NAS; gives its number.
@@ -491,34 +335,6 @@ impl Management<'_> {
         found(store.forget_signing(source, &author).await?, "source", &source.to_string())
     }
 
-    /// Changes the key that signs tokens in Class, or that of the APIs' tokens. Servers take it at their next start;
-    /// tokens of the key before it stay good until then and after.
-    ///
-    /// # Errors
-    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
-    pub async fn renew_signing_key(
-        &self,
-        which: SigningKey,
-        entropy: &mut dyn Entropy,
-    ) -> Result<(), ServiceError> {
-        let (store, author) = self.write()?;
-        Ok(store.renew_signing_key(which, &fresh_key(entropy), &author).await?)
-    }
-
-    /// Hides every subscriber's password with the first key, or shows every one.
-    ///
-    /// # Errors
-    /// [`ServiceError::Denied`], [`ServiceError::Invalid`] where no key is to hide them,
-    /// [`ServiceError::Unavailable`].
-    pub async fn recode_passwords(&self, recode: Recode) -> Result<Recoded, ServiceError> {
-        let (store, author) = self.write()?;
-        if recode == Recode::Hide && !store.hides_passwords() {
-            return Err(ServiceError::invalid("database.password_key_file", "is not set: there is no key"));
-        }
-        store.settle_keys().await?;
-        Ok(store.recode_passwords(recode, &author).await?)
-    }
-
     /// Removes a NAS, named by its address, network, name or number.
     ///
     /// # Errors
@@ -527,14 +343,6 @@ impl Management<'_> {
         let (store, author) = self.write()?;
         found(store.delete_nas(which, &author).await?.is_some(), "NAS", which)
     }
-}
-
-/// A key that signs, as it is kept.
-#[must_use]
-pub fn fresh_key(entropy: &mut dyn Entropy) -> [u8; 32] {
-    let mut octets = [0; 32];
-    entropy.fill(&mut octets);
-    octets
 }
 
 /// Plans.
@@ -643,19 +451,7 @@ impl Management<'_> {
     }
 }
 
-/// A random secret as text.
-#[must_use]
-pub fn random_secret(entropy: &mut dyn Entropy) -> String {
-    let mut octets = [0; SECRET_OCTETS];
-    entropy.fill(&mut octets);
-    URL_SAFE_NO_PAD.encode(octets)
-}
-
-fn account_or_main(account: &str) -> String {
-    if account.is_empty() { MAIN.to_owned() } else { account.to_owned() }
-}
-
-fn found(yes: bool, what: &'static str, name: &str) -> Result<(), ServiceError> {
+pub(super) fn found(yes: bool, what: &'static str, name: &str) -> Result<(), ServiceError> {
     if yes { Ok(()) } else { Err(ServiceError::not_found(what, name)) }
 }
 
@@ -725,133 +521,6 @@ pub(super) fn check_reset_day(day: Option<u8>) -> Result<(), ServiceError> {
     }
 }
 
-/// Sessions.
-impl Management<'_> {
-    /// A page of open sessions, after `after`.
-    ///
-    /// # Errors
-    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
-    pub async fn online_sessions(
-        &self,
-        after: Option<&OpenCursor>,
-        most: u32,
-    ) -> Result<OpenPage, ServiceError> {
-        Ok(self.read()?.open_sessions(after, most).await?)
-    }
-
-    /// The open session with that unique id, or the only one with that Acct-Session-Id.
-    ///
-    /// # Errors
-    /// [`ServiceError::NotFound`]; [`ServiceError::Conflict`] where several have that Acct-Session-Id.
-    pub async fn online_session(&self, id: &str) -> Result<Session, ServiceError> {
-        let unique = UniqueId::parse(id);
-        let mut found: Vec<Session> = Vec::new();
-        let mut cursor = None;
-        loop {
-            let page = self.online_sessions(cursor.as_ref(), SESSIONS_PER_PAGE).await?;
-            for session in page.sessions {
-                if Some(session.unique_id) == unique {
-                    return Ok(session);
-                }
-                if session.acct_session_id == id {
-                    found.push(session);
-                }
-            }
-            match page.next {
-                Some(next) => cursor = Some(next),
-                None => break,
-            }
-        }
-        if found.len() > 1 {
-            let reason =
-                format!("{} open sessions have the Acct-Session-Id {id}: name one by its id", found.len());
-            return Err(ServiceError::Conflict { reason });
-        }
-        found.pop().ok_or_else(|| ServiceError::not_found("open session", id))
-    }
-
-    /// Orders the end of a session; gives the number of the order.
-    ///
-    /// # Errors
-    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
-    pub async fn disconnect(&self, session: UniqueId) -> Result<i64, ServiceError> {
-        let (store, author) = self.write()?;
-        Ok(store.order(session, &Order::Disconnect, &author).await?)
-    }
-
-    /// Orders the end of sessions: all or none.
-    ///
-    /// # Errors
-    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
-    pub async fn disconnect_all(&self, sessions: &[UniqueId]) -> Result<(), ServiceError> {
-        let (store, author) = self.write()?;
-        Ok(store.order_all(sessions, &Order::Disconnect, &author).await?)
-    }
-
-    /// Closes sessions here and asks no NAS, for those that nobody serves any more: what they used stays counted.
-    /// One that its NAS goes on with is open again with its next record.
-    ///
-    /// # Errors
-    /// [`ServiceError::Denied`]; [`ServiceError::Unavailable`] where no server runs in this process.
-    pub async fn clear_sessions(&self, sessions: &[UniqueId]) -> Result<(), ServiceError> {
-        let (store, author) = self.write()?;
-        let coa = self.gate.coa()?;
-        store.audit_sessions(sessions, "clear", &author).await?;
-        sessions.iter().for_each(|session| coa.clear(*session));
-        Ok(())
-    }
-
-    /// Asks the NASes to end these sessions and waits for what each says, 30 s unless many are asked; the
-    /// outcomes are in the order of the sessions.
-    ///
-    /// # Errors
-    /// [`ServiceError::Denied`]; [`ServiceError::Unavailable`] where no server runs in this process.
-    pub async fn disconnect_now(&self, sessions: &[UniqueId]) -> Result<Vec<Outcome>, ServiceError> {
-        let (store, author) = self.write()?;
-        let coa = self.gate.coa()?;
-        let by = SmolStr::from(author.name.as_str());
-        let mut asked = Vec::with_capacity(sessions.len());
-        store.audit_sessions(sessions, "disconnect", &author).await?;
-        for session in sessions {
-            let (coa, session, by) = (coa.clone(), *session, by.clone());
-            asked.push(tokio::spawn(async move { coa.enforce(session, Order::Disconnect, by).await }));
-        }
-        let mut outcomes = Vec::with_capacity(asked.len());
-        for outcome in asked {
-            outcomes.push(outcome.await.unwrap_or(Outcome::TimedOut));
-        }
-        Ok(outcomes)
-    }
-
-    /// Orders a change of a session (`Name = value`); gives the number of the order.
-    ///
-    /// # Errors
-    /// [`ServiceError::Invalid`] for an attribute that cannot be sent.
-    pub async fn change_session(
-        &self,
-        session: UniqueId,
-        attributes: &[String],
-    ) -> Result<i64, ServiceError> {
-        let (store, author) = self.write()?;
-        let Sorted { check, reply } = attributes::sort(attributes, self.dictionary())?;
-        if let Some(item) = check.first() {
-            let reason = format!("{} {} {} cannot be sent to a NAS", item.attribute, item.op, item.value);
-            return Err(ServiceError::invalid("attribute", reason));
-        }
-        let lines = reply.iter().map(|item| format!("{} = {}", item.attribute, item.value).into()).collect();
-        Ok(store.order(session, &Order::ChangeOfAuthorization(lines), &author).await?)
-    }
-
-    /// How an order stands.
-    ///
-    /// # Errors
-    /// [`ServiceError::NotFound`].
-    pub async fn order(&self, id: i64) -> Result<OrderRow, ServiceError> {
-        let found = self.read()?.outcome(id).await?;
-        found.ok_or_else(|| ServiceError::not_found("order", &id.to_string()))
-    }
-}
-
 /// Taking over a database.
 impl Management<'_> {
     /// What FreeRADIUS's tables have, and the attributes among them that no dictionary knows.
@@ -882,6 +551,3 @@ impl Management<'_> {
         Ok(store.adopt(&author, progress).await?)
     }
 }
-
-/// Sessions that are read at a time.
-const SESSIONS_PER_PAGE: u32 = 2_000;

@@ -24,6 +24,7 @@ mod guesses;
 mod health;
 mod index;
 mod keepsakes;
+mod keys;
 mod life;
 mod limits;
 mod loader;
@@ -33,6 +34,7 @@ mod messages;
 mod meters;
 mod moves;
 mod numbered;
+mod online;
 mod own_account;
 mod packages;
 mod places;
@@ -75,10 +77,9 @@ pub use explain::{Explainer, Explanation, Imagined};
 pub use gate::{Issued, ManagementGate, OperatorCredential};
 pub use guesses::LoginLimits;
 pub use health::{ComponentHealth, Health, HealthReport, HealthStatus};
+pub use keys::{MadeKey, fresh_key, random_secret};
 pub use limits::{AccountLimits, Both, IDLE_SECONDS, Idle, Left, Limit, LimitChange, Turn};
-pub use management::{
-    MadeKey, Management, PlanChange, Proof, SubscriberChange, SubscriberOrder, fresh_key, random_secret,
-};
+pub use management::{Management, PlanChange, Proof, SubscriberChange, SubscriberOrder};
 pub use messages::{MessageOrder, MessageTemplate};
 pub use moves::{MoveOptions, MoveWhen, Release, RenewFrom};
 pub use numbered::{CUSTOMERS_MAX, CustomerError, CustomersOrder, Letters, MadeUp, RandomWords};
