@@ -4,6 +4,8 @@
 //! FreeRADIUS's tables exist already, run a file again after MySQL stopped in the middle of it (its DDL
 //! commits by itself), keep its record in a `tk_` table, and say "newer than this release" as such.
 
+use sqlx::Executor as _;
+
 use super::db::{Columns as _, Db, read_all};
 use super::schema::Schema;
 use super::{Store, StoreError};
@@ -66,11 +68,11 @@ impl Store {
         let taken = match self.db() {
             Db::Sqlite(pools) => {
                 let mut connection = pools.write.acquire().await.map_err(failed)?;
-                sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(failed)?;
+                (&mut *connection).execute(sqlx::raw_sql("BEGIN IMMEDIATE")).await.map_err(failed)?;
                 let taken =
                     steps!(&mut *connection, &before, sqlite, "?, ?, CAST(strftime('%s', 'now') AS INTEGER)");
                 let end = if taken.is_ok() { "COMMIT" } else { "ROLLBACK" };
-                sqlx::raw_sql(end).execute(&mut *connection).await.map_err(failed)?;
+                (&mut *connection).execute(sqlx::raw_sql(end)).await.map_err(failed)?;
                 taken?
             }
             Db::Postgres(pools) => {
@@ -80,8 +82,8 @@ impl Store {
                     .execute(&mut *transaction)
                     .await
                     .map_err(failed)?;
-                sqlx::raw_sql("SET LOCAL client_min_messages = warning")
-                    .execute(&mut *transaction)
+                (&mut *transaction)
+                    .execute(sqlx::raw_sql("SET LOCAL client_min_messages = warning"))
                     .await
                     .map_err(failed)?;
                 let taken = steps!(
@@ -177,7 +179,7 @@ macro_rules! steps {
     ($connection:expr, $before:expr, $texts:ident, $values:literal) => {
         async {
             let connection = $connection;
-            sqlx::raw_sql(VERSIONS).execute(&mut *connection).await.map_err(failed)?;
+            (&mut *connection).execute(sqlx::raw_sql(VERSIONS)).await.map_err(failed)?;
             let found = sqlx::query("SELECT MAX(version) FROM tk_schema")
                 .fetch_all(&mut *connection)
                 .await
@@ -186,8 +188,8 @@ macro_rules! steps {
             let mut taken = Vec::new();
             for (version, migration) in pending(found)? {
                 for statement in statements(migration.$texts, $before) {
-                    sqlx::raw_sql(statement)
-                        .execute(&mut *connection)
+                    (&mut *connection)
+                        .execute(sqlx::raw_sql(statement))
                         .await
                         .map_err(|error| within(migration.name, &error))?;
                 }
@@ -235,8 +237,7 @@ macro_rules! unique_sessions {
                     ),
                 });
             }
-            sqlx::raw_sql("CREATE UNIQUE INDEX tk_radacct_unique ON radacct (acctuniqueid)")
-                .execute(&mut *$connection)
+            (&mut *$connection).execute(sqlx::raw_sql("CREATE UNIQUE INDEX tk_radacct_unique ON radacct (acctuniqueid)"))
                 .await
                 .map_err(failed)?;
         }

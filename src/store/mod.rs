@@ -164,27 +164,35 @@ const LOOK_UPS: u32 = 2;
 const SQLITE_BUSY: Duration = Duration::from_secs(5);
 
 impl Store {
-    /// Connects, and checks that acknowledged means durable (see [`Store::durability`]). A SQLite file
-    /// is created where there is none; other databases must exist. Tables are not touched: see
-    /// [`Store::migrate`].
+    /// Connects, and checks what [`Store::check`] does. Tables are not touched: see [`Store::migrate`].
     ///
     /// # Errors
-    /// [`StoreError::Address`] for a URL that cannot be one, [`StoreError::Unavailable`] where nobody
-    /// answers, [`StoreError::Unsafe`] unless the settings allow it.
+    /// As [`Store::lazy`] and [`Store::check`].
     pub async fn connect(settings: &Settings) -> Result<Self, StoreError> {
+        let store = Self::lazy(settings)?;
+        store.check().await?;
+        Ok(store)
+    }
+
+    /// The same without asking anybody: it connects when it is used, and until it was checked the tables are
+    /// taken to be missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Address`] for a URL that cannot be one.
+    pub fn lazy(settings: &Settings) -> Result<Self, StoreError> {
         let scheme = settings.url.split(':').next().unwrap_or_default();
         let keys = Arc::new(ArcSwap::new(Arc::clone(&settings.vault)));
         let db = match scheme {
-            "sqlite" => Db::Sqlite(sqlite(settings, keys).await?),
-            "postgres" | "postgresql" => Db::Postgres(postgres(settings, keys).await?),
-            "mysql" | "mariadb" => Db::MySql(mysql(settings, keys).await?),
+            "sqlite" => Db::Sqlite(sqlite(settings, keys)?),
+            "postgres" | "postgresql" => Db::Postgres(postgres(settings, keys)?),
+            "mysql" | "mariadb" => Db::MySql(mysql(settings, keys)?),
             _ => {
                 return Err(StoreError::Address {
                     reason: "it must begin with sqlite:, postgres:// or mysql://".to_owned(),
                 });
             }
         };
-        let store = Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             db,
             allow_unsafe_durability: settings.allow_unsafe_durability,
             server: settings.server,
@@ -192,14 +200,31 @@ impl Store {
             committed: Mutex::default(),
             sighted: Mutex::default(),
             listener: tokio::sync::Mutex::default(),
-        }));
-        store.durability().await?;
-        if let Err(error) = store.learn_schema().await
-            && !matches!(error, StoreError::Schema { .. })
+        })))
+    }
+
+    /// Looks whether the database is there and keeps what it acknowledges (see [`Store::durability`]), and at
+    /// the tables. A SQLite file is created where there is none; other databases must exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where nobody answers, [`StoreError::Unsafe`] unless the settings allow it.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        if let Db::Sqlite(pools) = self.db()
+            && let Some(folder) = pools.write.connect_options().get_filename().parent()
+            && folder != Path::new("")
         {
-            return Err(error);
+            std::fs::create_dir_all(folder).map_err(|error| StoreError::Unavailable {
+                reason: format!("{}: {error}", folder.display()),
+            })?;
         }
-        Ok(store)
+        // On SQLite the one that may write makes the file.
+        db::on_pool!(self.db(), write, |pool| pool.acquire().await.map(drop).map_err(unreachable)?);
+        db::on_pool!(self.db(), read, |pool| pool.acquire().await.map(drop).map_err(unreachable)?);
+        self.durability().await?;
+        match self.learn_schema().await {
+            Err(error) if !matches!(error, StoreError::Schema { .. }) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// `SQLite`, `PostgreSQL` or `MySQL`.
@@ -255,7 +280,7 @@ fn unreachable(error: sqlx::Error) -> StoreError {
     }
 }
 
-async fn sqlite(settings: &Settings, vault: Keys) -> Result<Pools<Sqlite>, StoreError> {
+fn sqlite(settings: &Settings, vault: Keys) -> Result<Pools<Sqlite>, StoreError> {
     let options = SqliteConnectOptions::from_str(&settings.url)
         .map_err(unreachable)?
         .create_if_missing(true)
@@ -264,12 +289,6 @@ async fn sqlite(settings: &Settings, vault: Keys) -> Result<Pools<Sqlite>, Store
         .busy_timeout(SQLITE_BUSY)
         .foreign_keys(true)
         .statement_cache_capacity(PREPARED);
-    if let Some(folder) = options.get_filename().parent()
-        && folder != Path::new("")
-    {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| StoreError::Unavailable { reason: format!("{}: {error}", folder.display()) })?;
-    }
     let pool = |connections: u32| {
         SqlitePoolOptions::new()
             .max_connections(connections)
@@ -284,21 +303,18 @@ async fn sqlite(settings: &Settings, vault: Keys) -> Result<Pools<Sqlite>, Store
             .idle_timeout(None)
             .max_lifetime(None)
     };
-    let write = pool(1).connect_with(options.clone()).await.map_err(unreachable)?;
+    let write = pool(1).connect_lazy_with(options.clone());
     let in_memory = settings.url.contains(":memory:") || settings.url.contains("mode=memory");
     let read = if in_memory {
         // Every connection to such an address is a database of its own.
         write.clone()
     } else {
-        pool(settings.connections.max(1))
-            .connect_with(options.pragma("query_only", "1"))
-            .await
-            .map_err(unreachable)?
+        pool(settings.connections.max(1)).connect_lazy_with(options.pragma("query_only", "1"))
     };
     Ok(Pools { commit: Ready::new(write.clone()), write, look_up: Ready::new(read.clone()), read, vault })
 }
 
-async fn postgres(settings: &Settings, vault: Keys) -> Result<Pools<Postgres>, StoreError> {
+fn postgres(settings: &Settings, vault: Keys) -> Result<Pools<Postgres>, StoreError> {
     let options = PgConnectOptions::from_str(&settings.url)
         .map_err(unreachable)?
         .application_name("tollkeeper")
@@ -315,7 +331,7 @@ async fn postgres(settings: &Settings, vault: Keys) -> Result<Pools<Postgres>, S
     };
     // What is read is read by key, and a plan made while a table was empty is kept.
     let shared = pool(settings.connections, "SET enable_seqscan = off; SET jit = off");
-    let shared = shared.connect_with(options.clone()).await.map_err(unreachable)?;
+    let shared = shared.connect_lazy_with(options.clone());
     // Rows are always found by key. A plan made while a table was empty must not become a scan of all of
     // it an hour later, and planning each batch anew costs more than it brings.
     let by_key = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
@@ -335,7 +351,7 @@ async fn postgres(settings: &Settings, vault: Keys) -> Result<Pools<Postgres>, S
     })
 }
 
-async fn mysql(settings: &Settings, vault: Keys) -> Result<Pools<MySql>, StoreError> {
+fn mysql(settings: &Settings, vault: Keys) -> Result<Pools<MySql>, StoreError> {
     let url = settings.url.replacen("mariadb:", "mysql:", 1);
     // The server's own time zone: FreeRADIUS writes its DATETIME columns with FROM_UNIXTIME in it.
     let options = MySqlConnectOptions::from_str(&url)
@@ -345,7 +361,7 @@ async fn mysql(settings: &Settings, vault: Keys) -> Result<Pools<MySql>, StoreEr
     let pool = |connections: u32| {
         MySqlPoolOptions::new().max_connections(connections.max(1)).acquire_timeout(settings.patience)
     };
-    let shared = pool(settings.connections).connect_with(options.clone()).await.map_err(unreachable)?;
+    let shared = pool(settings.connections).connect_lazy_with(options.clone());
     let mut commit = pool(settings.commit_connections).test_before_acquire(false);
     if let Some(server) = settings.server {
         let taken: Arc<str> = fence::taken_on_mysql(server).into();
