@@ -29,8 +29,11 @@ macro_rules! migration {
     };
 }
 
+/// How many steps this release knows.
+pub(super) const KNOWN: usize = 17;
+
 /// All steps; a step's version is its place, counted from one.
-const MIGRATIONS: [Migration; 17] = [
+const MIGRATIONS: [Migration; KNOWN] = [
     migration!("0001_freeradius"),
     migration!("0002_tollkeeper"),
     migration!("0003_changes"),

@@ -27,6 +27,7 @@ mod schema;
 mod sessions;
 mod settings;
 mod signing;
+mod snapshot;
 mod spool;
 mod subscribers;
 
@@ -62,6 +63,7 @@ pub use error::StoreError;
 pub use nas::{NasRows, UnusableNas};
 pub use orders::OrderRow;
 pub use sessions::{OpenCursor, OpenPage};
+pub use snapshot::{Kept, Snapshot, SnapshotSettings};
 pub use spool::{Poisoned, Spool, SpoolMeasure, SpoolPage, SpoolSettings, SpooledRecord};
 
 use commit::Statements;

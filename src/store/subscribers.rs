@@ -287,7 +287,7 @@ impl Store {
     }
 
     /// Gives those of these logins that have rows, and no number yet, a number.
-    async fn sight(&self, logins: &[SmolStr], now: UnixTime) -> Result<(), StoreError> {
+    pub(super) async fn sight(&self, logins: &[SmolStr], now: UnixTime) -> Result<(), StoreError> {
         let names: Vec<&str> = logins.iter().map(SmolStr::as_str).collect();
         let sql = "SELECT username FROM tk_subscriber WHERE username IN ({})";
         let known = fetch_in!(self.db(), "tk_subscriber", sql, &names, [], |row| row.word(0))?;

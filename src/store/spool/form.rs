@@ -15,7 +15,7 @@ use crate::store::charges;
 use crate::time::UnixTime;
 
 /// How this release writes; a spool of a later one is not opened.
-pub(super) const VERSION: i64 = 1;
+pub(in crate::store) const VERSION: i64 = 1;
 
 /// What [`Write`] is on disk.
 #[derive(Serialize, Deserialize)]
@@ -163,7 +163,7 @@ pub(super) fn first_key(write: &Write) -> Option<SmolStr> {
 /// The row as text.
 pub(super) fn write(write: &Write) -> String {
     let form = match write {
-        Write::Session(session) => Form::Session(Box::new(session_form(session))),
+        Write::Session(session) => return of_session(session),
         Write::Usage { subscriber, day, total } => {
             Form::Usage { subscriber: subscriber.0, day: day.0, total: three(*total) }
         }
@@ -171,15 +171,24 @@ pub(super) fn write(write: &Write) -> String {
         Write::TopUp { quota, used } => Form::TopUp { quota: *quota, used: *used },
         Write::Used { subscriber, at } => Form::Used { subscriber: subscriber.0, at: at.0 },
     };
+    as_text(&form)
+}
+
+/// The row of a session as text.
+pub(in crate::store) fn of_session(session: &Session) -> String {
+    as_text(&Form::Session(Box::new(session_form(session))))
+}
+
+fn as_text(form: &Form) -> String {
     // Nothing in it is of a kind that JSON has no word for.
-    serde_json::to_string(&form).unwrap_or_default()
+    serde_json::to_string(form).unwrap_or_default()
 }
 
 /// Reads what [`write`] wrote.
 ///
 /// # Errors
 /// Why it is something else.
-pub(super) fn read(body: &str) -> Result<Write, String> {
+pub(in crate::store) fn read(body: &str) -> Result<Write, String> {
     let form: Form = serde_json::from_str(body).map_err(|error| error.to_string())?;
     Ok(match form {
         Form::Session(form) => Write::Session(Box::new(session(*form)?)),
@@ -332,7 +341,7 @@ fn sixteen(name: &str, text: &str) -> Result<[u8; 16], String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::store) mod tests {
     use super::*;
     use crate::domain::charge::WalletKind;
     use crate::domain::plan::PlanId;

@@ -7,7 +7,7 @@
 //! received, and what SQL has refused for ever. Refuses to know why anything is put here; that is the
 //! writer's.
 
-mod form;
+pub(super) mod form;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -239,6 +239,19 @@ impl Spool {
             }
         }
         Ok(page)
+    }
+
+    /// The rows behind place `after`, in order, at most so many, and the place of the last; none behind the last.
+    /// What cannot be read is left out.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn rows(&self, after: i64, most: u32) -> Result<(Vec<Write>, Option<i64>), StoreError> {
+        let sql = "SELECT place, version, body FROM spooled WHERE place > ? ORDER BY place LIMIT ?";
+        let rows = sqlx::query(sql).bind(after).bind(i64::from(most)).fetch_all(&self.read).await;
+        let rows = rows.map_err(failed)?.iter().map(three).collect::<Result<Vec<_>, _>>()?;
+        let last = rows.last().map(|(place, ..)| *place);
+        Ok((rows.iter().filter_map(|(.., body)| form::read(body).ok()).collect(), last))
     }
 
     /// The page is in SQL but for those of its writes that were `refused`, which are set aside. Takes away
