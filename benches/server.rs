@@ -252,7 +252,7 @@ async fn explained(folder: &Path) {
     let clock = std::sync::Arc::new(SystemClock);
     let metrics = tollkeeper::telemetry::install_metrics(clock.now().unix).unwrap();
     let server = Box::pin(tollkeeper::server::Server::start(&settings, clock, metrics)).await.unwrap();
-    let explainer = server.service().explainer();
+    let explainer = server.explainer().await.expect("its database is there");
     let imagined = Imagined { login: "user0", nas: Some([127, 0, 0, 1].into()), ..Imagined::default() };
     let explanation = explainer.explain(imagined).await.unwrap();
     let began = Instant::now();

@@ -1,5 +1,8 @@
 //! The composition root: builds everything from the settings, restores the sessions, opens the
-//! sockets, and takes it all down again in the reverse order.
+//! sockets, and takes it all down again in the reverse order. Where the database is away and a snapshot of an
+//! earlier run is there, it begins with that; `arrival` is what happens when the database answers.
+
+mod arrival;
 
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -11,26 +14,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 
+use self::arrival::{Arrival, Keys, Opening, Plan, Running, open_store};
 use crate::config::{Settings, Unverifiable};
 use crate::domain::Channel;
 use crate::domain::operator::{Dialect, Rights};
 use crate::engine::token::TokenKey;
 use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::gateway::Gateways;
-use crate::net::admission::Sources;
 use crate::net::coa::CoaSockets;
 use crate::net::{self, Receivers, Sockets};
 use crate::packs::{PackError, Packs};
 use crate::radius::dictionary::{Dictionary, DictionaryError};
-use crate::service::{
-    self, Aaa, Gateway as _, Health, ManagementGate, Parts, Serve as _, Service, fresh_key,
-};
-use crate::store::{SigningKey, Spool, Store, StoreError};
+use crate::service::{self, Explainer, Front, Gateway as _, Health, ManagementGate, StandIn, fresh_key};
+use crate::store::{SigningKey, SigningKeys, Snapshot, Spool, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::time::Clock;
+use crate::time::{Clock, UnixTime};
 use crate::{coa, engine, gateway, http, sessions, store};
 
 /// How long requests that were received may take to be answered once the server stops.
@@ -39,10 +40,10 @@ const DRAIN: Duration = Duration::from_secs(5);
 const FLUSH: Duration = Duration::from_secs(10);
 /// How long HTTP requests may take to end.
 const HTTP_DRAIN: Duration = Duration::from_secs(2);
-/// Pause between two attempts to reach the database at the start.
-const DATABASE_RETRY: Duration = Duration::from_secs(1);
-/// How often servers tell each other who signs.
-const SIGNING_EVERY: Duration = Duration::from_secs(2);
+/// How long the database may take to answer until the server begins without it, if it can.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
+/// What `/health` calls it.
+const DATABASE: &str = "database";
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +68,7 @@ pub enum StartError {
     /// A vendor pack of the site is wrong.
     #[error("radius.packs: {0}")]
     Packs(#[from] PackError),
-    /// The database is there and cannot be used. One that is away is waited for.
+    /// The database is there and cannot be used. One that is away is done without, or waited for.
     #[error("database.url: {0}")]
     Store(#[from] StoreError),
     /// The spool in the data directory cannot be opened.
@@ -123,20 +124,37 @@ impl fmt::Display for Ready {
 pub struct Server {
     ready: Ready,
     receivers: Receivers,
-    service: Service,
-    coa_sockets: JoinHandle<()>,
+    store: Arc<Store>,
+    spool: Arc<Spool>,
+    /// What there is once the database is there.
+    running: Arc<Mutex<Option<Running>>>,
+    arrival: Option<Arrival>,
     http: JoinHandle<()>,
-    agenda: JoinHandle<()>,
-    signing: Signing,
     stop_http: oneshot::Sender<()>,
     certificates: http::Certificates,
     health: Arc<Health>,
     _identity: Identity,
 }
 
+/// What the server begins with.
+enum First {
+    /// The database, which is there.
+    Database(Keys),
+    /// What an earlier run has left, while the database is waited for.
+    Snapshot(Box<Left>, Opening),
+}
+
+/// A snapshot.
+struct Left {
+    snapshot: Snapshot,
+    store: Arc<Store>,
+    taken: UnixTime,
+}
+
 impl Server {
-    /// Connects and migrates the database, restores the sessions, opens every socket. A database that
-    /// cannot be reached is waited for.
+    /// Connects and migrates the database, restores the sessions, opens every socket. Where the database cannot
+    /// be reached, the server begins with the snapshot of an earlier run, and waits for the database where
+    /// there is none.
     ///
     /// # Errors
     /// What cannot be mended by waiting.
@@ -157,14 +175,19 @@ impl Server {
         let gateways = Gateways::new(&settings.messages)?;
         let health = Arc::new(Health::default());
         let spool = Arc::new(Spool::open(&settings.spool()).await.map_err(StartError::Spool)?);
-        let store = open_store(settings, identity.number).await?;
-        let keys = store.signing_keys(SigningKey::Class, &fresh_key(&mut SystemEntropy)).await?;
-        let key = TokenKey::new(&keys.current).after(keys.previous.as_ref(), &keys.identity);
-        let service_settings = service_settings(settings, key, store.database());
-        let coa_settings = coa::Settings::default();
+        let store_settings = store::Settings { server: Some(identity.number), ..settings.store() };
+        let store = Arc::new(Store::lazy(&store_settings)?);
+        let first = Box::pin(first(settings, &store)).await?;
+        let class = match &first {
+            First::Database(keys) => keys.class.clone(),
+            First::Snapshot(left, _) => {
+                left.store.signing_keys(SigningKey::Class, &fresh_key(&mut SystemEntropy)).await?
+            }
+        };
+        let engine = service_settings(settings, &class, store.database()).engine;
 
         let sockets = Sockets::open(net_settings(settings), Arc::clone(&clock))?;
-        let coa_sockets = CoaSockets::bind(coa_settings.slots, None)?;
+        let coa_sockets = CoaSockets::bind(coa::Settings::default().slots, None)?;
         let listeners = http::Listeners::bind(&settings.http).await?;
         let ready = Ready {
             auth: sockets.auth().to_vec(),
@@ -172,32 +195,46 @@ impl Server {
             http: listeners.addresses(),
         };
 
-        let gate = gate(settings, &store, &service_settings, (&dictionary, &packs), &clock).await?;
-        let signing = Signing { store: Arc::clone(&store), sources: sockets.sources(), task: None };
-        // Before the first request: who was seen to sign is held to it over a restart.
-        signing.exchange().await?;
-        let service = Service::start(Parts {
-            settings: service_settings,
-            coa: coa_settings,
-            clock: Arc::clone(&clock),
-            store,
-            spool,
-            dictionary,
-            packs,
-            nas: settings.nas.clone(),
-            deliver: sockets.deliver(),
-            health: Arc::clone(&health),
-        })
-        .await?;
-        let receivers = sockets.serve(Arc::new(service.aaa()), Handle::current())?;
-        let signing = signing.start(service.aaa());
-        let coa_sockets = tokio::spawn(coa_sockets.run(service.coa().clone()));
-        let (stop_http, stopped) = oneshot::channel();
-        let certificates = listeners.certificates();
         let channels: Vec<Channel> =
             [Channel::Sms, Channel::Email].into_iter().filter(|channel| gateways.has(*channel)).collect();
+        let gate = gate(settings, &store, engine, (&dictionary, &packs), &clock).with_gateways(channels);
+        let plan = Plan {
+            settings: settings.clone(),
+            clock: Arc::clone(&clock),
+            store: Arc::clone(&store),
+            spool: Arc::clone(&spool),
+            dictionary,
+            packs,
+            deliver: sockets.deliver(),
+            sources: sockets.sources(),
+            health: Arc::clone(&health),
+            gate: gate.clone(),
+            gateways,
+            coa_sockets,
+        };
+        let running = Arc::new(Mutex::new(None));
+        let (front, receivers, arrival) = match first {
+            First::Database(keys) => {
+                let service = Box::pin(plan.service(&keys)).await?;
+                let front = Arc::new(Front::new(service.aaa()));
+                let receivers = sockets.serve(Arc::clone(&front), Handle::current())?;
+                *running.lock().await = Some(plan.run(service, &keys));
+                (front, receivers, None)
+            }
+            First::Snapshot(left, opening) => {
+                let stand_in = Box::pin(stand_in(&plan, &left, &class)).await?;
+                let front = Arc::new(Front::new(stand_in.aaa()));
+                let receivers = sockets.serve(Arc::clone(&front), Handle::current())?;
+                let arrival =
+                    Arrival::wait(plan, opening, stand_in, Arc::clone(&front), Arc::clone(&running));
+                (front, receivers, Some(arrival))
+            }
+        };
+        drop(front);
+        let (stop_http, stopped) = oneshot::channel();
+        let certificates = listeners.certificates();
         let shared = http::Shared {
-            gate: gate.with_coa(service.coa()).with_gateways(channels),
+            gate,
             throttle: http::Throttle::new(settings.http.failures_per_minute, Arc::clone(&clock)),
             guesses: http::Throttle::new(settings.http.failures_per_minute, Arc::clone(&clock)),
             dialects: Arc::new(http::Dialects {
@@ -211,7 +248,6 @@ impl Server {
             clock,
             started: started.unix,
         };
-        let agenda = tokio::spawn(shared.gate.clone().run_agenda(gateways));
         let http_settings = settings.http.clone();
         let http = tokio::spawn(async move {
             let until = async {
@@ -223,11 +259,11 @@ impl Server {
         Ok(Self {
             ready,
             receivers,
-            service,
-            coa_sockets,
+            store,
+            spool,
+            running,
+            arrival,
             http,
-            agenda,
-            signing,
             stop_http,
             certificates,
             health,
@@ -241,10 +277,9 @@ impl Server {
         &self.ready
     }
 
-    /// The service, for what runs in the same process.
-    #[must_use]
-    pub const fn service(&self) -> &Service {
-        &self.service
+    /// What explains decisions from memory; `None` while the database is away since the start.
+    pub async fn explainer(&self) -> Option<Explainer> {
+        self.running.lock().await.as_ref().map(Running::explainer)
     }
 
     /// Puts the NAS entries of newly read settings in force, and reads certificates again. Everything else
@@ -257,9 +292,12 @@ impl Server {
         if let Err((key, error)) = self.certificates.reload(&settings.http) {
             tracing::error!(key, %error, "the certificate stays as it was");
         }
-        self.signing.store.replace_keys(Arc::clone(&settings.database.vault));
-        self.signing.store.settle_keys().await?;
-        self.service.replace_nas(settings.nas.clone()).await
+        self.store.replace_keys(Arc::clone(&settings.database.vault));
+        self.store.settle_keys().await?;
+        match &*self.running.lock().await {
+            Some(running) => running.replace_nas(settings.nas.clone()).await,
+            None => Err(StoreError::Unavailable { reason: "it has been away since the start".to_owned() }),
+        }
     }
 
     /// Takes no new requests, answers those it has, makes durable what waits, and ends.
@@ -269,60 +307,64 @@ impl Server {
             tracing::warn!("some requests were not answered before the server stopped");
         }
         drop(self.receivers);
-        self.signing.stop().await;
-        self.agenda.abort();
-        let _ = self.agenda.await;
+        if let Some(arrival) = self.arrival {
+            arrival.stop().await;
+        }
+        let mut running = self.running.lock().await.take();
+        if let Some(running) = &mut running {
+            running.stop_beside().await;
+        }
         // Before the database and the sockets that their requests need. Whoever serves may be gone already.
         let _ = self.stop_http.send(());
         let _ = self.http.await;
-        self.coa_sockets.abort();
-        let _ = self.coa_sockets.await;
-        self.service.stop(FLUSH).await;
-    }
-}
-
-/// Shares what is known of who signs with SQL, and so with other servers and with the next start.
-struct Signing {
-    store: Arc<Store>,
-    sources: Arc<Sources>,
-    task: Option<JoinHandle<()>>,
-}
-
-impl Signing {
-    async fn exchange(&self) -> Result<(), StoreError> {
-        for (seen, known) in self.sources.meet(self.store.signings().await?) {
-            self.store.note_signing(&seen, known).await?;
-            self.sources.noted(&seen);
-        }
-        Ok(())
-    }
-
-    /// Goes on every few seconds.
-    fn start(self, aaa: Aaa) -> Self {
-        let Self { store, sources, .. } = self;
-        let shared = Self { store: Arc::clone(&store), sources: Arc::clone(&sources), task: None };
-        let task = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(SIGNING_EVERY).await;
-                if let Err(error) = shared.exchange().await {
-                    tracing::debug!(%error, "who signs was not noted; trying again");
-                }
-                shared.sources.measure(&aaa.nas_table());
+        match running {
+            Some(running) => running.stop(FLUSH).await,
+            None => {
+                self.store.close().await;
+                self.spool.close().await;
             }
-        });
-        Self { store, sources, task: Some(task) }
+        }
     }
+}
 
-    /// Notes what is new, if the database takes it at once.
-    async fn stop(self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-        let noted = tokio::time::timeout(SIGNING_EVERY, self.exchange()).await;
-        if !matches!(noted, Ok(Ok(()))) {
-            tracing::debug!("who signed in the last seconds was not noted");
-        }
+/// Opens the database, or what an earlier run has left where it does not answer.
+async fn first(settings: &Settings, store: &Arc<Store>) -> Result<First, StoreError> {
+    let mut opening: Opening = Box::pin(open_store(Arc::clone(store), settings.database.shown()));
+    if let Ok(keys) = tokio::time::timeout(DATABASE_PATIENCE, &mut opening).await {
+        return keys.map(First::Database);
     }
+    match left(settings).await {
+        Ok(Some(left)) => return Ok(First::Snapshot(Box::new(left), opening)),
+        Ok(None) => tracing::info!("no earlier run has left a snapshot to begin with"),
+        Err(error) => tracing::warn!(%error, "the snapshot of an earlier run is of no use"),
+    }
+    opening.await.map(First::Database)
+}
+
+/// The snapshot of an earlier run, if there is one that can be used.
+async fn left(settings: &Settings) -> Result<Option<Left>, StoreError> {
+    let kept = settings.snapshot();
+    if kept.every.is_zero() {
+        return Ok(None);
+    }
+    let Some((snapshot, taken)) = Snapshot::open(&kept).await? else { return Ok(None) };
+    let store = Arc::new(snapshot.store(&settings.database.vault).await?);
+    Ok(Some(Left { snapshot, store, taken }))
+}
+
+/// Has the snapshot answer.
+async fn stand_in(plan: &Plan, left: &Left, class: &SigningKeys) -> Result<StandIn, StoreError> {
+    // Who was seen to sign is held to it.
+    let _for_the_database = plan.sources.meet(left.store.signings().await?);
+    let parts = plan.parts(class, Arc::clone(&left.store), None);
+    let stand_in = StandIn::start(parts, &left.snapshot, &plan.store).await?;
+    left.snapshot.close().await;
+    let taken =
+        jiff::Timestamp::from_second(left.taken.0).map_or_else(|_| String::new(), |at| at.to_string());
+    tracing::warn!(taken, "the database is away: logins are answered as the snapshot of an earlier run says");
+    let said = format!("away since the start; logins are answered as it was at {taken}");
+    plan.health.degraded(DATABASE, &said, plan.clock.now().unix);
+    Ok(stand_in)
 }
 
 impl fmt::Debug for Server {
@@ -379,51 +421,21 @@ impl Identity {
     }
 }
 
-/// Connects, waits until nothing of an earlier run goes on there, and migrates. Says once that the database is
-/// away, then waits for it.
-async fn open_store(settings: &Settings, server: u64) -> Result<Arc<Store>, StoreError> {
-    let store_settings = store::Settings { server: Some(server), ..settings.store() };
-    let mut told = false;
-    loop {
-        let opened = async {
-            let store = Store::connect(&store_settings).await?;
-            store.fence().await?;
-            store.migrate().await?;
-            store.settle_keys().await?;
-            Ok(store)
-        };
-        match opened.await {
-            Ok(store) => return Ok(Arc::new(store)),
-            Err(error) if StoreError::is_temporary(&error) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(database = settings.database.shown(), %error, "waiting for the database");
-                }
-                tokio::time::sleep(DATABASE_RETRY).await;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// Where the operators of the APIs come in.
-async fn gate(
+fn gate(
     settings: &Settings,
     store: &Store,
-    service: &service::Settings,
+    engine: engine::Settings,
     (dictionary, packs): (&Arc<Dictionary>, &Arc<Packs>),
     clock: &Arc<dyn Clock>,
-) -> Result<ManagementGate, StoreError> {
-    let tokens = store.signing_keys(SigningKey::Api, &fresh_key(&mut SystemEntropy)).await?;
+) -> ManagementGate {
     let antamedia = &settings.dialects.antamedia;
     // Its one passphrase does everything; passwords are shown where the settings say so.
     let rights = Rights { secrets: antamedia.reveal_passwords, ..Rights::ALL };
     let passphrase = settings.dialects.antamedia_passphrase.as_ref();
-    let gate =
-        ManagementGate::new(store.clone(), Arc::clone(dictionary), service.engine.clone(), Arc::clone(clock));
-    Ok(gate
+    ManagementGate::new(store.clone(), Arc::clone(dictionary), engine, Arc::clone(clock))
         .with_nases(Arc::clone(packs), settings.nas.clone())
-        .with_tokens(&tokens.current, tokens.previous.as_ref())
-        .with_passphrase(Dialect::Antamedia, passphrase, rights))
+        .with_passphrase(Dialect::Antamedia, passphrase, rights)
 }
 
 fn net_settings(settings: &Settings) -> net::Settings {
@@ -444,7 +456,8 @@ fn net_settings(settings: &Settings) -> net::Settings {
 /// Transactions beside each other: while one waits for the disk, the rows of another are written.
 const COMMITS: usize = 3;
 
-fn service_settings(settings: &Settings, key: TokenKey, database: &str) -> service::Settings {
+fn service_settings(settings: &Settings, keys: &SigningKeys, database: &str) -> service::Settings {
+    let key = TokenKey::new(&keys.current).after(keys.previous.as_ref(), &keys.identity);
     let engine = engine::Settings {
         interim_interval: settings.sessions.interim_interval,
         week_start: settings.week_start,

@@ -81,6 +81,8 @@ pub struct Database {
     pub batch_rows: u32,
     /// How long replies wait for a commit before they are sent from the spool.
     pub commit_deadline: Duration,
+    /// How long a change may wait until it is in the snapshot; 0: there is none.
+    pub snapshot_interval: Duration,
     /// The keys of `password_key_file`; none where it is not set.
     pub vault: Arc<Vault>,
 }
@@ -93,6 +95,7 @@ impl fmt::Debug for Database {
             .field("connections", &self.connections)
             .field("batch_rows", &self.batch_rows)
             .field("commit_deadline", &self.commit_deadline)
+            .field("snapshot_interval", &self.snapshot_interval)
             .field("vault", &self.vault)
             .finish()
     }
@@ -247,6 +250,16 @@ impl Settings {
         store::SpoolSettings { file: self.data_dir.join("spool.db"), max_bytes: self.spool_max_bytes }
     }
 
+    /// Where the snapshot is that a server starts from while its database is away, and of what.
+    #[must_use]
+    pub fn snapshot(&self) -> store::SnapshotSettings {
+        store::SnapshotSettings {
+            file: self.data_dir.join("snapshot.db"),
+            database: self.database.shown(),
+            every: self.database.snapshot_interval,
+        }
+    }
+
     /// Reads the text of a file and variables; `file` is named in mistakes.
     ///
     /// # Errors
@@ -287,6 +300,8 @@ impl Settings {
 
 /// DESIGN §3.
 const COMMIT_DEADLINE: Duration = Duration::from_millis(250);
+/// Of the snapshot.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(30);
 /// Octets of the spool: the least that makes sense, and what is enough for a million sessions.
 const SPOOL_MIN: i64 = 1 << 20;
 const SPOOL_MAX: i64 = 4 << 30;
@@ -300,6 +315,9 @@ fn database(reader: &Reader, data_dir: &Path) -> Database {
         connections: reader.integer("database.connections", 1..=1_000).unwrap_or(8),
         batch_rows: reader.integer("database.batch_rows", 1..=10_000).unwrap_or(256),
         commit_deadline: reader.seconds("database.commit_deadline", 0.01..=60.0).unwrap_or(COMMIT_DEADLINE),
+        snapshot_interval: reader
+            .seconds("database.snapshot_interval", 0.0..=3_600.0)
+            .unwrap_or(SNAPSHOT_INTERVAL),
         vault: reader
             .text("database.password_key_file", |file| {
                 Vault::read(&path(file)?).map(Arc::new).map_err(|error| error.to_string())

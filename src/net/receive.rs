@@ -554,10 +554,15 @@ impl<S: Serve> Errand<S> {
 
 /// What is known after another round.
 fn merged(before: Resolved, more: Resolved) -> Resolved {
+    if before.guessed != more.guessed {
+        // Another serves now.
+        return more;
+    }
     Resolved {
         looked_up: before.looked_up || more.looked_up,
         unanswered: before.unanswered || more.unanswered,
         password: more.password.or(before.password),
+        guessed: more.guessed,
     }
 }
 

@@ -53,6 +53,7 @@ impl Serve for Aaa {
         resolved: Resolved,
         now: Now,
     ) -> Answer<AccessReply> {
+        let resolved = self.own(resolved);
         let (known, device) = match self.who(request, resolved, now) {
             Ok(who) => who,
             Err(who) => {
@@ -63,6 +64,10 @@ impl Serve for Aaa {
                 });
             }
         };
+        if known.is_none() && self.0.stands_in {
+            // There may be such a subscriber since the snapshot was taken.
+            return Answer::Silence(NoReply::StoreUnavailable);
+        }
         let device = device.as_ref();
         let station = self.0.guesses.station(request.calling_station_id(), source, device.is_some());
         let tries = known.as_deref().map(Known::tries);
@@ -85,6 +90,8 @@ impl Serve for Aaa {
                 self.answer(known.as_deref(), source, request, decided, now)
             }
             (Verdict::SlowPassword(check), _) => Answer::Later(Work::SlowPassword(check)),
+            // No session can be asked to end before the database tells which there are.
+            (Verdict::GiveWay, _) if self.0.stands_in => Answer::Silence(NoReply::StoreUnavailable),
             (Verdict::GiveWay, Some(session)) => Answer::Later(Work::GiveWay(session)),
             (Verdict::GiveWay, None) => Answer::Silence(NoReply::Overloaded),
         }
@@ -99,39 +106,51 @@ impl Serve for Aaa {
         waiter: Waiter,
         now: Now,
     ) -> Acknowledgement {
+        let resolved = self.own(resolved);
+        if self.0.stands_in {
+            return self.put_off(nas, source, request, resolved, waiter, now);
+        }
         match self.record(nas, source, request, resolved, Ticket::Waiter(waiter), now) {
             Recorded::Pending => Acknowledgement::Pending,
             Recorded::Later(work, Ticket::Waiter(waiter)) => Acknowledgement::Later(work, waiter),
-            Recorded::Later(_, Ticket::Spooled(_)) => Acknowledgement::Silence(NoReply::StoreUnavailable),
+            Recorded::Later(_, Ticket::Spooled(_) | Ticket::Guess) => {
+                Acknowledgement::Silence(NoReply::StoreUnavailable)
+            }
             Recorded::Silence(reason) => Acknowledgement::Silence(reason),
         }
     }
 
     async fn resolve(&self, work: Work) -> Result<Resolved, NoReply> {
-        match work {
+        let resolved = match work {
             Work::Load { who, sessions, record: false } => {
                 self.0.loader.load(who, sessions).await?;
-                Ok(Resolved { looked_up: true, ..Resolved::default() })
+                Resolved { looked_up: true, ..Resolved::default() }
             }
             Work::Load { who, sessions, record: true } => {
                 let deadline = self.0.settings.writer.commit_deadline;
                 let loaded = tokio::time::timeout(deadline, self.0.loader.load(who, sessions)).await;
                 let looked_up = matches!(loaded, Ok(Ok(())));
-                Ok(Resolved { looked_up, unanswered: !looked_up, password: None })
+                Resolved { looked_up, unanswered: !looked_up, ..Resolved::default() }
             }
             Work::SlowPassword(check) => {
                 let matches = self.verify(check).await?;
-                Ok(Resolved { looked_up: true, password: Some(matches), ..Resolved::default() })
+                Resolved { looked_up: true, password: Some(matches), ..Resolved::default() }
             }
             Work::GiveWay(session) => {
                 self.0.give_way(session).await;
-                Ok(Resolved { looked_up: true, ..Resolved::default() })
+                Resolved { looked_up: true, ..Resolved::default() }
             }
-        }
+        };
+        Ok(Resolved { guessed: self.0.stands_in, ..resolved })
     }
 }
 
 impl Aaa {
+    /// What was fetched for us: what another has fetched from a snapshot is nothing.
+    fn own(&self, resolved: Resolved) -> Resolved {
+        if resolved.guessed == self.0.stands_in { resolved } else { Resolved::default() }
+    }
+
     /// Who has the login. `Err` is a login that has to be looked up first.
     fn known(
         &self,
@@ -352,6 +371,34 @@ impl Aaa {
         .map_err(|_| NoReply::Overloaded)
     }
 
+    /// Puts a record into the spool, where it waits for the database, and applies it to what is guessed here
+    /// until then.
+    fn put_off(
+        &self,
+        nas: &Arc<Nas>,
+        source: IpAddr,
+        request: &AccountingRequest<'_>,
+        resolved: Resolved,
+        waiter: Waiter,
+        now: Now,
+    ) -> Acknowledgement {
+        // What the snapshot does not know nobody does.
+        let looked_up = resolved.looked_up || resolved.unanswered;
+        let resolved = Resolved { looked_up, ..Resolved::default() };
+        match self.record(nas, source, request, resolved, Ticket::Guess, now) {
+            Recorded::Later(work, _) => return Acknowledgement::Later(work, waiter),
+            Recorded::Silence(NoReply::NothingToRecord) => {
+                return Acknowledgement::Silence(NoReply::NothingToRecord);
+            }
+            Recorded::Pending | Recorded::Silence(_) => {}
+        }
+        if self.0.deferral.defer(source, request.packet().packet().octets(), waiter, now) {
+            Acknowledgement::Pending
+        } else {
+            Acknowledgement::Silence(NoReply::Overloaded)
+        }
+    }
+
     /// Applies an Accounting-Request, whoever waits for it.
     pub(super) fn record(
         &self,
@@ -403,6 +450,7 @@ impl Aaa {
                 after.push(Effect::Settled(number));
                 None
             }
+            Ticket::Guess => None,
         };
         match self.0.writer.enqueue([owner], Pending { writes, waiter, after, gives_way }) {
             Ok(()) => Recorded::Pending,
@@ -561,7 +609,9 @@ impl Aaa {
                     row.details.granted = session.details.granted;
                 }
             }
-            state.meters.session(change.what);
+            if !matches!(ticket, Ticket::Guess) {
+                state.meters.session(change.what);
+            }
             let same_device =
                 known.is_some_and(|known| known.policy.concurrency() == Concurrency::SameDevice);
             for row in change.rows.iter().skip(1).filter(|_| same_device) {

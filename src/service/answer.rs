@@ -79,6 +79,8 @@ pub struct Resolved {
     pub looked_up: bool,
     /// SQL did not answer.
     pub unanswered: bool,
+    /// It was fetched from a snapshot: nothing to whoever has the database.
+    pub guessed: bool,
     /// Verdict on the slow password.
     pub password: Option<bool>,
 }

@@ -47,6 +47,8 @@ pub(super) enum Ticket {
     Waiter(Waiter),
     /// The spool, where it has this number.
     Spooled(i64),
+    /// Nobody: it is applied for the sake of what logins are held to, and kept elsewhere.
+    Guess,
 }
 
 /// Takes records that are put off.
@@ -223,14 +225,23 @@ fn session_of(record: &SpooledRecord) -> u64 {
     hasher.finish()
 }
 
+/// Applies a record that stays in the spool, as far as that is possible.
+pub(super) async fn guess(aaa: &Aaa, record: &SpooledRecord) {
+    let _as_good_as_it_gets = apply_as(aaa, record, || Ticket::Guess).await;
+}
+
 async fn apply_one(aaa: &Aaa, record: &SpooledRecord) -> Applied {
+    apply_as(aaa, record, || Ticket::Spooled(record.number)).await
+}
+
+async fn apply_as(aaa: &Aaa, record: &SpooledRecord, ticket: impl Fn() -> Ticket) -> Applied {
     let nas: Option<Arc<Nas>> = aaa.nas_table().find(record.source).cloned();
     let Some(nas) = nas else {
         return Applied::Unusable(record.number, "no NAS entry has its source address any more");
     };
     let mut resolved = Resolved::default();
     for _ in 0..ROUNDS {
-        let work = match ask(aaa, &nas, record, resolved) {
+        let work = match ask(aaa, &nas, record, resolved, ticket()) {
             Recorded::Pending => return Applied::Pending(record.number),
             Recorded::Silence(NoReply::NothingToRecord) => {
                 return Applied::Unusable(record.number, "nothing in it can be recorded");
@@ -247,12 +258,12 @@ async fn apply_one(aaa: &Aaa, record: &SpooledRecord) -> Applied {
 }
 
 /// The record as if it came now, but for its time.
-fn ask(aaa: &Aaa, nas: &Arc<Nas>, record: &SpooledRecord, resolved: Resolved) -> Recorded {
+fn ask(aaa: &Aaa, nas: &Arc<Nas>, record: &SpooledRecord, resolved: Resolved, ticket: Ticket) -> Recorded {
     let request = Packet::decode(&record.octets).ok().map(Packet::verified_before);
     let Some(Ok(Request::Accounting(request))) = request.map(|packet| packet.into_request(&nas.secret))
     else {
         return Recorded::Silence(NoReply::NothingToRecord);
     };
     let now = Now { unix: record.received, ..aaa.0.clock.now() };
-    aaa.record(nas, record.source, &request, resolved, Ticket::Spooled(record.number), now)
+    aaa.record(nas, record.source, &request, resolved, ticket, now)
 }

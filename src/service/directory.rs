@@ -374,6 +374,11 @@ impl Directory {
         self.warmed.store(true, Ordering::Release);
     }
 
+    /// Has everybody been read?
+    pub(super) fn is_warm(&self) -> bool {
+        self.warmed.load(Ordering::Acquire)
+    }
+
     /// Forgets everybody: each is read again when asked for. For a feed that has lost changes.
     pub(super) fn forget_all(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use argon2::{Argon2, PasswordVerifier as _};
@@ -43,8 +43,10 @@ pub(super) struct Gate {
     pub(super) configured: Vec<Nas>,
     /// Passwords of operators that were right of late.
     pub(super) passwords: Passwords,
-    coa: Option<WeakCoa>,
-    tokens: Option<TokenKey>,
+    /// Of the server beside it, once there is one.
+    coa: Arc<OnceLock<WeakCoa>>,
+    /// Once somebody knows it.
+    tokens: Arc<OnceLock<TokenKey>>,
     passphrase: Option<Passphrase>,
     gateways: Vec<Channel>,
 }
@@ -139,8 +141,8 @@ impl ManagementGate {
             packs: Packs::embedded(),
             configured: Vec::new(),
             passwords: Passwords::new(),
-            coa: None,
-            tokens: None,
+            coa: Arc::default(),
+            tokens: Arc::default(),
             passphrase: None,
             gateways: Vec::new(),
         }))
@@ -154,18 +156,19 @@ impl ManagementGate {
     }
 
     /// The same beside a running server, whose NASes can be asked and waited for. The gate does not keep
-    /// the server from stopping.
+    /// the server from stopping. The first one counts, for all clones, also for those that serve already.
     #[must_use]
     pub fn with_coa(self, coa: &Coa) -> Self {
-        let coa = Some(coa.downgrade());
-        self.with(|gate| Gate { coa, ..gate })
+        let _first = self.0.coa.set(coa.downgrade());
+        self
     }
 
-    /// The same with a key that signs tokens; those of the one before it are good until they end.
+    /// The same with a key that signs tokens; those of the one before it are good until they end. As with
+    /// [`ManagementGate::with_coa`], the first counts, for all clones.
     #[must_use]
     pub fn with_tokens(self, key: &[u8; 32], previous: Option<&[u8; 32]>) -> Self {
-        let tokens = Some(TokenKey { current: *key, previous: previous.copied() });
-        self.with(|gate| Gate { tokens, ..gate })
+        let _first = self.0.tokens.set(TokenKey { current: *key, previous: previous.copied() });
+        self
     }
 
     /// The same with a passphrase that opens `dialect` with these rights; without one nobody is let in so.
@@ -194,7 +197,7 @@ impl ManagementGate {
     }
 
     pub(super) fn coa(&self) -> Result<Coa, ServiceError> {
-        self.0.coa.as_ref().and_then(WeakCoa::upgrade).ok_or_else(|| ServiceError::Unavailable {
+        self.0.coa.get().and_then(WeakCoa::upgrade).ok_or_else(|| ServiceError::Unavailable {
             reason: "no server runs here that could ask a NAS".to_owned(),
         })
     }
@@ -252,7 +255,7 @@ impl ManagementGate {
     ) -> Result<Issued, ServiceError> {
         let found = self.key(dialect, key_id, secret).await?;
         self.used(&found).await;
-        let tokens = self.0.tokens.as_ref().ok_or_else(no_tokens)?;
+        let tokens = self.0.tokens.get().ok_or_else(no_tokens)?;
         let now = self.0.clock.now().unix;
         let expires = now.plus(lifetime.as_secs());
         let claims = Claims {
@@ -307,7 +310,7 @@ impl ManagementGate {
     }
 
     async fn key_of_token(&self, dialect: Dialect, token: &str) -> Result<KeySecret, ServiceError> {
-        let tokens = self.0.tokens.as_ref().ok_or_else(no_tokens)?;
+        let tokens = self.0.tokens.get().ok_or_else(no_tokens)?;
         let claims = tokens.verify(token, self.0.clock.now().unix).ok_or_else(wrong)?;
         let found = self.0.store.key(&claims.sub).await?;
         let fits = |found: &KeySecret| found.key.dialect == Some(dialect) && found.key.version == claims.ver;

@@ -18,6 +18,7 @@ mod directory;
 mod error;
 mod explain;
 mod feed;
+mod front;
 mod fups;
 mod gate;
 mod guesses;
@@ -46,7 +47,9 @@ mod recorder;
 mod reports;
 mod serve;
 mod silent;
+mod snapshots;
 mod spooling;
+mod stand_in;
 mod state;
 mod subscribers;
 mod table;
@@ -74,6 +77,7 @@ pub use credit::ChargeRuleOrder;
 pub use customers::CustomerOrder;
 pub use error::{Denial, ServiceError};
 pub use explain::{Explainer, Explanation, Imagined};
+pub use front::Front;
 pub use gate::{Issued, ManagementGate, OperatorCredential};
 pub use guesses::LoginLimits;
 pub use health::{ComponentHealth, Health, HealthReport, HealthStatus};
@@ -88,6 +92,7 @@ pub use packages::{Change, Purse};
 pub use portraits::{Binding, Cycle, GroupFigures, Portrait, Stand, StatusCounts};
 pub use quotas::{Balance, Lapse, UsageReport};
 pub use serve::Serve;
+pub use stand_in::StandIn;
 pub use state::Settings;
 pub use subscribers::{AttributeOrder, AttributeOutcome};
 pub use visitors::{Resumed, VisitError, Visiting, Visitor};
@@ -100,12 +105,13 @@ use self::feed::Feed;
 use self::guesses::Guesses;
 use self::index::Index;
 use self::keepsakes::Keepsakes;
-use self::loader::Loader;
+use self::loader::{Loader, Rounds};
 use self::memo::Memo;
 use self::meters::Meters;
 use self::reconciler::Reconciler;
 use self::recorder::Recorder;
 use self::silent::Silent;
+use self::snapshots::Keeper;
 use self::state::State;
 use self::table::Table;
 use self::writer::Writer;
@@ -114,7 +120,7 @@ use crate::engine::Compiler;
 use crate::entropy::SystemEntropy;
 use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
-use crate::store::{Spool, Store, StoreError};
+use crate::store::{CommitWrites, SnapshotSettings, Spool, Store, StoreError};
 use crate::telemetry::names;
 use crate::time::Clock;
 
@@ -140,6 +146,8 @@ pub struct Parts {
     pub deliver: Arc<dyn Deliver>,
     /// Where troubles are told.
     pub health: Arc<Health>,
+    /// Where the snapshot is kept from which a server starts without its database; `None`: nowhere.
+    pub snapshot: Option<SnapshotSettings>,
 }
 
 /// Rows of one page at the start.
@@ -150,6 +158,8 @@ const WARM_PAGE: u32 = 1_000;
 const REAP_EVERY: Duration = Duration::from_secs(2);
 /// Closed sessions that are taken back into memory at the start, at most.
 const TOMBSTONES_RESTORED: u32 = 100_000;
+/// How long the last round of the snapshot may take while the server stops.
+const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(5);
 /// Seconds after which nobody works on an order any more that some server took.
 const ORDER_PATIENCE: u64 = 300;
 /// The running service.
@@ -160,6 +170,7 @@ pub struct Service {
     committing: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
     recorders: Vec<JoinHandle<()>>,
+    keeper: Option<Arc<tokio::sync::Mutex<Keeper>>>,
 }
 
 impl Service {
@@ -174,87 +185,41 @@ impl Service {
         writer::drain_all(&*parts.store, &parts.spool, &*parts.clock).await?;
         parts.health.ok("spool");
         let cursor = parts.store.change_cursor(now.unix).await?;
-        let (effects, follow) = mpsc::unbounded_channel();
-        let (writer, committing) = Writer::start(
-            &parts.settings.writer,
-            &parts.store,
-            &parts.spool,
-            &parts.deliver,
-            &effects,
-            &parts.clock,
-            &parts.health,
-        );
-        // The writer holds the senders from here on.
-        drop(effects);
-        let (recorder, recorder_task) =
-            Recorder::start(Arc::clone(&parts.store), parts.settings.login_records_per_second);
-        let (keepsakes, keeping) = Keepsakes::start(Arc::clone(&parts.store));
-        let (loader, rounds) = Loader::new();
-        let (deferral, deferral_task, settled) =
-            Deferral::start(&parts.spool, &parts.deliver, &parts.clock, &parts.health);
-        let compiler =
-            Compiler { dictionary: Arc::clone(&parts.dictionary), zone: parts.settings.engine.zone.clone() };
-        let enforcement = parts.settings.enforcement.clone();
-        let (clock, health) = (Arc::clone(&parts.clock), Arc::clone(&parts.health));
-        let state = Arc::new(State {
-            slow_passwords: Arc::new(Semaphore::new(parts.settings.slow_passwords.max(1))),
-            directory: Directory::new(compiler, parts.settings.sessions.zone.clone()),
-            guesses: Guesses::new(parts.settings.login_limits),
-            settings: parts.settings,
-            clock: Arc::clone(&parts.clock),
-            store: parts.store,
-            dictionary: Arc::clone(&parts.dictionary),
-            packs: Arc::clone(&parts.packs),
-            table: Table::default(),
-            index: Index::default(),
-            writer,
-            recorder,
-            keepsakes,
-            loader,
-            deferral,
-            memo: Memo::new(&mut SystemEntropy),
-            reconciler: Reconciler::new(enforcement),
-            silent: Silent::default(),
-            health: parts.health,
-            meters: Meters::new(),
-            nas: ArcSwap::from_pointee(NasTable::default()),
-            configured: Mutex::new(parts.nas),
-            reloads: DashMap::new(),
-            wide_counters: DashMap::new(),
-        });
+        let (state, beside) = build(&parts, &parts.store, &parts.store, false);
+        let Beside { committing, mut recorders, rounds, settled, follow } = beside;
         state.load_nases().await?;
         // What a server took before a crash was perhaps sent; nobody knows what came of it.
         state.store.give_up_jobs(now.unix.minus(ORDER_PATIENCE), now.unix).await?;
         let reloads = restore(&state).await?;
         let sessions: Arc<dyn coa::Sessions> = Arc::clone(&state) as Arc<dyn coa::Sessions>;
-        let (coa, coa_recorder) = Coa::new(parts.coa, sessions, parts.dictionary, parts.packs, parts.clock);
-        let recorders = vec![
-            recorder_task,
-            keeping,
-            deferral_task,
-            tokio::spawn(coa_recorder.run(Store::clone(&state.store))),
-        ];
+        let (coa, coa_recorder) =
+            Coa::new(parts.coa, sessions, parts.dictionary, parts.packs, Arc::clone(&parts.clock));
+        recorders.push(tokio::spawn(coa_recorder.run(Store::clone(&state.store))));
         let weak = Arc::downgrade(&state);
         for reload in reloads {
             // After a crash between the durable row and the sweep.
             let state = Arc::clone(&state);
             tokio::spawn(async move { sweep(&state, &reload).await });
         }
-        let background = vec![
+        let keeper = parts.snapshot.map(|settings| Keeper::new(settings, now.unix.0));
+        let mut background = vec![
             tokio::spawn(rounds.run(weak.clone())),
             tokio::spawn(Feed::new(cursor, coa.clone(), now.unix).run(weak.clone())),
-            tokio::spawn(follow_effects(weak.clone(), coa.clone(), follow)),
+            tokio::spawn(follow_effects(weak.clone(), Some(coa.clone()), follow)),
             tokio::spawn(reap(weak.clone())),
             tokio::spawn(reconciler::run(weak.clone(), coa.clone())),
             tokio::spawn(deferral::apply(weak.clone(), Arc::clone(&parts.spool), settled)),
-            tokio::spawn(warm(weak)),
+            tokio::spawn(warm(weak.clone())),
             tokio::spawn(spooling::measure(
                 Arc::clone(&parts.spool),
-                Arc::clone(&clock),
-                Arc::clone(&health),
+                Arc::clone(&parts.clock),
+                Arc::clone(&parts.health),
             )),
         ];
-        Ok(Self { state, spool: parts.spool, coa, committing, background, recorders })
+        if let Some(keeper) = &keeper {
+            background.push(tokio::spawn(Keeper::run(Arc::clone(keeper), weak)));
+        }
+        Ok(Self { state, spool: parts.spool, coa, committing, background, recorders, keeper })
     }
 
     /// The face of RADIUS.
@@ -294,19 +259,94 @@ impl Service {
             let _ = task.await;
         }
         drop(self.coa);
+        if let Some(keeper) = self.keeper {
+            let round = async { keeper.lock().await.round(&self.state).await };
+            if tokio::time::timeout(SNAPSHOT_PATIENCE, round).await.is_err() {
+                tracing::debug!("the snapshot is as it was a while ago");
+            }
+        }
         let store = Arc::clone(&self.state.store);
         drop(self.state);
-        let flushed = async {
-            for task in std::iter::once(self.committing).chain(self.recorders) {
-                let _ = task.await;
-            }
-        };
-        if tokio::time::timeout(patience, flushed).await.is_err() {
-            tracing::warn!("rows wait in the spool for the database, or were not acknowledged");
-        }
+        flush(std::iter::once(self.committing).chain(self.recorders), patience).await;
         store.close().await;
         self.spool.close().await;
     }
+}
+
+/// Waits for what makes rows durable; every sender must be gone.
+async fn flush(tasks: impl Iterator<Item = JoinHandle<()>>, patience: Duration) {
+    let flushed = async {
+        for task in tasks {
+            let _ = task.await;
+        }
+    };
+    if tokio::time::timeout(patience, flushed).await.is_err() {
+        tracing::warn!("rows wait in the spool for the database, or were not acknowledged");
+    }
+}
+
+/// What runs beside a state, or waits to.
+struct Beside {
+    committing: JoinHandle<()>,
+    recorders: Vec<JoinHandle<()>>,
+    rounds: Rounds,
+    settled: mpsc::UnboundedReceiver<i64>,
+    follow: mpsc::UnboundedReceiver<Effect>,
+}
+
+/// An empty state whose rows go to `sql`, and what is a log to `log`. `guesses`: see [`StandIn`].
+fn build<S>(parts: &Parts, sql: &Arc<S>, log: &Arc<Store>, guesses: bool) -> (Arc<State>, Beside)
+where
+    S: CommitWrites + Send + Sync + 'static,
+{
+    let settings = &parts.settings;
+    let (effects, follow) = mpsc::unbounded_channel();
+    let (writer, committing) = Writer::start(
+        &settings.writer,
+        sql,
+        &parts.spool,
+        &parts.deliver,
+        &effects,
+        &parts.clock,
+        &parts.health,
+    );
+    // The writer holds the senders from here on.
+    drop(effects);
+    let (recorder, recorder_task) = Recorder::start(Arc::clone(log), settings.login_records_per_second);
+    let (keepsakes, keeping) = Keepsakes::start(Arc::clone(log));
+    let (loader, rounds) = Loader::new();
+    let (deferral, deferral_task, settled) =
+        Deferral::start(&parts.spool, &parts.deliver, &parts.clock, &parts.health);
+    let compiler = Compiler { dictionary: Arc::clone(&parts.dictionary), zone: settings.engine.zone.clone() };
+    let state = Arc::new(State {
+        slow_passwords: Arc::new(Semaphore::new(settings.slow_passwords.max(1))),
+        directory: Directory::new(compiler, settings.sessions.zone.clone()),
+        guesses: Guesses::new(settings.login_limits),
+        clock: Arc::clone(&parts.clock),
+        store: Arc::clone(&parts.store),
+        dictionary: Arc::clone(&parts.dictionary),
+        packs: Arc::clone(&parts.packs),
+        table: Table::default(),
+        index: Index::default(),
+        writer,
+        recorder,
+        keepsakes,
+        loader,
+        deferral,
+        memo: Memo::new(&mut SystemEntropy),
+        reconciler: Reconciler::new(settings.enforcement.clone()),
+        silent: Silent::default(),
+        health: Arc::clone(&parts.health),
+        meters: Meters::new(),
+        nas: ArcSwap::from_pointee(NasTable::default()),
+        configured: Mutex::new(parts.nas.clone()),
+        reloads: DashMap::new(),
+        wide_counters: DashMap::new(),
+        stands_in: guesses,
+        settings: settings.clone(),
+    });
+    let recorders = vec![recorder_task, keeping, deferral_task];
+    (state, Beside { committing, recorders, rounds, settled, follow })
 }
 
 impl std::fmt::Debug for Service {
@@ -375,14 +415,18 @@ async fn warm(state: Weak<State>) {
 }
 
 /// Does what may wait until a reply is on its way.
-async fn follow_effects(state: Weak<State>, coa: Coa, mut effects: mpsc::UnboundedReceiver<Effect>) {
+async fn follow_effects(state: Weak<State>, coa: Option<Coa>, mut effects: mpsc::UnboundedReceiver<Effect>) {
     while let Some(effect) = effects.recv().await {
         let Some(state) = state.upgrade() else { return };
         match effect {
             Effect::SweepNas(reload) => {
                 tokio::spawn(async move { sweep(&state, &reload).await });
             }
-            Effect::DynamicAuth { session, order } => coa.order(session, order),
+            Effect::DynamicAuth { session, order } => {
+                if let Some(coa) = &coa {
+                    coa.order(session, order);
+                }
+            }
             Effect::Settled(number) => state.deferral.settled(number),
             Effect::Record(attempt) => state.recorder.record(state.clock.now(), || *attempt),
         }

@@ -113,6 +113,8 @@ pub(super) struct State {
     pub(super) reloads: DashMap<IpAddr, Vec<NasReload>>,
     /// NASes that have sent Gigawords: their counters have 64 bits.
     pub(super) wide_counters: DashMap<NasIdentity, ()>,
+    /// It stands in for one that has a database: what it knows is a guess, and none of its rows are written.
+    pub(super) stands_in: bool,
 }
 
 impl State {

@@ -73,6 +73,12 @@ impl Table {
         }
     }
 
+    /// Who has an entry.
+    pub(super) fn owners(&self) -> Vec<Owner> {
+        let parts = [&self.subscribers, &self.nobodys];
+        parts.into_iter().flat_map(|part| part.iter().map(|entry| entry.key().clone())).collect()
+    }
+
     /// One after the other.
     pub(super) fn iter_mut(&self) -> impl Iterator<Item = RefMutMulti<'_, Owner, SubscriberSessions>> {
         self.subscribers.iter_mut().chain(self.nobodys.iter_mut())

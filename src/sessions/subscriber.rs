@@ -432,6 +432,11 @@ impl SubscriberSessions {
         charged.filter(|(known, _)| *known == top_up).map(|(_, used)| *used).max().unwrap_or(0)
     }
 
+    /// The top-ups of which something is known to have been used, and how much.
+    pub fn top_ups(&self) -> impl Iterator<Item = (i64, u64)> {
+        self.more.iter().flat_map(|more| more.charged.iter().copied())
+    }
+
     /// Notes how much of a top-up was used, all in all. It never falls.
     pub fn charge(&mut self, top_up: i64, used: u64) {
         let charged = &mut self.more.get_or_insert_default().charged;
@@ -695,6 +700,12 @@ impl SubscriberSessions {
     /// Gives a place back: the login did not come about.
     pub fn release(&mut self, token: ClassToken) {
         self.reservations.retain(|held| held.token != token);
+    }
+
+    /// The places that are held for logins whose Start has not come.
+    #[must_use]
+    pub fn reserved(&self) -> &[Reservation] {
+        &self.reservations
     }
 
     /// How many places are held for logins whose Start has not come.

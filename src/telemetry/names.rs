@@ -57,6 +57,8 @@ pub const ROWS_REFUSED: &str = "tollkeeper_rows_refused_total";
 pub const SPOOL: &str = "tollkeeper_spool_entries";
 /// Age of the oldest row or record of the spool that is not in SQL yet.
 pub const SPOOL_AGE: &str = "tollkeeper_spool_oldest_seconds";
+/// When the snapshot was last brought up to date.
+pub const SNAPSHOT: &str = "tollkeeper_snapshot_timestamp_seconds";
 /// Batches that were acknowledged from the spool.
 pub const SPOOLED_BATCHES: &str = "tollkeeper_spooled_batches_total";
 /// Rows of those.
@@ -152,6 +154,11 @@ pub(super) const ALL: &[(&str, Kind, &str)] = &[
     (ROWS_REFUSED, Kind::Counter, "Rows that the database cannot hold; they were set aside."),
     (SPOOL, Kind::Gauge, "What is in the spool, by state."),
     (SPOOL_AGE, Kind::Gauge, "Age of the oldest entry of the spool that is not in SQL yet."),
+    (
+        SNAPSHOT,
+        Kind::Gauge,
+        "When the snapshot for a start without the database was last brought up to date.",
+    ),
     (SPOOLED_BATCHES, Kind::Counter, "Batches that were acknowledged from the spool."),
     (SPOOLED_ROWS, Kind::Counter, "Rows that were acknowledged from the spool."),
     (DRAINED_ROWS, Kind::Counter, "Rows of the spool that SQL has taken."),

@@ -1,5 +1,6 @@
 //! The real binary and other people's clients: what an operator sees on the first day and on a bad one.
 
+mod away;
 mod crashes;
 mod faults;
 mod freeradius;

@@ -376,8 +376,8 @@ pub(super) fn healthy(server: &Server) {
 }
 
 /// Between the server and its database: closed at first, then open, cut, and open again.
-struct Proxy {
-    address: SocketAddr,
+pub(super) struct Proxy {
+    pub(super) address: SocketAddr,
     socket: Option<Socket>,
     real: (String, u16),
     door: Arc<Mutex<Door>>,
@@ -388,12 +388,14 @@ struct Proxy {
 #[derive(Default)]
 struct Door {
     open: bool,
+    /// While it is not open: whoever comes is let in and hears nothing.
+    mute: bool,
     streams: Vec<TcpStream>,
 }
 
 impl Proxy {
     /// A port that is ours and refuses connections, as nobody listens yet.
-    fn reserve(real: (String, u16)) -> Self {
+    pub(super) fn reserve(real: (String, u16)) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
@@ -401,7 +403,7 @@ impl Proxy {
     }
 
     /// Takes connections, and hangs up on all of them until [`Proxy::open`].
-    fn listen(mut self) -> Self {
+    pub(super) fn listen(mut self) -> Self {
         let socket = self.socket.take().unwrap();
         socket.listen(64).unwrap();
         let listener = TcpListener::from(socket);
@@ -411,7 +413,11 @@ impl Proxy {
                 let client = client.unwrap();
                 let mut door = door.lock();
                 if !door.open {
-                    refused.fetch_add(1, Ordering::Relaxed);
+                    if door.mute {
+                        door.streams.push(client);
+                    } else {
+                        refused.fetch_add(1, Ordering::Relaxed);
+                    }
                     continue;
                 }
                 let server = TcpStream::connect((real.0.as_str(), real.1)).unwrap();
@@ -425,12 +431,18 @@ impl Proxy {
         self
     }
 
-    fn open(&self) {
+    pub(super) fn open(&self) {
         self.door.lock().open = true;
     }
 
+    /// As [`Proxy::cut`], but those who come now wait for an answer.
+    pub(super) fn mute(&self) {
+        self.cut();
+        self.door.lock().mute = true;
+    }
+
     /// Ends every connection and takes no new ones.
-    fn cut(&self) {
+    pub(super) fn cut(&self) {
         let mut door = self.door.lock();
         door.open = false;
         for stream in door.streams.drain(..) {

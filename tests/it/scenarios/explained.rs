@@ -62,7 +62,7 @@ impl World {
             ..Imagined::default()
         };
         let server = self.server().ok_or("no server runs")?;
-        let explainer = server.service().explainer();
+        let explainer = server.explainer().await.ok_or("it has no database")?;
         let said = explainer.explain(imagined).await.map_err(|error| error.to_string())?;
         holds(&said, expected).map_err(|reason| format!("the server: {reason}"))?;
         if asked.live {

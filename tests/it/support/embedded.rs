@@ -55,6 +55,8 @@ pub(crate) fn settings(url: &str, data_dir: &Path, config: &[(String, String)], 
         ("database.connections", "4".to_owned()),
         // What is asked of SQL right after an answer must be there, however busy the machine is.
         ("database.commit_deadline", "5".to_owned()),
+        // Servers by the hundred, of which none begins without its database.
+        ("database.snapshot_interval", "0".to_owned()),
         ("radius.auth", "[\"127.0.0.1:0\"]".to_owned()),
         ("radius.accounting", "[\"127.0.0.1:0\"]".to_owned()),
         ("radius.sockets_per_port", "1".to_owned()),
