@@ -89,7 +89,8 @@ fn view(
     };
     let period = |limit: &Limit| PeriodLimit {
         enabled: !limit.is_unlimited(),
-        limit: limit.limit.unwrap_or(0),
+        // What is on top of it today is told as what is left.
+        limit: limit.figure.or(limit.limit).unwrap_or(0),
         left: limit.left.unwrap_or(0),
     };
     let expires = person.expires.or_else(|| {
