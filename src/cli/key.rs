@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::context::{Context, password_from_stdin, user};
-use super::output::{table, utc};
+use super::output::{named, table, utc};
 use super::{Exit, Failure};
 use crate::domain::operator::{ApiKey, Dialect, Operator, Rights};
 use crate::entropy::SystemEntropy;
@@ -26,6 +26,11 @@ pub(super) enum KeyCommand {
     },
     /// Show all keys.
     List,
+    /// Show one, without its secret.
+    Show {
+        /// The part of the key that is not secret.
+        key_id: String,
+    },
     /// Give a key another secret, which is shown once; the old one and its tokens die at once.
     Rotate {
         /// The part of the key that is not secret.
@@ -151,6 +156,10 @@ pub(super) async fn key(command: &KeyCommand, context: &Context) -> Result<Exit,
                 let rows: Vec<_> = keys.iter().map(row).collect();
                 table(&["KEY ID", "DIALECT", "RIGHTS", "ACCOUNT", "ENABLED", "CREATED", "LAST USED"], &rows)
             });
+        }
+        KeyCommand::Show { key_id } => {
+            let value = key_json(&management.key(key_id).await?);
+            context.output.answer(&value, || named(&value));
         }
         KeyCommand::Delete { key_id } => {
             management.delete_key(key_id).await?;

@@ -6,13 +6,14 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::context::{Context, user};
-use super::output::{table, utc};
+use super::output::{named, table, utc};
+use super::subscriber::Word;
 use super::{Exit, Failure};
 use crate::config;
 use crate::domain::{NasReadiness, Readiness, Signing, TriState};
 use crate::entropy::SystemEntropy;
 use crate::service::random_secret;
-use crate::store::{NasEntry, NewNas};
+use crate::store::{NasChange, NasEntry, NewNas};
 use crate::time::UnixTime;
 
 #[derive(Debug, clap::Subcommand)]
@@ -21,6 +22,13 @@ pub(super) enum NasCommand {
     Add(Box<NasArguments>),
     /// Show the NASes of the table; those of the configuration are shown by check.
     List,
+    /// Show one of the table.
+    Show {
+        /// Its address, network, name or number.
+        nas: String,
+    },
+    /// Change what is named; a running server knows it within a second.
+    Set(Box<Change>),
     /// Show which NASes sign their logins with Message-Authenticator (CVE-2024-3596), and what would be
     /// discarded if they had to.
     Readiness,
@@ -73,6 +81,54 @@ pub(super) struct NasArguments {
     limit_proxy_state: TriState,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct Change {
+    /// Its address, network, name or number.
+    nas: String,
+    /// Shared secret.
+    #[arg(long)]
+    secret: Option<String>,
+    /// A second secret that is also valid, while secrets are being changed, or none.
+    #[arg(long, value_name = "SECRET", value_parser = word)]
+    secret_next: Option<Word<String>>,
+    /// NAME of its dictionary.NAME (mikrotik, chillispot, cisco …), accel-ppp, hostapd or other.
+    #[arg(long = "type", value_name = "NAME", value_parser = config::nas_type)]
+    nas_type: Option<String>,
+    /// Name for people and metrics.
+    #[arg(long)]
+    name: Option<String>,
+    /// NAS-Identifier that its packets must carry, or none.
+    #[arg(long, value_name = "ID", value_parser = word)]
+    identifier: Option<Word<String>>,
+    /// Port that listens for Disconnect- and CoA-Requests; none is that of its type.
+    #[arg(long, value_name = "PORT", value_parser = port)]
+    coa_port: Option<Word<u16>>,
+    /// Secret of Disconnect- and CoA-Requests; none is the shared one.
+    #[arg(long, value_name = "SECRET", value_parser = word)]
+    coa_secret: Option<Word<String>>,
+    /// Whether this NAS counts input and output the other way round.
+    #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
+    swap_octets: Option<bool>,
+    /// Is Message-Authenticator required? no, auto (once it was seen to sign), yes.
+    #[arg(long, value_name = "WHEN", value_parser = tri_state)]
+    require_message_authenticator: Option<TriState>,
+    /// Is Proxy-State without Message-Authenticator refused? no, auto, yes.
+    #[arg(long, value_name = "WHEN", value_parser = tri_state)]
+    limit_proxy_state: Option<TriState>,
+}
+
+fn word(text: &str) -> Result<Word<String>, String> {
+    Ok(Word((text != "none").then(|| text.to_owned())))
+}
+
+fn port(text: &str) -> Result<Word<u16>, String> {
+    match (text, text.parse()) {
+        ("none", _) => Ok(Word(None)),
+        (_, Ok(port)) if port > 0 => Ok(Word(Some(port))),
+        _ => Err("expects 1 to 65535 or none".to_owned()),
+    }
+}
+
 fn tri_state(text: &str) -> Result<TriState, String> {
     TriState::parse(text).ok_or_else(|| "expects no, auto or yes".to_owned())
 }
@@ -84,9 +140,7 @@ pub(super) async fn nas(command: &NasCommand, context: &Context) -> Result<Exit,
             let made = arguments.secret.is_none().then(|| random_secret(&mut SystemEntropy));
             let new = arguments.order(made.as_deref());
             let address = shown(new.network);
-            if let Some(reason) = arguments.secret.as_deref().and_then(config::secret_doubt) {
-                context.output.complain(&format!("warning: secret: {reason}"));
-            }
+            doubt(arguments.secret.as_deref(), context);
             let id = management.add_nas(&new).await?;
             let mut value = json!({ "id": id, "address": address });
             if let (Some(object), Some(secret)) = (value.as_object_mut(), &made) {
@@ -120,6 +174,20 @@ pub(super) async fn nas(command: &NasCommand, context: &Context) -> Result<Exit,
                     &rows,
                 )
             });
+        }
+        NasCommand::Show { nas } => {
+            let entry = management.nas_entry(nas).await?;
+            let value = entry_json(&entry, management.coa_port(&entry));
+            context.output.answer(&value, || named(&value));
+        }
+        NasCommand::Set(change) => {
+            doubt(change.secret.as_deref(), context);
+            // Its number stays what it is, whatever else is different.
+            let id = management.nas_entry(&change.nas).await?.id.to_string();
+            management.set_nas(&id, &change.order()).await?;
+            let entry = management.nas_entry(&id).await?;
+            let value = entry_json(&entry, management.coa_port(&entry));
+            context.output.answer(&value, || named(&value));
         }
         NasCommand::Readiness => {
             let report = management.nas_readiness().await?;
@@ -169,6 +237,31 @@ impl NasArguments {
             require_message_authenticator: self.require_message_authenticator,
             limit_proxy_state: self.limit_proxy_state,
         }
+    }
+}
+
+impl Change {
+    fn order(&self) -> NasChange {
+        let inner = |word: &Option<Word<String>>| word.as_ref().map(|word| word.0.clone());
+        NasChange {
+            name: self.name.clone(),
+            nas_type: self.nas_type.clone(),
+            secret: self.secret.clone(),
+            secret_next: inner(&self.secret_next),
+            identifier: inner(&self.identifier),
+            coa_port: self.coa_port.map(|port| port.0),
+            coa_secret: inner(&self.coa_secret),
+            swap_octets: self.swap_octets,
+            require_message_authenticator: self.require_message_authenticator,
+            limit_proxy_state: self.limit_proxy_state,
+        }
+    }
+}
+
+/// Says what is doubtful about a secret.
+fn doubt(secret: Option<&str>, context: &Context) {
+    if let Some(reason) = secret.and_then(config::secret_doubt) {
+        context.output.complain(&format!("warning: secret: {reason}"));
     }
 }
 
@@ -241,6 +334,7 @@ fn entry_json(entry: &NasEntry, coa_port: u16) -> Value {
         "rotating": entry.rotating,
         "swap_octets": entry.swap_octets,
         "require_message_authenticator": entry.require_message_authenticator.as_str(),
+        "limit_proxy_state": entry.limit_proxy_state.as_str(),
         "disabled": entry.disabled,
         "last_seen": entry.last_seen.map(utc),
     })

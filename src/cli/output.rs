@@ -2,6 +2,8 @@
 
 use std::io::{self, Write as _};
 
+use serde_json::{Map, Value};
+
 use crate::time::UnixTime;
 
 /// Standard output in the form that was asked for.
@@ -21,7 +23,7 @@ impl Output {
     }
 
     /// The answer: the value if JSON was asked for, else the lines.
-    pub(super) fn answer(self, value: &serde_json::Value, lines: impl FnOnce() -> String) {
+    pub(super) fn answer(self, value: &Value, lines: impl FnOnce() -> String) {
         if self.json { self.line(&value.to_string()) } else { self.line(lines().trim_end_matches('\n')) }
     }
 
@@ -40,6 +42,24 @@ impl Output {
 /// RFC 3339 in UTC.
 pub(super) fn utc(at: UnixTime) -> String {
     jiff::Timestamp::from_second(at.0).map_or_else(|_| String::new(), |instant| instant.to_string())
+}
+
+/// The members of an object that say something, as rows of a table.
+pub(super) fn members(object: &Map<String, Value>) -> Vec<Vec<String>> {
+    let row = |(name, value): (&String, &Value)| {
+        let text = match value {
+            Value::Null => return None,
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        (!text.is_empty()).then(|| vec![name.clone(), text])
+    };
+    object.iter().filter_map(row).collect()
+}
+
+/// An object for people, a member a line.
+pub(super) fn named(object: &Value) -> String {
+    table(&["WHAT", "VALUE"], &object.as_object().map(members).unwrap_or_default())
 }
 
 /// Rows under headings, columns as wide as their widest cell.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::context::{Context, user};
-use super::output::table;
+use super::output::{members, table};
 use super::quota::{QuotaCommand, quota};
 use super::tenure::{ExpiryCommand, Noun, expiry};
 use super::{Exit, Failure};
@@ -340,18 +340,7 @@ fn plan_json(plan: &Plan) -> Value {
 }
 
 fn people(plan: &Plan) -> String {
-    let mut rows: Vec<Vec<String>> = terms_json(plan)
-        .into_iter()
-        .filter_map(|(name, value)| {
-            let text = match value {
-                Value::Null => return None,
-                Value::String(text) if text.is_empty() => return None,
-                Value::String(text) => text,
-                other => other.to_string(),
-            };
-            Some(vec![name, text])
-        })
-        .collect();
+    let mut rows = members(&terms_json(plan));
     rows.extend(plan.check.iter().map(|row| vec!["check".to_owned(), shown(row, false)]));
     rows.extend(plan.reply.iter().map(|row| vec!["reply".to_owned(), shown(row, false)]));
     table(&["WHAT", "VALUE"], &rows)

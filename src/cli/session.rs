@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::context::{Context, user};
-use super::output::{table, utc};
+use super::output::{named, table, utc};
 use super::{Exit, Failure};
 use crate::domain::dynamic_auth::{Outcome, error_cause_name};
 use crate::domain::{Session, UniqueId};
@@ -20,6 +20,11 @@ pub(super) enum SessionCommand {
         /// Only those of this subscriber.
         #[arg(long)]
         login: Option<String>,
+    },
+    /// Show an open session.
+    Show {
+        /// Its id, or its Acct-Session-Id if that is unique.
+        session: String,
     },
     /// Ask the NAS to end a session, and wait for its answer.
     Disconnect {
@@ -61,6 +66,11 @@ pub(super) async fn session(command: &SessionCommand, context: &Context) -> Resu
             let sessions = online(&management, login.as_deref()).await?;
             let value: Vec<Value> = sessions.iter().map(session_json).collect();
             context.output.answer(&value.into(), || list(&sessions));
+            Ok(Exit::Done)
+        }
+        SessionCommand::Show { session } => {
+            let value = session_json(&management.online_session(session).await?);
+            context.output.answer(&value, || named(&value));
             Ok(Exit::Done)
         }
         SessionCommand::Disconnect { session, wait } => {

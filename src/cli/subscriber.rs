@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::context::{Context, password_from_stdin, user};
-use super::output::{table, utc};
+use super::output::{members, table, utc};
 use super::quota::{QuotaCommand, TopUpArguments, quota, top_up, usage};
 use super::tenure::{DeviceCommand, ExpiryCommand, Noun, device, expiry};
 use super::{Exit, Failure};
@@ -177,7 +177,7 @@ fn amount(text: &str) -> Result<Amount, String> {
 
 /// A value, or `none`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Word<T>(Option<T>);
+pub(super) struct Word<T>(pub(super) Option<T>);
 
 fn status(text: &str) -> Result<SubscriberStatus, String> {
     SubscriberStatus::parse(text).filter(|status| *status != SubscriberStatus::Deleted).ok_or_else(|| {
@@ -343,18 +343,7 @@ fn show(record: &SubscriberRecord, context: &Context) {
     let (check, reply) = (lines(&record.check), lines(&record.reply));
     let groups: Vec<String> = record.groups.iter().map(ToString::to_string).collect();
     let mut object = record_json(record);
-    let mut rows: Vec<Vec<String>> = object
-        .iter()
-        .filter_map(|(name, value)| {
-            let text = match value {
-                Value::Null => return None,
-                Value::String(text) if text.is_empty() => return None,
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            Some(vec![name.clone(), text])
-        })
-        .collect();
+    let mut rows = members(&object);
     for (name, lines) in [("group", groups), ("check", check), ("reply", reply)] {
         rows.extend(lines.iter().map(|line| vec![name.to_owned(), line.clone()]));
         let key = if name == "group" { "groups" } else { name };

@@ -65,6 +65,15 @@ impl Management<'_> {
         Ok(self.read()?.keys().await?)
     }
 
+    /// One of them.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn key(&self, key_id: &str) -> Result<ApiKey, ServiceError> {
+        let key = self.keys().await?.into_iter().find(|key| key.key_id == key_id);
+        key.ok_or_else(|| ServiceError::not_found("key", key_id))
+    }
+
     /// Gives a key another secret: the old one, and the tokens that were had with it, are worth nothing from
     /// now on.
     ///

@@ -20,7 +20,7 @@ use crate::domain::{Amount, Contact, ContactField, Kind, Nas, NasReadiness, NasT
 use crate::engine;
 use crate::packs::Packs;
 use crate::radius::dictionary::Dictionary;
-use crate::store::{Adopted, Author, NasEntry, NewAttribute, NewNas, PlanDraft, Store, Survey};
+use crate::store::{Adopted, Author, NasChange, NasEntry, NewAttribute, NewNas, PlanDraft, Store, Survey};
 use crate::time::{Now, UnixTime};
 
 /// What an operator may do, and does.
@@ -285,15 +285,7 @@ impl Management<'_> {
     /// type or name that cannot be.
     pub async fn add_nas(&self, new: &NewNas) -> Result<i64, ServiceError> {
         let (store, author) = self.write()?;
-        for (field, secret) in [
-            ("secret", Some(&new.secret)),
-            ("secret_next", new.secret_next.as_ref()),
-            ("coa_secret", new.coa_secret.as_ref()),
-        ] {
-            if secret.is_some_and(String::is_empty) {
-                return Err(ServiceError::invalid(field, "must not be empty (RFC 2865 §3)"));
-            }
-        }
+        check_secrets([Some(&new.secret), new.secret_next.as_ref(), new.coa_secret.as_ref()])?;
         check_name("name", &new.name)?;
         store.add_nas(new, &author).await?.ok_or_else(|| taken("NAS", &new.network.to_string()))
     }
@@ -304,6 +296,28 @@ impl Management<'_> {
     /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
     pub async fn nas_entries(&self) -> Result<Vec<NasEntry>, ServiceError> {
         Ok(self.read()?.nas_entries().await?)
+    }
+
+    /// The NAS of an address or network, or the one with that name or number.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn nas_entry(&self, which: &str) -> Result<NasEntry, ServiceError> {
+        self.read()?.nas_entry(which).await?.ok_or_else(|| ServiceError::not_found("NAS", which))
+    }
+
+    /// Changes a NAS, named by its address, network, name or number. Servers follow within a second.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`], [`ServiceError::Invalid`] for a secret or name that cannot be.
+    pub async fn set_nas(&self, which: &str, change: &NasChange) -> Result<(), ServiceError> {
+        let (store, author) = self.write()?;
+        let (next, coa) = (change.secret_next.as_ref(), change.coa_secret.as_ref());
+        check_secrets([change.secret.as_ref(), next.and_then(Option::as_ref), coa.and_then(Option::as_ref)])?;
+        if let Some(name) = &change.name {
+            check_name("name", name)?;
+        }
+        found(store.set_nas(which, change, &author).await?, "NAS", which)
     }
 
     /// Which NASes, of the table and of the configuration, sign their Access-Requests, and which do not.
@@ -343,6 +357,16 @@ impl Management<'_> {
         let (store, author) = self.write()?;
         found(store.delete_nas(which, &author).await?.is_some(), "NAS", which)
     }
+}
+
+/// The secrets of a NAS: the shared one, the next one, that of dynamic authorization.
+fn check_secrets(secrets: [Option<&String>; 3]) -> Result<(), ServiceError> {
+    for (field, secret) in ["secret", "secret_next", "coa_secret"].into_iter().zip(secrets) {
+        if secret.is_some_and(String::is_empty) {
+            return Err(ServiceError::invalid(field, "must not be empty (RFC 2865 §3)"));
+        }
+    }
+    Ok(())
 }
 
 /// Plans.

@@ -48,7 +48,7 @@ pub use admin::{
     AccountEdit, AccountObstacle, AccountRecord, AccountRow, Adopted, ApiSession, AttributeChange,
     AttributeEdit, AttributePut, Author, ChargeUsage, CollectionObstacle, CredentialEdit, CreditChange,
     CreditObstacle, CreditRecord, CustomerChange, DueChange, Figure, FupObstacle, KeySecret, LedgerEntry,
-    LimitEdit, LocationEdit, MoneyEdit, NasEntry, NewAttribute, NewBatch, NewCustomers, NewDevice,
+    LimitEdit, LocationEdit, MoneyEdit, NasChange, NasEntry, NewAttribute, NewBatch, NewCustomers, NewDevice,
     NewDeviceLogin, NewExpiry, NewKey, NewNas, NewOperator, NewQuota, NewSubscriber, NewTopUp,
     OperatorSecret, OwnEdit, Place, PlaceEdit, PlaceObstacle, PlanDraft, PlanHead, PlanMove, PlanValues,
     PutRow, QuotaEdit, QuotaOwner, Recode, Recoded, Refresh, RuleObstacle, RuleOwner, Sale, SigningKey,

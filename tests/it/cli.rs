@@ -245,10 +245,50 @@ fn nases_are_added_listed_and_deleted() {
     assert_eq!(list[0]["type"], "mikrotik");
     assert_eq!((&list[0]["coa_port"], &list[1]["coa_port"]), (&json!(1700), &json!(3799)));
     assert!(!list.to_string().contains("0123456789abcdef"), "secrets are not listed: {list}");
+    assert_eq!(place.json(&["nas", "show", "10.0.0.0/8"]), list[0]);
+    let shown = place.run(&["nas", "show", "192.0.2.1"]).out;
+    assert!(shown.contains("coa_port") && !shown.contains("0123456789"), "{shown}");
+    place.refused(&["nas", "show", "10.9.9.9"], "there is no NAS 10.9.9.9");
     let table = place.run(&["nas", "list"]).out;
     assert!(table.starts_with("ID  ADDRESS") && table.contains("10.0.0.0/8"), "{table}");
     assert_eq!(place.json(&["nas", "delete", "10.0.0.0/8"]), json!({ "deleted": "10.0.0.0/8" }));
     place.refused(&["nas", "delete", "10.0.0.0/8"], "there is no NAS 10.0.0.0/8");
+}
+
+#[test]
+fn a_nas_is_changed_and_the_rest_of_it_stays() {
+    let place = Place::new("");
+    place.json(&["nas", "add", "10.0.0.1", "--secret", "0123456789abcdef", "--identifier", "core"]);
+    let set = |what: &[&str]| place.json(&[&["nas", "set", "10.0.0.1"], what].concat());
+    let rotating = set(&["--secret-next", "fedcba9876543210", "--type", "cisco", "--swap-octets", "true"]);
+    assert_eq!(rotating["rotating"], true);
+    assert_eq!((&rotating["coa_port"], &rotating["identifier"]), (&json!(1700), &json!("core")));
+    assert_eq!((&rotating["type"], &rotating["swap_octets"]), (&json!("cisco"), &json!(true)));
+    let rotated = set(&[
+        "--secret",
+        "fedcba9876543210",
+        "--secret-next",
+        "none",
+        "--coa-port",
+        "3799",
+        "--identifier",
+        "none",
+        "--name",
+        "edge",
+        "--require-message-authenticator",
+        "yes",
+        "--limit-proxy-state",
+        "no",
+    ]);
+    assert_eq!((&rotated["rotating"], &rotated["identifier"]), (&json!(false), &Value::Null));
+    assert_eq!((&rotated["coa_port"], &rotated["name"]), (&json!(3799), &json!("edge")));
+    assert_eq!(rotated["require_message_authenticator"], "yes");
+    assert_eq!((&rotated["limit_proxy_state"], &rotated["type"]), (&json!("no"), &json!("cisco")));
+    assert_eq!(place.json(&["nas", "set", "edge", "--coa-port", "none"])["coa_port"], 1700);
+    assert!(place.run(&["nas", "set", "edge", "--secret", "short"]).err.contains("5 octets are too few"));
+    place.refused(&["nas", "set", "edge", "--secret", ""], "secret: must not be empty");
+    place.refused(&["nas", "set", "10.0.0.2", "--name", "x"], "there is no NAS 10.0.0.2");
+    assert_eq!(place.run(&["nas", "set", "edge", "--coa-port", "0"]).code, 2);
 }
 
 #[test]
@@ -540,6 +580,8 @@ fn a_secret_of_a_key_is_shown_once() {
     assert_eq!(keys, ["key_id", "secret"]);
     assert!(made["secret"].as_str().unwrap().len() >= 22, "128 bits: {made}");
     let list = place.json(&["key", "list"]);
+    assert_eq!(place.json(&["key", "show", list[0]["key_id"].as_str().unwrap()]), list[0]);
+    place.refused(&["key", "show", "nobody"], "there is no key nobody");
     assert_eq!((&list[0]["key_id"], &list[0]["rights"]), (&made["key_id"], &json!(["read", "write"])));
     let key_id = made["key_id"].as_str().unwrap();
     let database = std::fs::read(place.folder.path().join("data/tollkeeper.db")).unwrap();
@@ -717,6 +759,7 @@ fn an_order_waits_where_no_server_takes_it() {
     let place = Place::new("");
     assert_eq!(place.json(&["session", "list"]), json!([]));
     place.refused(&["session", "disconnect", "00112233445566778899aabbccddeeff"], "there is no open session");
+    place.refused(&["session", "show", "00112233445566778899aabbccddeeff"], "there is no open session");
 }
 
 #[test]
@@ -856,6 +899,8 @@ fn a_playground_is_alive_and_leaves_nothing_behind() {
     );
 
     let carol = playground.session("carol");
+    let shown = playground.json(&["session", "show", &carol]);
+    assert_eq!((&shown["id"], &shown["login"]), (&json!(carol), &json!("carol")));
     let coa =
         playground.json(&["session", "coa", &carol, "Mikrotik-Rate-Limit = 1M/1M", "Session-Timeout = 600"]);
     assert_eq!((&coa["outcome"], &coa["session"]), (&json!("ack"), &json!(carol)));

@@ -50,7 +50,7 @@ pub use customers::{CustomerChange, NewCustomers, Refresh, WalletChange};
 pub use fups::FupObstacle;
 pub use isp::AccountRecord;
 pub use limits::{Figure, LimitEdit, OwnEdit, QuotaEdit};
-pub use nas::{NasEntry, NewNas};
+pub use nas::{NasChange, NasEntry, NewNas};
 pub use operators::{KeySecret, NewKey, NewOperator, OperatorSecret, Place};
 pub use passwords::{Recode, Recoded};
 pub use places::{LocationEdit, PlaceEdit, PlaceObstacle};
