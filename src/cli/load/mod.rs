@@ -26,7 +26,7 @@ use crate::time::{Clock as _, SystemClock};
 /// What to send, where, and how much of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// auth: Access-Requests; acct: Start, Interim-Update, Stop; mixed: a login and then its session.
+    /// auth: Access-Requests; acct, also accounting: Start, Interim-Update, Stop; mixed: a login and then its session.
     mode: Mode,
     /// Where Access-Requests go; in acct mode Accounting-Requests.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:1812")]

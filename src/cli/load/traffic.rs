@@ -17,6 +17,7 @@ pub(super) enum Mode {
     /// One Access-Request.
     Auth,
     /// Start, Interim-Update, Stop.
+    #[value(alias = "accounting")]
     Acct,
     /// Access-Request, then on Accept Start, Interim-Update, Stop.
     Mixed,
