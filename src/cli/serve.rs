@@ -20,14 +20,16 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT, then drains. SIGHUP reads the configuration again.
 pub(super) fn serve(file: Option<&Path>, demo: bool, output: &Output) -> Result<Exit, Failure> {
-    if let Err(error) = keep_from_core_dumps() {
-        output.complain(&format!("warning: a core dump of this process would hold secrets: {error}"));
-    }
+    let kept = keep_from_core_dumps();
     let settings = Settings::load(file)?;
-    for warning in &settings.warnings {
-        output.complain(&format!("warning: {warning}"));
-    }
     let log = telemetry::install_log(&settings.log).map_err(|error| Failure::Usage(error.to_string()))?;
+    // From here on all of standard error is log: with `log.format = "json"` somebody reads every line as JSON.
+    if let Err(error) = kept {
+        tracing::warn!(%error, "a core dump of this process would hold secrets");
+    }
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -79,7 +81,7 @@ async fn run(
     drop(out);
     let fleet = playground.as_ref().map(|playground| playground.open(server.ready(), output));
     while signals.next().await == Told::Reload {
-        reload(file, &server, &log, output).await;
+        reload(file, &server, &log).await;
     }
     tracing::info!("stopping: no new requests are taken");
     drop(fleet);
@@ -88,11 +90,13 @@ async fn run(
 }
 
 /// A mistake in the new configuration leaves the old one in force.
-async fn reload(file: Option<&Path>, server: &Server, log: &LogHandle, output: &Output) {
+async fn reload(file: Option<&Path>, server: &Server, log: &LogHandle) {
     let settings = match Settings::load(file) {
         Ok(settings) => settings,
         Err(error) => {
-            output.complain(&error.to_string());
+            for mistake in &error.0 {
+                tracing::error!("{mistake}");
+            }
             tracing::error!("the configuration has mistakes; the old one stays in force");
             return;
         }
