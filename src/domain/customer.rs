@@ -143,6 +143,8 @@ pub struct Customer {
     pub status_reason: SmolStr,
     /// The date on which it ends, its own.
     pub expires: Option<UnixTime>,
+    /// Whatever ends it, it ends no earlier.
+    pub grace: Option<UnixTime>,
     /// Not to be used before.
     pub activation: Option<UnixTime>,
     /// First login since the last renewal.

@@ -8,7 +8,7 @@ use super::management::Management;
 use super::portraits::{Binding, Portrait};
 use crate::domain::{Amount, Renewal, RenewalKind, SubscriberId, Who};
 use crate::sessions::day_of;
-use crate::store::PlanMove;
+use crate::store::{PlanMove, PutOff};
 use crate::time::UnixTime;
 
 /// From when a move counts.
@@ -161,8 +161,10 @@ impl Management<'_> {
             }
         };
         let written = self.expiration_row(until).value;
+        let is_earlier = |date: &str| self.is_before(date, until);
         let Portrait { sketch, .. } = &found;
-        store.add_grace(sketch.id, &sketch.login, days, until, &written, &author).await?;
+        let put = PutOff { until, written: &written, is_earlier: &is_earlier };
+        store.add_grace(sketch.id, &sketch.login, days, &put, &author).await?;
         Ok(until)
     }
 

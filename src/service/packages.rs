@@ -10,7 +10,7 @@ use crate::domain::{Amount, AttributeRow, ExpiryKind, Uses, WalletKind};
 use crate::engine::{Dates, Validity};
 use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::radius::value;
-use crate::store::{CreditChange, NewAttribute, Refresh, WalletChange};
+use crate::store::{CreditChange, NewAttribute, PutOff, Refresh, WalletChange};
 use crate::time::UnixTime;
 
 /// Which of a customer's wallets.
@@ -98,7 +98,8 @@ impl Management<'_> {
         done.map_err(CustomerError::from)
     }
 
-    /// Lets packages go on for so many hours from now, with so much credit more.
+    /// Lets packages go on for so many hours from now, whatever ends them, with so much credit more. None that
+    /// ends later ends earlier by it.
     ///
     /// # Errors
     /// The first obstacle; [`ServiceError::Invalid`] for a time or credit that cannot be.
@@ -109,8 +110,8 @@ impl Management<'_> {
         credit: Amount,
     ) -> Result<(), CustomerError> {
         let (store, author) = self.write()?;
-        if hours == 0 || hours > EXTENSION_MAX {
-            let reason = format!("expects a number from 1 to {EXTENSION_MAX}");
+        if hours > EXTENSION_MAX {
+            let reason = format!("expects a number up to {EXTENSION_MAX}");
             return Err(ServiceError::invalid("hours", reason).into());
         }
         if credit.is_negative() {
@@ -118,7 +119,11 @@ impl Management<'_> {
         }
         let until = author.at.plus(u64::from(hours) * 3_600);
         let shown = self.civil(until, "%Y-%m-%d %H:%M:%S");
-        let extended = store.extend_customers(ids, until, &shown, credit, self.scope(), &author).await?;
+        let written = self.expiration_row(until).value;
+        let is_earlier = |date: &str| self.is_before(date, until);
+        let put = PutOff { until, written: &written, is_earlier: &is_earlier };
+        let put = (hours > 0).then_some((&put, shown.as_str()));
+        let extended = store.extend_customers(ids, put, credit, self.scope(), &author).await?;
         extended.map_err(CustomerError::from)
     }
 
@@ -187,6 +192,11 @@ impl Management<'_> {
         NewAttribute::new(EXPIRATION, ":=", local.strftime("%d %b %Y %H:%M:%S").to_string())
     }
 
+    /// Is the date of a row `Expiration` one that lies before?
+    pub(super) fn is_before(&self, date: &str, at: UnixTime) -> bool {
+        value::parse_date(date, &self.engine().zone).is_some_and(|date| date < at)
+    }
+
     /// The end that rows of radcheck say.
     pub(super) fn written_end(&self, check: &[AttributeRow]) -> Option<UnixTime> {
         let row = check.iter().find(|row| row.attribute.eq_ignore_ascii_case(EXPIRATION))?;
@@ -212,7 +222,8 @@ impl Management<'_> {
         let ruled =
             validity.ends(uses, self.now().unix, self.zone()).map(|end| end.at).filter(|at| at.0 < i64::MAX);
         let row = self.written_end(&customer.check);
-        ruled.chain(customer.expires).chain(row).min()
+        let ends = ruled.chain(customer.expires).chain(row);
+        ends.min().map(|end| end.max(customer.grace.unwrap_or(end)))
     }
 }
 

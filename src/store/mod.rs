@@ -51,7 +51,7 @@ pub use admin::{
     LimitEdit, LocationEdit, MoneyEdit, NasChange, NasEntry, NewAttribute, NewBatch, NewCustomers, NewDevice,
     NewDeviceLogin, NewExpiry, NewKey, NewNas, NewOperator, NewQuota, NewSubscriber, NewTopUp,
     OperatorSecret, OwnEdit, Place, PlaceEdit, PlaceObstacle, PlanDraft, PlanHead, PlanMove, PlanValues,
-    PutRow, QuotaEdit, QuotaOwner, Recode, Recoded, Refresh, RuleObstacle, RuleOwner, Sale, SigningKey,
+    PutOff, PutRow, QuotaEdit, QuotaOwner, Recode, Recoded, Refresh, RuleObstacle, RuleOwner, Sale, SigningKey,
     SigningKeys, Sketch, SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey, WalletChange,
     WalletOrder, Whose,
 };

@@ -176,11 +176,16 @@ pub(super) async fn run(
         }
         ("user", "temporaryExtendUsers") => {
             let params = input.params;
-            params.need(&["user_id", "temporary_extend_hours", "temporary_extend_credit"])?;
-            let hours = params.int("temporary_extend_hours")?;
-            let hours =
-                u32::try_from(hours).map_err(|_| texts::INVALID_INT_VALUE.of(&["temporary_extend_hours"]))?;
-            operator.extend_customers(&ids(input)?, hours, params.amount("temporary_extend_credit")?).await?;
+            // Some callers leave out what stands before each of them.
+            let name = |long: &'static str| {
+                let short = long.trim_start_matches("temporary_extend_");
+                if params.find(long).is_none() && params.find(short).is_some() { short } else { long }
+            };
+            let (for_hours, more) = (name("temporary_extend_hours"), name("temporary_extend_credit"));
+            params.need(&["user_id", for_hours, more])?;
+            let hours = params.int(for_hours)?;
+            let hours = u32::try_from(hours).map_err(|_| texts::INVALID_INT_VALUE.of(&[for_hours]))?;
+            operator.extend_customers(&ids(input)?, hours, params.amount(more)?).await?;
             Ok(Value::nothing())
         }
         ("user", "setOneChargeRuleUsage") => {

@@ -56,6 +56,7 @@ impl From<ServiceError> for Fault {
                 "login" => texts::BAD_NORMAL_USERNAME.of(&[""]),
                 "password" => texts::BAD_PASSWORD.plain(),
                 "credit" => texts::CREDIT_MUST_BE_POSITIVE.plain(),
+                "hours" => texts::INVALID_INT_VALUE.of(&["temporary_extend_hours"]),
                 // Here the reason is the name itself.
                 "field" => texts::ATTR_NOT_FOUND.of(&[&reason]),
                 // The reason names the attribute.

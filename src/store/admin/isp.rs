@@ -225,7 +225,6 @@ impl Store {
         };
         renewals::add(&mut tx, subscriber.0, &row, author).await?;
         if kind == RenewalKind::Renewal {
-            column(&mut tx, "grace_until", subscriber.0, Bind::MaybeInt(None)).await?;
             if let Some((end, row)) = end {
                 column(&mut tx, "expires_at", subscriber.0, Bind::Int(end.0)).await?;
                 let sql = "SELECT username FROM tk_subscriber WHERE id = ? AND username IS NOT NULL";

@@ -57,7 +57,7 @@ pub use places::{LocationEdit, PlaceEdit, PlaceObstacle};
 pub use plans::PlanDraft;
 pub use portraits::{PlanHead, Sketch, Whose};
 pub use quotas::{NewQuota, NewTopUp, QuotaOwner, Sale};
-pub use renewals::{DueChange, PlanMove};
+pub use renewals::{DueChange, PlanMove, PutOff};
 pub use signing_keys::{SigningKey, SigningKeys};
 pub use subscribers::{AttributeEdit, CredentialEdit, SubscriberEdit, SubscriberObstacle, SubscriberRecord};
 pub use tenure::{NewDevice, NewExpiry, RuleOwner};

@@ -38,6 +38,17 @@ pub(super) struct NewRenewal<'a> {
     pub(super) notes: &'a str,
 }
 
+/// Until when a subscriber's end is put off.
+#[derive(Clone, Copy)]
+pub struct PutOff<'a> {
+    /// Whatever ends it, it ends no earlier.
+    pub until: UnixTime,
+    /// The same as the row `Expiration` has it.
+    pub written: &'a str,
+    /// Does a row with this date end it earlier?
+    pub is_earlier: &'a (dyn Fn(&str) -> bool + Send + Sync),
+}
+
 /// Something that was scheduled and is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueChange {
@@ -166,22 +177,12 @@ impl Store {
         subscriber: SubscriberId,
         login: &str,
         days: i64,
-        until: UnixTime,
-        written: &str,
+        until: &PutOff<'_>,
         author: &Author,
     ) -> Result<(), StoreError> {
         let mut tx = Tx::begin(self.db()).await?;
-        column(&mut tx, "grace_until", subscriber.0, Bind::Int(until.0)).await?;
-        let moved = "UPDATE tk_subscriber SET expires_at = ? WHERE id = ? AND expires_at IS NOT NULL AND expires_at < ?";
-        let binds = [Bind::Int(until.0), Bind::Int(subscriber.0), Bind::Int(until.0)];
-        tx.run("tk_subscriber", moved, &binds).await?;
-        // A stock FreeRADIUS beside us reads this row alone.
-        for row in RADCHECK.rows(&mut tx, login).await? {
-            if row.attribute.eq_ignore_ascii_case("Expiration") {
-                let sql = "UPDATE radcheck SET value = ? WHERE id = ?";
-                tx.run("radcheck", sql, &[Bind::Text(written), Bind::Int(row.id)]).await?;
-            }
-        }
+        put_off(&mut tx, subscriber.0, Some(login), until).await?;
+        let until = until.until;
         touch(&mut tx, subscriber.0, author).await?;
         let days = days.to_string();
         let row = NewRenewal {
@@ -285,6 +286,31 @@ fn read_argument(text: &str) -> PlanMove {
         from: None,
         until: number("until").filter(|at| *at > 0).map(UnixTime),
     }
+}
+
+/// Puts off a subscriber's end. Its own date moves along, and the row of radcheck that a FreeRADIUS beside us reads,
+/// where they are earlier.
+pub(super) async fn put_off(
+    tx: &mut Tx<'_>,
+    subscriber: i64,
+    login: Option<&str>,
+    put: &PutOff<'_>,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE tk_subscriber SET grace_until = CASE WHEN grace_until > ? THEN grace_until ELSE ? END,
+         expires_at = CASE WHEN expires_at < ? THEN ? ELSE expires_at END WHERE id = ?";
+    let until = Bind::Int(put.until.0);
+    tx.run("tk_subscriber", sql, &[until, until, until, until, Bind::Int(subscriber)]).await?;
+    let rows = match login {
+        Some(login) => RADCHECK.rows(tx, login).await?,
+        None => Vec::new(),
+    };
+    for row in rows {
+        if row.attribute.eq_ignore_ascii_case("Expiration") && (put.is_earlier)(&row.value) {
+            let sql = "UPDATE radcheck SET value = ? WHERE id = ?";
+            tx.run("radcheck", sql, &[Bind::Text(put.written), Bind::Int(row.id)]).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A later order is in the place of an earlier one.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::money::note;
+use super::money::{EXTENDED_UNTIL, note};
 use super::{Found, WAITING_CHECK, WAITING_REPLY, is_password, resolve, resolve_each, waiting_row};
 use crate::domain::customer::{CustomerEdit, CustomerObstacle, NamedBy};
 use crate::domain::operator::Scope;
@@ -310,7 +310,12 @@ async fn apply(
     for (name, value) in &edit.fields {
         match value {
             Some(value) => put_field(tx, id, name, value).await?,
-            None => drop_named(tx, id, name).await?,
+            None => {
+                drop_named(tx, id, name).await?;
+                if name == EXTENDED_UNTIL {
+                    column(tx, "grace_until", id, Bind::MaybeInt(None)).await?;
+                }
+            }
         }
     }
     note(tx, id, login, "set", None, summary, author).await?;

@@ -184,7 +184,7 @@ async fn load(tx: &mut Tx<'_>, db: &Db, ids: &[i64], secrets: bool) -> Result<Ve
     let sql = format!(
         "SELECT s.id, s.username, s.account_id, COALESCE(a.name, ''), p.id, p.name, s.created_at, s.service_state, s.status,
              s.status_reason, s.expires_at, s.activation_at, s.first_use_at, s.real_first_use_at, s.last_use_at,
-             s.renewed_at, s.comments, p.validity_days, {}
+             s.renewed_at, s.comments, p.validity_days, s.grace_until, {}
          FROM tk_subscriber s LEFT JOIN tk_account a ON a.id = s.account_id LEFT JOIN tk_plan p ON p.id = s.plan_id
              LEFT JOIN tk_contact c ON c.subscriber_id = s.id
          WHERE s.id IN ({{}}) ORDER BY s.id",
@@ -418,7 +418,7 @@ impl<'a> Places<'a> {
 }
 
 /// How many columns come before those of the contact.
-const CUSTOMER_COLUMNS: usize = 18;
+const CUSTOMER_COLUMNS: usize = 19;
 
 fn customer(row: &dyn Columns) -> Result<Customer, sqlx::Error> {
     let plan = row.int(4)?.zip(row.text(5)?);
@@ -439,6 +439,7 @@ fn customer(row: &dyn Columns) -> Result<Customer, sqlx::Error> {
         renewed: row.time(15)?,
         comments: row.word(16)?,
         validity_days: row.int(17)?.and_then(|days| u32::try_from(days).ok()),
+        grace: row.time(18)?,
         contact: contacts::read(row, CUSTOMER_COLUMNS)?,
         ..Customer::default()
     })

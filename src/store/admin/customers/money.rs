@@ -11,9 +11,10 @@ use crate::store::admin::accounts::add_batch;
 use crate::store::admin::credit::{self, Movement, Wallet, plan_of};
 use crate::store::admin::subscribers::{column, touch};
 use crate::store::admin::tx::{Bind, Tx};
-use crate::store::admin::{Author, CreditChange, CreditObstacle, Event, audit, audit_added, quotas};
+use crate::store::admin::{
+    Author, CreditChange, CreditObstacle, Event, PutOff, audit, audit_added, quotas, renewals,
+};
 use crate::store::{Store, StoreError};
-use crate::time::UnixTime;
 
 /// Customers to be made.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +60,7 @@ const FORGIVE_DEBT: &str = "reset_negative_credit_on_renew";
 const DROP_DATES: &str = "renew_remove_user_exp_dates";
 const NEXT_PLAN: &str = "renew_next_group";
 /// Until when a package was extended.
-const EXTENDED_UNTIL: &str = "exp_date_temp_extend";
+pub(super) const EXTENDED_UNTIL: &str = "exp_date_temp_extend";
 
 impl Store {
     /// Makes customers without a login, each with a row of the ledger; gives their numbers.
@@ -229,15 +230,15 @@ impl Store {
         Ok(done)
     }
 
-    /// Lets packages go on until `until`, whatever ends them, with so much credit more.
+    /// Lets packages go on until then, whatever ends them, with so much credit more. `put`: until when, if longer
+    /// than now, and how that is shown.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn extend_customers(
         &self,
         ids: &[String],
-        until: UnixTime,
-        shown: &str,
+        put: Option<(&PutOff<'_>, &str)>,
         credit: Amount,
         scope: &Scope,
         author: &Author,
@@ -256,15 +257,12 @@ impl Store {
                 let movement = Movement::of(LedgerAction::TempExtend);
                 post(&mut tx, id, WalletKind::Credit, held.balance, credit, movement, author).await?;
             }
-            // Its own dates and rules move; those of its plan are its plan's.
-            column(&mut tx, "expires_at", id, Bind::Int(until.0)).await?;
-            tx.run("tk_expiry_rule", "DELETE FROM tk_expiry_rule WHERE subscriber_id = ?", &[Bind::Int(id)])
-                .await?;
-            if let Some(login) = &login {
-                super::RADCHECK.remove(&mut tx, login, &["Expiration"]).await?;
+            if let Some((put, shown)) = put {
+                renewals::put_off(&mut tx, id, login.as_deref(), put).await?;
+                super::edit::put_field(&mut tx, id, EXTENDED_UNTIL, shown).await?;
             }
-            super::edit::put_field(&mut tx, id, EXTENDED_UNTIL, shown).await?;
             state(&mut tx, id, ServiceState::TemporaryExtended).await?;
+            let until = put.map_or(author.at, |(put, _)| put.until);
             let said = format!("until {} credit {credit}", until.0);
             note(&mut tx, id, login.as_deref(), "extend", Some(held.balance), &said, author).await?;
         }
@@ -410,6 +408,7 @@ async fn renew(
         .await?;
     quotas::begin_term(tx, id, author.at).await?;
     column(tx, "renewed_at", id, Bind::Int(author.at.0)).await?;
+    column(tx, "grace_until", id, Bind::MaybeInt(None)).await?;
     column(tx, "first_use_at", id, Bind::MaybeInt(None)).await?;
     state(tx, id, ServiceState::Package).await?;
     drop_field(tx, id, EXTENDED_UNTIL).await?;
