@@ -89,6 +89,8 @@ pub struct OwnLimit {
     pub period: Period,
     /// Seconds or octets.
     pub limit: i64,
+    /// What was used of it, and when it begins anew; `None` where nobody asked, or nobody can use any.
+    pub used: Option<(u64, UnixTime)>,
 }
 
 /// An open session as it is shown.
@@ -391,7 +393,7 @@ pub struct ConnectionFilter {
     /// Calling-Station-Id, a MAC address.
     pub mac: Option<String>,
     /// Calling-Station-Id, anything else.
-    pub caller: Option<String>,
+    pub callers: Vec<(TextMatch, String)>,
     /// NAS-Port-Id or NAS-Port.
     pub port: Option<String>,
     /// Framed-IP-Address.

@@ -5,7 +5,8 @@ use smol_str::SmolStr;
 use super::error::{Denial, ServiceError};
 use super::management::{Management, Proof, SubscriberChange, SubscriberOrder};
 use super::portraits::GroupFigures;
-use crate::domain::operator::Operator;
+use crate::domain::operator::{Operator, Scope};
+use crate::domain::plan::Plan;
 use crate::domain::{Contact, ContactField, IspSession, RenewalKind, SubscriberId, SubscriberStatus, Who};
 use crate::store::{AccountRecord, LocationEdit, PlanHead};
 use crate::time::UnixTime;
@@ -156,6 +157,23 @@ impl Management<'_> {
     pub async fn plan_heads(&self) -> Result<Vec<PlanHead>, ServiceError> {
         self.read()?;
         self.visible_plans().await
+    }
+
+    /// A plan that this operator sees, told apart by its number and name, with number and name of its account.
+    ///
+    /// # Errors
+    /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
+    pub async fn visible_plan(
+        &self,
+        is_it: impl Fn(i64, &str) -> bool,
+    ) -> Result<Option<(Plan, (i64, SmolStr))>, ServiceError> {
+        let store = self.read()?;
+        let mut heads = self.visible_plans().await?.into_iter();
+        let Some(head) = heads.find(|head| is_it(head.id, &head.name)) else { return Ok(None) };
+        let Some(plan) = store.plan(&head.name).await? else { return Ok(None) };
+        let mut accounts = store.accounts(&Scope::Everything).await?.into_iter();
+        let account = accounts.find(|account| account.id == head.account);
+        Ok(Some((plan, (head.account, account.map(|account| account.name).unwrap_or_default()))))
     }
 
     /// The plans of the accounts that this operator sees, and of `Main`, which are everybody's.

@@ -158,6 +158,20 @@ impl Management<'_> {
         Ok(customers)
     }
 
+    /// The same with what was used of their own limits.
+    ///
+    /// # Errors
+    /// As [`Management::customers`].
+    pub async fn weighed_customers(
+        &self,
+        by: NamedBy,
+        names: &[String],
+    ) -> Result<Vec<Customer>, CustomerError> {
+        let mut customers = self.customers(by, names).await?;
+        self.weigh_limits(&mut customers).await?;
+        Ok(customers)
+    }
+
     /// Is there a subscriber with this login?
     ///
     /// # Errors

@@ -40,7 +40,7 @@ impl<'g> OwnAccount<'g> {
     /// [`ServiceError::Unavailable`]; it is gone.
     pub async fn customer(&self) -> Result<Customer, CustomerError> {
         let name = self.id.to_string();
-        let found = self.management.customers(NamedBy::Number, std::slice::from_ref(&name)).await?;
+        let found = self.management.weighed_customers(NamedBy::Number, std::slice::from_ref(&name)).await?;
         found
             .into_iter()
             .next()

@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use super::error::ServiceError;
 use super::management::Management;
 use super::plans::Plans;
+use crate::domain::customer::Customer;
 use crate::domain::validity::STATIC_DEVICE;
 use crate::domain::{
     BandwidthTemplate, Day, Location, Period, SubscriberId, SubscriberRows, SubscriberStatus, Usage, Uses,
@@ -308,6 +309,40 @@ impl Management<'_> {
             });
         }
         Ok(portraits)
+    }
+
+    /// Fills in what customers, who are in the order of their numbers, have used of their own limits, and when
+    /// these begin anew.
+    pub(super) async fn weigh_limits(&self, customers: &mut [Customer]) -> Result<(), ServiceError> {
+        let limited = customers.iter().filter(|customer| !customer.limits.is_empty());
+        let logins: Vec<SmolStr> = limited.filter_map(|customer| customer.login.clone()).collect();
+        if logins.is_empty() {
+            return Ok(());
+        }
+        let store = &self.gate.inner().store;
+        let now = self.now();
+        let settings = self.engine();
+        // A month, and a day more in another zone.
+        let since = Day(day_of(now.unix, &settings.zone).0.saturating_sub(32));
+        let rows = store.subscribers(&logins, since, now.unix).await?;
+        let mut easel = Easel::new(self, store).await?;
+        easel.learn(store, &rows).await?;
+        for mut row in rows {
+            let Ok(place) = customers.binary_search_by_key(&row.id.0, |customer| customer.id) else {
+                continue;
+            };
+            let Some(customer) = customers.get_mut(place) else { continue };
+            let (subscriber, _) = easel.compile(&row);
+            let mut sessions = SubscriberSessions::new(Some(row.id));
+            sessions.continue_usage(std::mem::take(&mut row.usage));
+            let policy = subscriber.policy(ANYWHERE, settings, now);
+            let account = subscriber.account(&policy.limits, Some(&sessions), None, settings);
+            for limit in &mut customer.limits {
+                let (used, ends) = account.used_over(limit.period, now.unix);
+                limit.used = ends.map(|ends| (limit.metric.of(used), ends));
+            }
+        }
+        Ok(())
     }
 
     /// How everybody stands who has a login, by number. An end is computed and not stored, and so each is

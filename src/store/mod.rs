@@ -51,9 +51,9 @@ pub use admin::{
     LimitEdit, LocationEdit, MoneyEdit, NasChange, NasEntry, NewAttribute, NewBatch, NewCustomers, NewDevice,
     NewDeviceLogin, NewExpiry, NewKey, NewNas, NewOperator, NewQuota, NewSubscriber, NewTopUp,
     OperatorSecret, OwnEdit, Place, PlaceEdit, PlaceObstacle, PlanDraft, PlanHead, PlanMove, PlanValues,
-    PutOff, PutRow, QuotaEdit, QuotaOwner, Recode, Recoded, Refresh, RuleObstacle, RuleOwner, Sale, SigningKey,
-    SigningKeys, Sketch, SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey, WalletChange,
-    WalletOrder, Whose,
+    PutOff, PutRow, QuotaEdit, QuotaOwner, Recode, Recoded, Refresh, RuleObstacle, RuleOwner, Sale,
+    SigningKey, SigningKeys, Sketch, SubscriberEdit, SubscriberObstacle, SubscriberRecord, Survey,
+    WalletChange, WalletOrder, Whose,
 };
 pub use attempts::Attempt;
 pub use audit::{Audit, HeldFile, SessionAccount};

@@ -775,6 +775,10 @@ pub(super) fn show(user: &Customer, calendar: &Calendar<'_>) -> Vec<(String, Val
             LIMITS.iter().find(|(_, metric, period)| *metric == limit.metric && *period == limit.period);
         if let Some((name, ..)) = known {
             put(&format!("{name}_limit"), limit.limit.to_string().into());
+            if let Some((used, anew)) = limit.used {
+                put(&format!("{name}_usage"), Value::count_text(used));
+                put(&format!("{name}_reset"), calendar.show(anew).into());
+            }
         }
     }
     for (name, value) in &user.fields {

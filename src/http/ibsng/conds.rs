@@ -155,10 +155,12 @@ impl<'a> Conds<'a> {
         let mac = self.text("mac")?.map(|text| {
             text.chars().filter(|letter| !":-.".contains(*letter)).collect::<String>().to_ascii_uppercase()
         });
-        let caller = match self.text("station_ip")? {
-            Some(address) => Some(address),
-            None => self.text("caller_id")?,
-        };
+        let mut callers = Vec::new();
+        for name in ["station_ip", "caller_id"] {
+            if let Some(text) = self.text(name)? {
+                callers.push((self.matching(name)?, text));
+            }
+        }
         let address = match self.text("remote_ip")? {
             Some(address) => Some(address),
             None => self.text("assigned_ip")?,
@@ -179,7 +181,7 @@ impl<'a> Conds<'a> {
             nas: self.text("ras_ip")?,
             nas_name: self.text("ras_desc")?,
             mac,
-            caller,
+            callers,
             port: self.text("port")?,
             address,
             cost: self.amount("credit_used")?,

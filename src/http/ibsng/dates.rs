@@ -80,8 +80,7 @@ impl Calendar<'_> {
 
     /// A date of a condition: one of a calendar, or so many units ago.
     pub(super) fn read(&self, text: &str, unit: &str) -> Result<UnixTime, Fault> {
-        let unit = unit.to_ascii_lowercase();
-        let seconds = match unit.as_str() {
+        let seconds = match unit.to_ascii_lowercase().as_str() {
             "" | "gregorian" => return self.absolute(text, DateType::Gregorian),
             "jalali" => return self.absolute(text, DateType::Jalali),
             "minutes" => 60,
@@ -89,7 +88,7 @@ impl Calendar<'_> {
             "days" => 86_400,
             "months" => 30 * 86_400,
             "years" => 365 * 86_400,
-            _ => return Err(texts::INVALID_DATE_UNIT.of(&[&unit])),
+            _ => return Err(texts::INVALID_DATE_UNIT.of(&[unit])),
         };
         let wrong = || texts::INVALID_DATE.of(&[text]);
         let many = numbers::amount(text).ok_or_else(wrong)?;

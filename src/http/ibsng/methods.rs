@@ -209,8 +209,8 @@ pub(super) async fn run(
             remaining(operator, users.first()).await
         }
         ("group", "listGroups") => {
-            let plans = operator.plans().await?;
-            Ok(Value::List(plans.iter().map(|plan| plan.name.as_str().into()).collect()))
+            let groups = operator.plan_heads().await?;
+            Ok(Value::List(groups.iter().map(|group| group.name.as_str().into()).collect()))
         }
         ("group", "getGroupInfo") => get_group_info(operator, input).await,
         ("group", "getGroupInfoByID") => get_group_info_by_id(operator, input).await,
@@ -310,7 +310,7 @@ async fn get_user_info(operator: &Management<'_>, input: Input<'_>) -> Result<Va
     let Some((name, by)) = selectors.into_iter().find(|(name, _)| input.params.find(name).is_some()) else {
         return Err(texts::INCOMPLETE_REQUEST.of(&["user_id"]));
     };
-    let users = operator.customers(by, &input.params.multi(name)?).await?;
+    let users = operator.weighed_customers(by, &input.params.multi(name)?).await?;
     let infos = users.iter().map(|user| (user.id.to_string(), shapes::user_info(user, input.calendar)));
     Ok(Value::Map(infos.collect()))
 }
@@ -506,26 +506,28 @@ async fn get_group_info(operator: &Management<'_>, input: Input<'_>) -> Result<V
         return Err(texts::INCOMPLETE_REQUEST.of(&["group_name"]));
     }
     let name = input.params.text("group_name")?;
-    Ok(group_info(&operator.plan(&name).await?))
+    let found = operator.visible_plan(|_, known| known == name).await?;
+    let (plan, account) = found.ok_or_else(|| texts::GROUP_NAME_INVALID.of(&[&name]))?;
+    Ok(group_info(&plan, (account.0, &account.1)))
 }
 
 async fn get_group_info_by_id(operator: &Management<'_>, input: Input<'_>) -> Result<Value, Fault> {
     let id = input.params.text("group_id")?;
     let wrong = || texts::GROUP_ID_INVALID.of(&[&id]);
     let number: i64 = id.trim().parse().map_err(|_| wrong())?;
-    let plans = operator.plans().await?;
-    let named = plans.iter().find(|plan| plan.id.0 == number).ok_or_else(wrong)?;
-    Ok(group_info(&operator.plan(&named.name).await?))
+    let found = operator.visible_plan(|known, _| known == number).await?;
+    let (plan, account) = found.ok_or_else(wrong)?;
+    Ok(group_info(&plan, (account.0, &account.1)))
 }
 
-fn group_info(plan: &crate::domain::plan::Plan) -> Value {
+fn group_info(plan: &crate::domain::plan::Plan, isp: (i64, &str)) -> Value {
     let attrs = group_attrs(plan);
     Value::map([
         ("group_id", Value::Int(plan.id.0)),
         ("group_name", plan.name.as_str().into()),
         ("comment", plan.terms.description.as_str().into()),
-        ("isp_id", Value::Int(0)),
-        ("isp_name", "Main".into()),
+        ("isp_id", Value::Int(isp.0)),
+        ("isp_name", isp.1.into()),
         // The Spring client makes no user of a group without it.
         ("status", "ACTIVE".into()),
         ("raw_attrs", Value::Map(attrs.clone())),

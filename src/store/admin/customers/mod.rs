@@ -283,7 +283,7 @@ async fn load(tx: &mut Tx<'_>, db: &Db, ids: &[i64], secrets: bool) -> Result<Ve
         if let (Some(customer), Some(metric), Some(period)) =
             (all.get(id), Metric::parse(&metric), Period::parse(&period))
         {
-            customer.limits.push(OwnLimit { metric, period, limit });
+            customer.limits.push(OwnLimit { metric, period, limit, used: None });
         }
     }
 

@@ -242,7 +242,7 @@ impl Store {
         let mut tx = Tx::read(db).await?;
         let sessions = (filter.successful != Some(false)).then(|| closed(db, filter, scope));
         let refusals =
-            (filter.successful != Some(true) && may_be_refused(filter)).then(|| refused(filter, scope));
+            (filter.successful != Some(true) && may_be_refused(filter)).then(|| refused(db, filter, scope));
         let mut totals = ConnectionTotals::default();
         if let Some((from, wheres)) = &sessions {
             let sums = if filter.totals {
@@ -553,8 +553,11 @@ fn closed(db: &Db, filter: &ConnectionFilter, scope: &Scope) -> (String, Wheres)
     }
     let nas = host(db, "a.nasipaddress");
     let plan = "COALESCE(NULLIF(c.plan_name, ''), NULLIF(t.groupname, ''), '')";
-    Attempted { login: "a.username", plan, nas: &nas, station: "a.callingstationid" }
-        .fit(filter, &mut wheres);
+    Attempted { login: "a.username", plan, nas: &nas, station: "a.callingstationid" }.fit(
+        db,
+        filter,
+        &mut wheres,
+    );
     wheres.within("a.acctstarttime", db.time_from(), filter.began);
     wheres.within("a.acctstoptime", db.time_from(), filter.ended);
     if let Some(port) = &filter.port {
@@ -584,7 +587,7 @@ struct Attempted<'a> {
 
 impl Attempted<'_> {
     /// Adds the conditions of a filter on that.
-    fn fit(&self, filter: &ConnectionFilter, wheres: &mut Wheres) {
+    fn fit(&self, db: &Db, filter: &ConnectionFilter, wheres: &mut Wheres) {
         let Self { login, plan, nas, station } = self;
         if let Some(other) = &filter.not_login {
             wheres.and(&format!("{login} <> ?"), [Value::Text(other.clone())]);
@@ -610,8 +613,8 @@ impl Attempted<'_> {
             let digits = format!("upper(replace(replace(replace({station}, '-', ''), ':', ''), '.', ''))");
             wheres.and(&format!("{digits} = ?"), [Value::Text(mac.clone())]);
         }
-        if let Some(caller) = &filter.caller {
-            wheres.and(&format!("{station} = ?"), [Value::Text(caller.clone())]);
+        for (how, caller) in &filter.callers {
+            wheres.like(db, station, *how, caller);
         }
     }
 }
@@ -622,7 +625,7 @@ fn may_be_refused(filter: &ConnectionFilter) -> bool {
 }
 
 /// The same of logins that were refused: `l` is tk_auth_log, `s` the customer.
-fn refused(filter: &ConnectionFilter, scope: &Scope) -> (String, Wheres) {
+fn refused(db: &Db, filter: &ConnectionFilter, scope: &Scope) -> (String, Wheres) {
     let from = "FROM tk_auth_log l LEFT JOIN tk_subscriber s ON s.id = l.subscriber_id
              LEFT JOIN tk_plan p ON p.id = s.plan_id"
         .to_owned();
@@ -634,8 +637,11 @@ fn refused(filter: &ConnectionFilter, scope: &Scope) -> (String, Wheres) {
     if let Some(login) = &filter.login {
         wheres.and("l.username = ?", [Value::Text(login.clone())]);
     }
-    Attempted { login: "l.username", plan: "p.name", nas: "l.nas", station: "l.calling_station_id" }
-        .fit(filter, &mut wheres);
+    Attempted { login: "l.username", plan: "p.name", nas: "l.nas", station: "l.calling_station_id" }.fit(
+        db,
+        filter,
+        &mut wheres,
+    );
     wheres.within("l.at", "?", filter.began);
     wheres.within("l.at", "?", filter.ended);
     (from, wheres)
