@@ -241,6 +241,7 @@ impl Server {
                 mfusion: settings.dialects.mfusion.clone(),
                 antamedia: settings.dialects.antamedia.clone(),
                 jaze: settings.dialects.jaze,
+                ibsng: settings.dialects.ibsng,
             }),
             timeout: settings.http.timeout,
             health: Arc::clone(&health),

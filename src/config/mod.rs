@@ -177,6 +177,8 @@ pub struct Dialects {
     pub mfusion: http::mfusion::Settings,
     /// `[jaze]`
     pub jaze: http::jaze::Settings,
+    /// `[ibsng]`
+    pub ibsng: http::ibsng::Settings,
     /// `[antamedia]`
     pub antamedia: http::antamedia::Settings,
     /// `antamedia.passphrase`: what callers must send as `pass`; without it that dialect refuses everybody.
@@ -565,6 +567,9 @@ fn dialects(reader: &Reader) -> Dialects {
                 .unwrap_or(Duration::from_hours(1)),
         },
         jaze: http::jaze::Settings { rest_errors: rest("jaze.http_errors") },
+        ibsng: http::ibsng::Settings {
+            report_rows: reader.integer("ibsng.report_rows", 100..=1_000_000).unwrap_or(100_000),
+        },
         antamedia_passphrase: reader.text("antamedia.passphrase", |text| {
             Secret::new(text.as_bytes()).ok_or_else(|| "must not be empty".to_owned())
         }),

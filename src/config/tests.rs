@@ -68,6 +68,7 @@ fn every_key_of_the_documentation_is_taken() {
         failures_per_minute = 3
         [ibsng]
         listen = ""
+        report_rows = 500
         [antamedia]
         listen = "127.0.0.1:82"
         passphrase = "x"
@@ -104,6 +105,7 @@ fn every_key_of_the_documentation_is_taken() {
     assert_eq!(settings.http.ibsng, None);
     assert_eq!(settings.log.format, Format::Json);
     assert!(settings.dialects.mfusion.octets_as_stored && settings.dialects.jaze.rest_errors);
+    assert_eq!(settings.dialects.ibsng.report_rows, 500);
     assert_eq!(settings.warnings, []);
     let nas = settings.nas.first().unwrap();
     assert_eq!((nas.name.as_str(), nas.coa_port, nas.source), ("core", Some(1700), NasSource::Config));

@@ -7,7 +7,7 @@
 pub mod antamedia;
 #[doc(hidden)]
 pub mod fuzzing;
-mod ibsng;
+pub mod ibsng;
 pub mod jaze;
 mod listener;
 pub mod mfusion;

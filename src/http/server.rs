@@ -62,6 +62,8 @@ pub struct Dialects {
     pub antamedia: antamedia::Settings,
     /// `[jaze]`
     pub jaze: jaze::Settings,
+    /// `[ibsng]`
+    pub ibsng: ibsng::Settings,
 }
 
 /// A listener that could not be opened.

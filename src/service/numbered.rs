@@ -2,6 +2,7 @@
 //! time and do all or nothing.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::attributes::{self, Sorted};
 use super::error::ServiceError;
@@ -419,17 +420,21 @@ impl Management<'_> {
         Ok(self.read()?.credit_moves(filter, window, self.scope()).await?)
     }
 
-    /// Everybody's open sessions with their customers, the oldest first.
+    /// Everybody's open sessions with their customers, of whom only what `Store::customer_heads` tells is known,
+    /// the oldest first.
     ///
     /// # Errors
     /// [`ServiceError::Denied`], [`ServiceError::Unavailable`].
-    pub async fn online_customers(&self) -> Result<Vec<(OnlineSession, Option<Customer>)>, CustomerError> {
+    pub async fn online_customers(
+        &self,
+    ) -> Result<Vec<(OnlineSession, Option<Arc<Customer>>)>, CustomerError> {
         let store = self.read()?;
         let sessions = store.online_customers(self.scope()).await?;
         let mut ids: Vec<i64> = sessions.iter().map(|session| session.subscriber).collect();
         ids.sort_unstable();
         ids.dedup();
-        let customers = store.customers(&ids, false).await?;
+        let customers: Vec<Arc<Customer>> =
+            store.customer_heads(&ids).await?.into_iter().map(Arc::new).collect();
         let of = |id: i64| {
             let place = customers.binary_search_by_key(&id, |customer| customer.id).ok()?;
             customers.get(place).cloned()

@@ -83,7 +83,7 @@ fn size(value: &Value) -> usize {
         Value::List(values) => values.iter().map(size).sum(),
         Value::Map(members) => members.iter().map(|(_, value)| size(value)).sum(),
         Value::Text(text) => 1 + text.matches('\n').count(),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Number(_) => 1,
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Number(_) | Value::Rows(_) => 1,
     }
 }
 

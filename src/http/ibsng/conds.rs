@@ -18,8 +18,6 @@ use crate::time::UnixTime;
 const NAMES_MAX: usize = 1_000;
 /// Patterns of logins, and conditions about custom fields: each is looked for by itself.
 const PATTERNS_MAX: usize = 100;
-/// Rows that one report has at most.
-const ROWS_MAX: u32 = 100_000;
 
 /// Conditions of one call.
 #[derive(Clone, Copy)]
@@ -28,8 +26,8 @@ pub(super) struct Conds<'a> {
     calendar: &'a Calendar<'a>,
 }
 
-/// The rows that are wanted: `from`, `to` and `desc`.
-pub(super) fn window(params: Params<'_>) -> Result<Window, Fault> {
+/// The rows that are wanted: `from`, `to` and `desc`; no more than `most`.
+pub(super) fn window(params: Params<'_>, most: u32) -> Result<Window, Fault> {
     let number = |name: &str, wrong: Text| {
         let value = params.get(name)?;
         let number = params::int(value).and_then(|number| u32::try_from(number).ok());
@@ -41,7 +39,7 @@ pub(super) fn window(params: Params<'_>) -> Result<Window, Fault> {
         return Err(texts::TO_VALUE_INVALID.of(&[&to.to_string()]));
     }
     let descending = params.boolean("desc")?;
-    Ok(Window { from, to: to.min(from.saturating_add(ROWS_MAX)), descending })
+    Ok(Window { from, to: to.min(from.saturating_add(most)), descending })
 }
 
 impl<'a> Conds<'a> {
@@ -385,13 +383,13 @@ mod tests {
         assert_eq!(conds.follows(), Ok(Some("sample-user".into())));
         let filter = conds.connections().unwrap().unwrap();
         assert_eq!(filter.began, Span { from: Some(UnixTime(1_539_507_600)), until: None });
-        assert_eq!(window(params), Ok(Window { from: 0, to: 5, descending: false }));
+        assert_eq!(window(params, 100_000), Ok(Window { from: 0, to: 5, descending: false }));
         assert_eq!(connection_order(params), Ok(ConnectionOrder::Began));
     }
 
     #[test]
     fn windows_are_bounded_and_told_when_wrong() {
-        let told = |text: &str| window(Params::new(&parse(text))).map_err(|fault| fault.to_string());
+        let told = |text: &str| window(Params::new(&parse(text)), 100_000).map_err(|fault| fault.to_string());
         assert_eq!(
             told(r#"{"from": -1, "to": 5, "desc": false}"#),
             Err("FROM_VALUE_INVALID|Invalid From value -1".into())

@@ -36,7 +36,27 @@ pub(super) struct Calendar<'a> {
     pub(super) now: UnixTime,
 }
 
+/// The same with a zone of its own.
+#[derive(Clone, Debug)]
+pub(super) struct OwnCalendar {
+    kind: DateType,
+    zone: TimeZone,
+    now: UnixTime,
+}
+
+impl OwnCalendar {
+    /// As one that is used.
+    pub(super) const fn get(&self) -> Calendar<'_> {
+        Calendar { kind: self.kind, zone: &self.zone, now: self.now }
+    }
+}
+
 impl Calendar<'_> {
+    /// One that outlives the call.
+    pub(super) fn own(&self) -> OwnCalendar {
+        OwnCalendar { kind: self.kind, zone: self.zone.clone(), now: self.now }
+    }
+
     /// `YYYY-MM-DD HH:MM:SS`.
     pub(super) fn show(&self, at: UnixTime) -> String {
         let Ok(instant) = Timestamp::from_second(at.0) else { return String::new() };

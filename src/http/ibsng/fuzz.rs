@@ -58,7 +58,7 @@ fn call(call: &Call) {
     let zone = TimeZone::get("Asia/Tehran").unwrap_or(TimeZone::UTC);
     let calendar = Calendar { kind: DateType::Jalali, zone: &zone, now: UnixTime(1_764_072_000) };
     let all = Params::new(&call.params);
-    let _ = (conds::window(all), conds::user_order(all), conds::connection_order(all));
+    let _ = (conds::window(all, 100_000), conds::user_order(all), conds::connection_order(all));
     let _ = (all.multi("user_id"), all.boolean("desc"), all.amount("credit"), all.int("count"));
     if let Ok(conds) = Conds::new(all, &calendar) {
         let _ = (conds.users(), conds.expired(), conds.connections(), conds.credit_changes(), conds.online());

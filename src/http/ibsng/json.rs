@@ -1,6 +1,7 @@
 //! The JSON envelope: `{"method", "params", "id"}` in, exactly `{"id", "result", "error"}` out, always 200.
 //! It is not JSON-RPC 2.0: no version, no batches, and an error is a text.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -62,16 +63,8 @@ fn put(text: &mut String, value: &Value) {
         Value::Int(number) => text.push_str(&number.to_string()),
         Value::Number(number) => text.push_str(number),
         Value::Text(words) => quote(text, words),
-        Value::List(values) => {
-            text.push('[');
-            for (place, value) in values.iter().enumerate() {
-                if place > 0 {
-                    text.push_str(", ");
-                }
-                put(text, value);
-            }
-            text.push(']');
-        }
+        Value::List(values) => put_list(text, values.iter()),
+        Value::Rows(rows) => put_list(text, rows.iter()),
         Value::Map(members) => {
             text.push('{');
             for (place, (name, value)) in members.iter().enumerate() {
@@ -85,6 +78,17 @@ fn put(text: &mut String, value: &Value) {
             text.push('}');
         }
     }
+}
+
+fn put_list(text: &mut String, values: impl Iterator<Item = impl Borrow<Value>>) {
+    text.push('[');
+    for (place, value) in values.enumerate() {
+        if place > 0 {
+            text.push_str(", ");
+        }
+        put(text, value.borrow());
+    }
+    text.push(']');
 }
 
 fn quote(text: &mut String, words: &str) {

@@ -36,7 +36,13 @@ pub(super) async fn answer(shared: &Shared, peer: Peer, method: &str, call: &Cal
     };
     let kind = params.maybe_text("date_type")?.map_or(DateType::Gregorian, |word| DateType::parse(&word));
     let calendar = Calendar { kind, zone: &zone, now: shared.clock.now().unix };
-    methods::run(handler, name, &caller, Input { params, calendar: &calendar }).await
+    methods::run(
+        handler,
+        name,
+        &caller,
+        Input { params, calendar: &calendar, rows_max: shared.dialects.ibsng.report_rows },
+    )
+    .await
 }
 
 /// The address of whom a client speaks for; only one on this machine is believed.

@@ -2,6 +2,9 @@
 //! service wherever what it needs is known beforehand.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::attrs::{self, Wanted};
 use super::conds::{self, Conds};
@@ -10,8 +13,10 @@ use super::fault::{Fault, texts};
 use super::numbers;
 use super::params::{self, Params};
 use super::shapes;
-use super::value::Value;
-use crate::domain::customer::{Customer, CustomerFilter, NamedBy, OnlineSession, ServiceState};
+use super::value::{Rows, Value};
+use crate::domain::customer::{
+    Connection, CreditMove, Customer, CustomerFilter, NamedBy, OnlineSession, ServiceState, Window,
+};
 use crate::domain::{Amount, ChargeRule};
 use crate::service::{CUSTOMERS_MAX, Change, CustomerError, CustomersOrder, Management, OwnAccount, Purse};
 
@@ -28,6 +33,24 @@ pub(super) enum Caller<'g> {
 pub(super) struct Input<'a> {
     pub(super) params: Params<'a>,
     pub(super) calendar: &'a Calendar<'a>,
+    /// Rows that a report or a search has at most.
+    pub(super) rows_max: u32,
+}
+
+impl Input<'_> {
+    fn window(&self) -> Result<Window, Fault> {
+        conds::window(self.params, self.rows_max)
+    }
+}
+
+/// Rows of a report that is not small.
+const SMALL: u32 = 1_000;
+/// Large reports that are read and written at a time: each takes some hundreds of megabytes.
+static LARGE: Semaphore = Semaphore::const_new(2);
+
+/// Waits until there is room for a report of so many rows.
+async fn room(rows: u32) -> Option<SemaphorePermit<'static>> {
+    if rows > SMALL { LARGE.acquire().await.ok() } else { None }
 }
 
 /// The methods.
@@ -256,21 +279,23 @@ async fn own(handler: &str, name: &str, user: &OwnAccount<'_>, input: Input<'_>)
         ("report", "getConnections") => {
             input.params.need(&["conds", "from", "to", "sort_by", "desc"])?;
             let conds = Conds::new(input.params, input.calendar)?;
-            let (order, window) = (conds::connection_order(input.params)?, conds::window(input.params)?);
+            let (order, window) = (conds::connection_order(input.params)?, input.window()?);
             let Some(filter) = conds.connections()? else { return Ok(no_connections()) };
+            let room = room(window.len()).await;
             let (rows, totals) = user.connections(filter, order, window).await?;
-            connections(&rows, &totals, conds.totals()?, input.calendar, true)
+            connections((rows, room), &totals, conds.totals()?, input.calendar, true)
         }
         ("report", "getCreditChanges") => {
             input.params.need(&["conds", "from", "to", "sort_by", "desc"])?;
             let conds = Conds::new(input.params, input.calendar)?;
             let mut filter = conds.credit_changes()?;
             filter.by_delta = by_delta(input)?;
-            let (rows, totals) = user.credit_moves(filter, conds::window(input.params)?).await?;
-            let rows = rows.iter().map(|row| shapes::credit_change(row, input.calendar, true)).collect();
+            let window = input.window()?;
+            let room = room(window.len()).await;
+            let (rows, totals) = user.credit_moves(filter, window).await?;
             Ok(Value::map([
                 ("total_rows", Value::count(totals.rows)),
-                ("report", Value::List(rows)),
+                ("report", credit_changes((rows, room), input.calendar, true)),
                 ("total_per_user_credit", numbers::credit(totals.delta)),
                 ("total_isp_credit", numbers::credit(Amount::ZERO)),
             ]))
@@ -435,7 +460,7 @@ fn found(found: crate::domain::customer::CustomersFound) -> Value {
 async fn search_user(operator: &Management<'_>, input: Input<'_>) -> Result<Value, Fault> {
     input.params.need(&["conds", "from", "to", "order_by", "desc"])?;
     let filter = Conds::new(input.params, input.calendar)?.users()?;
-    let (order, window) = (conds::user_order(input.params)?, conds::window(input.params)?);
+    let (order, window) = (conds::user_order(input.params)?, input.window()?);
     let filter = filter.unwrap_or_else(nobody);
     Ok(found(operator.search_customers(&filter, order, window).await?))
 }
@@ -443,7 +468,7 @@ async fn search_user(operator: &Management<'_>, input: Input<'_>) -> Result<Valu
 async fn search_expired(operator: &Management<'_>, input: Input<'_>) -> Result<Value, Fault> {
     input.params.need(&["conds", "from", "to", "order_by", "desc"])?;
     let filter = Conds::new(input.params, input.calendar)?.expired()?;
-    let (order, window) = (conds::user_order(input.params)?, conds::window(input.params)?);
+    let (order, window) = (conds::user_order(input.params)?, input.window()?);
     let filter = filter.unwrap_or_else(nobody);
     Ok(found(operator.expired_customers(&filter, order, window).await?))
 }
@@ -567,7 +592,7 @@ fn group_attrs(plan: &crate::domain::plan::Plan) -> Vec<(String, Value)> {
 async fn get_connections(operator: &Management<'_>, input: Input<'_>) -> Result<Value, Fault> {
     input.params.need(&["conds", "from", "to", "sort_by", "desc"])?;
     let conds = Conds::new(input.params, input.calendar)?;
-    let (order, window) = (conds::connection_order(input.params)?, conds::window(input.params)?);
+    let (order, window) = (conds::connection_order(input.params)?, input.window()?);
     let Some(mut filter) = conds.connections()? else { return Ok(no_connections()) };
     if let Some(login) = conds.follows()? {
         match operator.customer_numbers(NamedBy::Login, std::slice::from_ref(&login)).await {
@@ -577,26 +602,28 @@ async fn get_connections(operator: &Management<'_>, input: Input<'_>) -> Result<
             Err(other) => return Err(other.into()),
         }
     }
+    let room = room(window.len()).await;
     let (rows, totals) = operator.connections(&filter, order, window).await?;
-    connections(&rows, &totals, conds.totals()?, input.calendar, false)
+    connections((rows, room), &totals, conds.totals()?, input.calendar, false)
 }
 
 fn connections(
-    rows: &[crate::domain::customer::Connection],
+    (rows, room): (Vec<Connection>, Option<SemaphorePermit<'static>>),
     totals: &crate::domain::customer::ConnectionTotals,
     [credit, octets]: [bool; 2],
     calendar: &Calendar<'_>,
     own: bool,
 ) -> Result<Value, Fault> {
     let asked = |asked: bool, value: Value| if asked { value } else { Value::Int(-1) };
-    let report = rows.iter().map(|row| shapes::connection(row, calendar, own)).collect();
+    let calendar = calendar.own();
+    let report = Rows::new(rows, room, move |row| shapes::connection(row, &calendar.get(), own));
     Ok(Value::map([
         ("total_rows", Value::count(totals.rows)),
         ("total_in_bytes", asked(octets, Value::count(totals.output))),
         ("total_duration", asked(octets || credit, Value::count(totals.seconds))),
         ("total_out_bytes", asked(octets, Value::count(totals.input))),
         ("total_credit", asked(credit, numbers::credit(totals.cost))),
-        ("report", Value::List(report)),
+        ("report", Value::Rows(report)),
     ]))
 }
 
@@ -626,14 +653,24 @@ async fn get_credit_changes(operator: &Management<'_>, input: Input<'_>) -> Resu
     let conds = Conds::new(input.params, input.calendar)?;
     let mut filter = conds.credit_changes()?;
     filter.by_delta = by_delta(input)?;
-    let (rows, totals) = operator.credit_moves(&filter, conds::window(input.params)?).await?;
-    let rows = rows.iter().map(|row| shapes::credit_change(row, input.calendar, false)).collect();
+    let window = input.window()?;
+    let room = room(window.len()).await;
+    let (rows, totals) = operator.credit_moves(&filter, window).await?;
     Ok(Value::map([
         ("total_rows", Value::count(totals.rows)),
-        ("report", Value::List(rows)),
+        ("report", credit_changes((rows, room), input.calendar, false)),
         ("total_per_user_credit", numbers::credit(totals.delta)),
         ("total_admin_credit", numbers::credit(Amount::ZERO)),
     ]))
+}
+
+fn credit_changes(
+    (rows, room): (Vec<CreditMove>, Option<SemaphorePermit<'static>>),
+    calendar: &Calendar<'_>,
+    own: bool,
+) -> Value {
+    let calendar = calendar.own();
+    Value::Rows(Rows::new(rows, room, move |row| shapes::credit_change(row, &calendar.get(), own)))
 }
 
 const ONLINE_ORDERS: [&str; 18] = [
@@ -669,6 +706,8 @@ async fn get_online_users(operator: &Management<'_>, input: Input<'_>) -> Result
     let filter = Conds::new(params, input.calendar)?.online()?;
     let is_in =
         |wanted: &[String], value: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == value);
+    // How many there are is not known before.
+    let room = room(u32::MAX).await;
     let mut online = operator.online_customers().await?;
     online.retain(|(session, user)| {
         let account = user.as_ref().map_or((0, ""), |user| (user.account.0, user.account.1.as_str()));
@@ -683,12 +722,14 @@ async fn get_online_users(operator: &Management<'_>, input: Input<'_>) -> Result
     if descending {
         online.reverse();
     }
-    let users =
-        online.iter().map(|(session, user)| shapes::online_user(session, user.as_ref(), input.calendar));
-    Ok(Value::List(vec![Value::List(users.collect()), Value::List(Vec::new())]))
+    let calendar = input.calendar.own();
+    let users = Rows::new(online, room, move |(session, user)| {
+        shapes::online_user(session, user.as_deref(), &calendar.get())
+    });
+    Ok(Value::List(vec![Value::Rows(users), Value::List(Vec::new())]))
 }
 
-type Online = (OnlineSession, Option<Customer>);
+type Online = (OnlineSession, Option<Arc<Customer>>);
 
 fn compare(order: &str, one: &Online, other: &Online) -> std::cmp::Ordering {
     let text = |(session, user): &Online| -> String {

@@ -34,6 +34,19 @@ use super::Shared;
 use super::peer::Peer;
 use super::server::Endpoint;
 
+/// `[ibsng]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Rows that a report or a search has at most.
+    pub report_rows: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { report_rows: 100_000 }
+    }
+}
+
 /// A request, whatever its envelope was.
 #[derive(Clone, Debug, PartialEq)]
 struct Call {

@@ -144,7 +144,9 @@ pub(super) fn text(name: &str, value: &Value) -> Result<String, Fault> {
         Value::Int(number) => number.to_string(),
         Value::Number(number) => number.clone(),
         Value::Bool(yes) => if *yes { "True" } else { "False" }.to_owned(),
-        Value::Null | Value::List(_) | Value::Map(_) => return Err(texts::INVALID_STRING_VALUE.of(&[name])),
+        Value::Null | Value::List(_) | Value::Map(_) | Value::Rows(_) => {
+            return Err(texts::INVALID_STRING_VALUE.of(&[name]));
+        }
     };
     // PostgreSQL has no such character in a text, and no name has.
     if text.contains('\0') { Err(texts::INVALID_STRING_VALUE.of(&[name])) } else { Ok(text) }
@@ -159,7 +161,7 @@ pub(super) fn int(value: &Value) -> Option<i64> {
             let text = text.trim();
             text.strip_prefix('+').unwrap_or(text).parse().ok()
         }
-        Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
+        Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) | Value::Rows(_) => None,
     }
 }
 
@@ -168,7 +170,7 @@ pub(super) fn amount(value: &Value) -> Option<Amount> {
     match value {
         Value::Int(number) => numbers::amount(&number.to_string()),
         Value::Number(text) | Value::Text(text) => numbers::amount(text),
-        Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
+        Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) | Value::Rows(_) => None,
     }
 }
 
@@ -178,7 +180,7 @@ pub(super) fn boolean(value: &Value) -> Result<bool, Fault> {
         Value::Bool(yes) => return Ok(*yes),
         Value::Int(number) => number.to_string(),
         Value::Text(text) | Value::Number(text) => text.trim().to_ascii_lowercase(),
-        Value::Null | Value::List(_) | Value::Map(_) => String::from("list"),
+        Value::Null | Value::List(_) | Value::Map(_) | Value::Rows(_) => String::from("list"),
     };
     match word.as_str() {
         "1" | "t" | "true" | "yes" | "on" => Ok(true),

@@ -1,5 +1,10 @@
 //! What both envelopes carry: the values of a request and of an answer, members in their order.
 
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::SemaphorePermit;
+
 /// A value of JSON or XML-RPC.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
@@ -12,6 +17,58 @@ pub(super) enum Value {
     Text(String),
     List(Vec<Self>),
     Map(Vec<(String, Self)>),
+    /// A list whose values are made when they are written.
+    Rows(Rows),
+}
+
+/// The rows of a report. Each is made a value when it is written, one after the other: as values a row takes
+/// some kilobytes, and there may be a hundred thousand.
+#[derive(Clone)]
+pub(super) struct Rows(Arc<dyn ShownRows + Send + Sync>);
+
+trait ShownRows {
+    fn row(&self, place: usize) -> Option<Value>;
+}
+
+struct Shown<T, F> {
+    rows: Vec<T>,
+    show: F,
+    /// Given back when they are written.
+    _room: Option<SemaphorePermit<'static>>,
+}
+
+impl<T, F: Fn(&T) -> Value> ShownRows for Shown<T, F> {
+    fn row(&self, place: usize) -> Option<Value> {
+        self.rows.get(place).map(&self.show)
+    }
+}
+
+impl Rows {
+    /// Rows, the room that they take, and what makes each of them a value.
+    pub(super) fn new<T: Send + Sync + 'static>(
+        rows: Vec<T>,
+        room: Option<SemaphorePermit<'static>>,
+        show: impl Fn(&T) -> Value + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Shown { rows, show, _room: room }))
+    }
+
+    /// The values in their order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Value> {
+        (0..).map_while(|place| self.0.row(place))
+    }
+}
+
+impl PartialEq for Rows {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 impl Value {

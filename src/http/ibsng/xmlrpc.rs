@@ -1,5 +1,6 @@
 //! The XML-RPC envelope: one struct is the parameters, an error is a fault with code 1.
 
+use std::borrow::Borrow;
 use std::fmt::Write as _;
 
 use roxmltree::{Document, Node, ParsingOptions};
@@ -152,13 +153,8 @@ fn put(text: &mut String, value: &Value) {
             escape(text, words);
             text.push_str("</string>");
         }
-        Value::List(values) => {
-            text.push_str("<array><data>\n");
-            for value in values {
-                put(text, value);
-            }
-            text.push_str("</data></array>");
-        }
+        Value::List(values) => put_list(text, values.iter()),
+        Value::Rows(rows) => put_list(text, rows.iter()),
         Value::Map(members) => {
             text.push_str("<struct>\n");
             for (name, value) in members {
@@ -172,6 +168,14 @@ fn put(text: &mut String, value: &Value) {
         }
     }
     text.push_str("</value>\n");
+}
+
+fn put_list(text: &mut String, values: impl Iterator<Item = impl Borrow<Value>>) {
+    text.push_str("<array><data>\n");
+    for value in values {
+        put(text, value.borrow());
+    }
+    text.push_str("</data></array>");
 }
 
 /// Escapes a text; characters that no XML document may have are left out.

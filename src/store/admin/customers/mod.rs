@@ -67,6 +67,16 @@ impl Store {
         let mut tx = Tx::read(self.db()).await?;
         load(&mut tx, self.db(), ids, secrets).await
     }
+
+    /// The same with only what their own rows say, and their wallets.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn customer_heads(&self, ids: &[i64]) -> Result<Vec<Customer>, StoreError> {
+        let mut tx = Tx::read(self.db()).await?;
+        let binds: Vec<Bind<'_>> = ids.iter().map(|id| Bind::Int(*id)).collect();
+        heads(&mut tx, &binds).await
+    }
 }
 
 /// The customers that are named, in that order; each once. Logins that other tools made are given their numbers
@@ -178,9 +188,8 @@ async fn holders(
     Ok(all)
 }
 
-/// All that is known of customers, in the order of their numbers.
-async fn load(tx: &mut Tx<'_>, db: &Db, ids: &[i64], secrets: bool) -> Result<Vec<Customer>, StoreError> {
-    let binds: Vec<Bind<'_>> = ids.iter().map(|id| Bind::Int(*id)).collect();
+/// What customers' own rows say, and their wallets, in the order of their numbers.
+async fn heads(tx: &mut Tx<'_>, binds: &[Bind<'_>]) -> Result<Vec<Customer>, StoreError> {
     let sql = format!(
         "SELECT s.id, s.username, s.account_id, COALESCE(a.name, ''), p.id, p.name, s.created_at, s.service_state, s.status,
              s.status_reason, s.expires_at, s.activation_at, s.first_use_at, s.real_first_use_at, s.last_use_at,
@@ -190,7 +199,7 @@ async fn load(tx: &mut Tx<'_>, db: &Db, ids: &[i64], secrets: bool) -> Result<Ve
          WHERE s.id IN ({{}}) ORDER BY s.id",
         contacts::columns()
     );
-    let mut customers = tx.fetch_in("tk_subscriber", &sql, &binds, customer).await?;
+    let mut customers = tx.fetch_in("tk_subscriber", &sql, binds, customer).await?;
     customers.sort_by_key(|customer| customer.id);
     customers.dedup_by_key(|customer| customer.id);
     let mut all = Places::of(&mut customers);
@@ -201,7 +210,7 @@ async fn load(tx: &mut Tx<'_>, db: &Db, ids: &[i64], secrets: bool) -> Result<Ve
              CAST(credit_limit AS {text})
          FROM tk_wallet WHERE subscriber_id IN ({{}})"
     );
-    let wallets = tx.fetch_in("tk_wallet", &sql, &binds, |row| {
+    let wallets = tx.fetch_in("tk_wallet", &sql, binds, |row| {
         let sums = [amount(row, 2)?, amount(row, 3)?, amount(row, 4)?, amount(row, 5)?];
         Ok((row.number(0)?, row.word(1)?, sums))
     });
@@ -217,6 +226,15 @@ async fn load(tx: &mut Tx<'_>, db: &Db, ids: &[i64], secrets: bool) -> Result<Ve
             _ => {}
         }
     }
+    Ok(customers)
+}
+
+/// All that is known of customers, in the order of their numbers.
+async fn load(tx: &mut Tx<'_>, db: &Db, ids: &[i64], secrets: bool) -> Result<Vec<Customer>, StoreError> {
+    let binds: Vec<Bind<'_>> = ids.iter().map(|id| Bind::Int(*id)).collect();
+    let mut customers = heads(tx, &binds).await?;
+    let mut all = Places::of(&mut customers);
+    let text = tx.pick("TEXT", "text", "CHAR");
 
     let sql = format!(
         "SELECT u.subscriber_id, u.rule_id, COALESCE(r.name, ''), CAST(u.credit AS {text}), u.seconds, u.bytes
