@@ -60,5 +60,25 @@ pub(super) async fn set(
     tx.run("tk_contact", &sql, &binds).await.map(drop)
 }
 
+/// The same of several.
+pub(super) async fn set_all(
+    tx: &mut Tx<'_>,
+    ids: &[Bind<'_>],
+    fields: &[(ContactField, String)],
+) -> Result<(), StoreError> {
+    if fields.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO tk_contact (subscriber_id) SELECT s.id FROM tk_subscriber s
+         WHERE s.id IN ({}) AND NOT EXISTS (SELECT 1 FROM tk_contact c WHERE c.subscriber_id = s.id)";
+    tx.run_in("tk_contact", sql, ids).await?;
+    let columns: Vec<String> = fields.iter().map(|(field, _)| format!("{} = ?", field.column())).collect();
+    let sql = format!("UPDATE tk_contact SET {} WHERE subscriber_id IN ({{}})", columns.join(", "));
+    let value = |text: &'_ String| (!text.is_empty()).then_some(());
+    let values: Vec<Bind<'_>> =
+        fields.iter().map(|(_, text)| Bind::MaybeText(value(text).map(|()| text.as_str()))).collect();
+    tx.run_for("tk_contact", &sql, &values, ids).await
+}
+
 /// The key and every field.
 const COLUMNS: usize = 1 + ContactField::ALL.len();

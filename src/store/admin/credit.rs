@@ -3,9 +3,11 @@
 //! Whoever changes a wallet holds its row, and before it that of its subscriber: the group commit takes
 //! them in the same order. What a wallet holds is what its ledger adds up to.
 
+use std::collections::{BTreeMap, HashMap};
+
 use smol_str::SmolStr;
 
-use super::subscribers::{column, locate, touch};
+use super::subscribers::{column, locate, touch, touch_all};
 use super::tx::{Bind, Tx};
 use super::{Author, Event, audit, plans};
 use crate::domain::operator::Scope;
@@ -537,6 +539,39 @@ pub(super) async fn hold_of(
     wallet(tx, id, kind, locked).await
 }
 
+/// Locks several subscribers and their wallets of a kind, which are made where there are none.
+pub(super) async fn hold_all(
+    tx: &mut Tx<'_>,
+    ids: &[Bind<'_>],
+    kind: WalletKind,
+    author: &Author,
+) -> Result<HashMap<i64, Wallet>, StoreError> {
+    touch_all(tx, ids, author).await?;
+    let kind = kind.as_str();
+    let sql = format!(
+        "INSERT INTO tk_wallet (subscriber_id, kind) SELECT s.id, '{kind}' FROM tk_subscriber s
+         WHERE s.id IN ({{}}) AND NOT EXISTS (SELECT 1 FROM tk_wallet w WHERE w.subscriber_id = s.id AND w.kind = '{kind}')"
+    );
+    tx.run_in("tk_wallet", &sql, ids).await?;
+    let text = tx.pick("TEXT", "text", "CHAR");
+    let sql = format!(
+        "SELECT subscriber_id, CAST(balance AS {text}), CAST(spent AS {text}), CAST(charged AS {text}),
+             CAST(credit_limit AS {text})
+         FROM tk_wallet WHERE kind = '{kind}' AND subscriber_id IN ({{}}){}",
+        tx.pick("", " FOR UPDATE", " FOR UPDATE")
+    );
+    let held = tx.fetch_in("tk_wallet", &sql, ids, |row| {
+        let wallet = Wallet {
+            balance: amount(row, 1)?,
+            spent: amount(row, 2)?,
+            charged: amount(row, 3)?,
+            limit: amount(row, 4)?,
+        };
+        Ok((row.number(0)?, wallet))
+    });
+    Ok(held.await?.into_iter().collect())
+}
+
 /// Changes a wallet as part of a transaction of whoever calls: the row of the audit is the caller's. Of
 /// several wallets of one subscriber the credit is moved first, so that nobody waits for each other.
 pub(super) async fn move_wallet(
@@ -640,32 +675,130 @@ async fn wallet(
 
 /// The plan of a subscriber: its own, else the one of its first group.
 pub(super) async fn plan_of(tx: &mut Tx<'_>, id: i64) -> Result<Option<Gift>, StoreError> {
-    let text = tx.pick("TEXT", "text", "CHAR");
-    let columns = format!(
-        "SELECT p.id, p.name, CAST(p.credit_on_renew AS {text}), CAST(p.credit_on_recharge AS {text}),
-             CAST(p.price AS {text}), p.currency"
-    );
-    let own = format!("{columns} FROM tk_subscriber s JOIN tk_plan p ON p.id = s.plan_id WHERE s.id = ?");
-    let read = |row: &dyn Columns| {
-        let sum = |column| Ok::<_, sqlx::Error>(row.text(column)?.and_then(|text| Amount::parse(&text)));
-        Ok(Gift {
-            id: row.number(0)?,
-            name: row.word(1)?,
-            credit: sum(2)?.unwrap_or_default(),
-            recharge: sum(3)?.unwrap_or_default(),
-            price: sum(4)?,
-            currency: row.word(5)?,
-        })
-    };
-    if let Some(plan) = tx.fetch("tk_plan", &own, &[Bind::Int(id)], read).await?.into_iter().next() {
+    let columns = gift_columns(tx.pick("TEXT", "text", "CHAR"));
+    let own =
+        format!("SELECT {columns} FROM tk_subscriber s JOIN tk_plan p ON p.id = s.plan_id WHERE s.id = ?");
+    if let Some(plan) = tx.fetch("tk_plan", &own, &[Bind::Int(id)], gift).await?.into_iter().next() {
         return Ok(Some(plan));
     }
     let first = format!(
-        "{columns} FROM tk_subscriber s JOIN radusergroup g ON g.username = s.username
+        "SELECT {columns} FROM tk_subscriber s JOIN radusergroup g ON g.username = s.username
              JOIN tk_plan p ON p.groupname = g.groupname
          WHERE s.id = ? AND s.plan_id IS NULL ORDER BY g.priority"
     );
-    Ok(tx.fetch("tk_plan", &first, &[Bind::Int(id)], read).await?.into_iter().next())
+    Ok(tx.fetch("tk_plan", &first, &[Bind::Int(id)], gift).await?.into_iter().next())
+}
+
+/// Columns of what a plan called `p` gives, as [`gift`] reads them.
+fn gift_columns(text: &str) -> String {
+    format!(
+        "p.id, p.name, CAST(p.credit_on_renew AS {text}), CAST(p.credit_on_recharge AS {text}),
+             CAST(p.price AS {text}), p.currency"
+    )
+}
+
+fn gift(row: &dyn Columns) -> Result<Gift, sqlx::Error> {
+    let sum = |column| Ok::<_, sqlx::Error>(row.text(column)?.and_then(|text| Amount::parse(&text)));
+    Ok(Gift {
+        id: row.number(0)?,
+        name: row.word(1)?,
+        credit: sum(2)?.unwrap_or_default(),
+        recharge: sum(3)?.unwrap_or_default(),
+        price: sum(4)?,
+        currency: row.word(5)?,
+    })
+}
+
+/// The plans of several subscribers, as [`plan_of`].
+pub(super) async fn plans_of(tx: &mut Tx<'_>, ids: &[i64]) -> Result<HashMap<i64, Gift>, StoreError> {
+    let text = tx.pick("TEXT", "text", "CHAR");
+    let sql = format!(
+        "SELECT {}, s.id FROM tk_subscriber s JOIN tk_plan p ON p.id = s.plan_id WHERE s.id IN ({{}})",
+        gift_columns(text)
+    );
+    let list: Vec<Bind<'_>> = ids.iter().map(|id| Bind::Int(*id)).collect();
+    let found = tx.fetch_in("tk_plan", &sql, &list, |row| Ok((row.number(6)?, gift(row)?))).await?;
+    let mut plans: HashMap<i64, Gift> = found.into_iter().collect();
+    for id in ids {
+        if !plans.contains_key(id)
+            && let Some(plan) = plan_of(tx, *id).await?
+        {
+            plans.insert(*id, plan);
+        }
+    }
+    Ok(plans)
+}
+
+/// A movement of a wallet among those that [`book_all`] writes.
+pub(super) struct Booking<'a> {
+    pub(super) id: i64,
+    pub(super) before: Amount,
+    pub(super) delta: Amount,
+    pub(super) movement: Movement<'a>,
+}
+
+/// Moves wallets that are held and writes why; of several movements of one wallet each begins where the one
+/// before it ends.
+pub(super) async fn book_all(
+    tx: &mut Tx<'_>,
+    kind: WalletKind,
+    bookings: &[Booking<'_>],
+    author: &Author,
+) -> Result<(), StoreError> {
+    let mut after: BTreeMap<i64, Amount> = BTreeMap::new();
+    let mut entries = Vec::with_capacity(bookings.len());
+    for Booking { id, before, delta, movement } in bookings {
+        let sum = before.saturating_plus(*delta);
+        after.insert(*id, sum);
+        let sold = movement.plan.filter(|_| movement.priced);
+        let (price, currency) = match movement.price {
+            Some((price, currency)) => (Some(price), currency),
+            None => (sold.and_then(|plan| plan.price), sold.map_or("", |plan| plan.currency.as_str())),
+        };
+        entries.push([
+            Bind::Int(*id),
+            Bind::Text(kind.as_str()),
+            Bind::Text(movement.action.as_str()),
+            Bind::Amount(*before),
+            Bind::Amount(*delta),
+            Bind::Amount(sum),
+            Bind::MaybeAmount(price),
+            Bind::Text(currency),
+            Bind::MaybeInt(movement.plan.map(|plan| plan.id)),
+            Bind::Text(movement.comment),
+            Bind::Text(&author.name),
+            Bind::Text(author.dialect.as_str()),
+            Bind::Text(&author.remote),
+            Bind::Int(author.at.0),
+        ]);
+    }
+    let wallets: Vec<_> = after
+        .iter()
+        .map(|(id, sum)| {
+            [Bind::Int(*id), Bind::Text(kind.as_str()), Bind::Amount(*sum), Bind::Int(author.at.0)]
+        })
+        .collect();
+    let head = "INSERT INTO tk_wallet (subscriber_id, kind, balance, updated_at)";
+    let standard = "ON CONFLICT (subscriber_id, kind) DO UPDATE SET balance = excluded.balance, updated_at = excluded.updated_at";
+    let mysql = "ON DUPLICATE KEY UPDATE balance = VALUES(balance), updated_at = VALUES(updated_at)";
+    tx.put_rows("tk_wallet", head, tx.pick(standard, standard, mysql), &wallets).await?;
+    let head = "INSERT INTO tk_ledger (subscriber_id, wallet, action, before_balance, delta, after_balance, price, currency,
+             plan_id, comment, actor, dialect, remote_addr, at)";
+    tx.insert_rows("tk_ledger", head, &entries).await
+}
+
+/// The numbers of the last rows in the ledger of wallets that are held.
+pub(super) async fn last_entries(
+    tx: &mut Tx<'_>,
+    kind: WalletKind,
+    ids: &[Bind<'_>],
+) -> Result<HashMap<i64, i64>, StoreError> {
+    let sql = format!(
+        "SELECT subscriber_id, MAX(id) FROM tk_ledger WHERE wallet = '{}' AND subscriber_id IN ({{}}) GROUP BY subscriber_id",
+        kind.as_str()
+    );
+    let last = tx.fetch_in("tk_ledger", &sql, ids, |row| Ok((row.number(0)?, row.number(1)?)));
+    Ok(last.await?.into_iter().collect())
 }
 
 /// Moves a wallet that is held and writes why.

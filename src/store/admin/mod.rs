@@ -63,6 +63,7 @@ pub use subscribers::{AttributeEdit, CredentialEdit, SubscriberEdit, SubscriberO
 pub use tenure::{NewDevice, NewExpiry, RuleOwner};
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 pub(super) use credit::{charge_rule, rule_columns};
 
@@ -156,23 +157,34 @@ async fn audit(tx: &mut Tx<'_>, author: &Author, event: Event<'_>) -> Result<(),
 
 /// The rows of `tk_audit` of subscribers that are made together: their numbers, and what they are.
 async fn audit_added(tx: &mut Tx<'_>, author: &Author, added: &[(i64, String)]) -> Result<(), StoreError> {
-    let rows: Vec<_> = added
+    let added: Vec<_> = added.iter().map(|(id, said)| (*id, None, said.clone())).collect();
+    audit_all(tx, author, "add", &added).await
+}
+
+/// The rows of `tk_audit` of subscribers to whom the same happens: their numbers, what was, and what is.
+async fn audit_all(
+    tx: &mut Tx<'_>,
+    author: &Author,
+    verb: &str,
+    events: &[(i64, Option<String>, String)],
+) -> Result<(), StoreError> {
+    let rows: Vec<_> = events
         .iter()
-        .map(|(id, said)| {
+        .map(|(id, old, new)| {
             [
                 Bind::Int(author.at.0),
                 Bind::Text(&author.name),
                 Bind::Text(author.dialect.as_str()),
                 Bind::Text("subscriber"),
                 Bind::Int(*id),
-                Bind::Text("add"),
-                Bind::Text(said.trim_end()),
+                Bind::Text(verb),
+                Bind::MaybeText(old.as_deref()),
+                Bind::Text(new.trim_end()),
                 Bind::Text(&author.remote),
             ]
         })
         .collect();
-    let head =
-        "INSERT INTO tk_audit (at, actor, dialect, object, object_id, attribute, new_value, remote_addr)";
+    let head = "INSERT INTO tk_audit (at, actor, dialect, object, object_id, attribute, old_value, new_value, remote_addr)";
     tx.insert_rows("tk_audit", head, &rows).await
 }
 
@@ -208,6 +220,14 @@ const RADCHECK: AttributeTable = AttributeTable { name: "radcheck", owner: "user
 const RADREPLY: AttributeTable = AttributeTable { name: "radreply", owner: "username" };
 const RADGROUPCHECK: AttributeTable = AttributeTable { name: "radgroupcheck", owner: "groupname" };
 const RADGROUPREPLY: AttributeTable = AttributeTable { name: "radgroupreply", owner: "groupname" };
+
+/// What becomes of the rows of one owner.
+struct OwnedRows<'a> {
+    owner: &'a str,
+    /// Names whose rows go, each owner's once.
+    remove: Vec<&'a str>,
+    add: &'a [NewAttribute],
+}
 
 impl AttributeTable {
     async fn rows(self, tx: &mut Tx<'_>, owner: &str) -> Result<Vec<AttributeRow>, StoreError> {
@@ -277,8 +297,52 @@ impl AttributeTable {
         Ok(gone)
     }
 
+    /// Removes rows and adds some, for many owners together: all rows with the names that are to be removed go.
+    async fn replace_all(self, tx: &mut Tx<'_>, edits: &[OwnedRows<'_>]) -> Result<(), StoreError> {
+        let Self { name, owner: column } = self;
+        let removing: HashMap<&str, &[&str]> = edits
+            .iter()
+            .filter(|edit| !edit.remove.is_empty())
+            .map(|edit| (edit.owner, edit.remove.as_slice()))
+            .collect();
+        let owners: Vec<Bind<'_>> = removing.keys().map(|owner| Bind::Text(owner)).collect();
+        let sql = format!("SELECT id, attribute, {column} FROM {name} WHERE {column} IN ({{}})");
+        let rows = tx.fetch_in(name, &sql, &owners, |row| Ok((row.number(0)?, row.word(1)?, row.word(2)?)));
+        let gone: Vec<Bind<'_>> = rows
+            .await?
+            .iter()
+            .filter(|(_, attribute, owner)| {
+                let names = removing.get(owner.as_str()).copied().unwrap_or_default();
+                names.iter().any(|name| name.eq_ignore_ascii_case(attribute))
+            })
+            .map(|(id, ..)| Bind::Int(*id))
+            .collect();
+        tx.run_in(name, &format!("DELETE FROM {name} WHERE id IN ({{}})"), &gone).await?;
+        let mut items = Vec::new();
+        for edit in edits {
+            for item in edit.add {
+                items.push((edit.owner, self.written(tx, item)?));
+            }
+        }
+        let rows: Vec<_> = items
+            .iter()
+            .map(|(owner, item)| {
+                [
+                    Bind::Text(owner),
+                    Bind::Text(&item.attribute),
+                    Bind::Text(&item.op),
+                    Bind::Text(&item.value),
+                ]
+            })
+            .collect();
+        tx.insert_rows(name, &format!("INSERT INTO {name} ({column}, attribute, op, value)"), &rows).await
+    }
+
     /// Removes all rows with these attribute names; gives how many there were.
     async fn remove(self, tx: &mut Tx<'_>, owner: &str, names: &[&str]) -> Result<usize, StoreError> {
+        if names.is_empty() {
+            return Ok(0);
+        }
         let mut gone = 0;
         for row in self.rows(tx, owner).await? {
             if names.iter().any(|name| name.eq_ignore_ascii_case(&row.attribute)) {

@@ -279,15 +279,24 @@ impl QuotaOwner<'_> {
 /// A subscriber's term begins: what its plan gives for a term, it gives once more. What was used until now
 /// is taken from `tk_usage`; the record of an open session that is on its way counts for the new term.
 pub(super) async fn begin_term(tx: &mut Tx<'_>, subscriber: i64, at: UnixTime) -> Result<(), StoreError> {
+    begin_terms(tx, &[Bind::Int(subscriber)], at).await
+}
+
+/// The same of several.
+pub(super) async fn begin_terms(
+    tx: &mut Tx<'_>,
+    subscribers: &[Bind<'_>],
+    at: UnixTime,
+) -> Result<(), StoreError> {
     let sql = format!(
         "INSERT INTO tk_term (subscriber_id, began_at, seconds, input, output)
          SELECT s.id, {}, COALESCE(u.seconds, 0), COALESCE(u.input, 0), COALESCE(u.output, 0)
-         FROM tk_subscriber s LEFT JOIN tk_usage u ON u.subscriber_id = s.id AND u.day = {} WHERE s.id = ? {}",
+         FROM tk_subscriber s LEFT JOIN tk_usage u ON u.subscriber_id = s.id AND u.day = {} WHERE s.id IN ({{}}) {}",
         at.0,
         Day::LIFETIME.0,
         anew(tx)
     );
-    tx.run("tk_term", &sql, &[Bind::Int(subscriber)]).await.map(drop)
+    tx.run_in("tk_term", &sql, subscribers).await
 }
 
 /// A subscriber's term began then, and had used so much (seconds, input, output) since ever by then.

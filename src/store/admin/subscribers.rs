@@ -460,6 +460,13 @@ pub(super) async fn touch(tx: &mut Tx<'_>, id: i64, author: &Author) -> Result<(
     .map(drop)
 }
 
+/// Notes it of several.
+pub(super) async fn touch_all(tx: &mut Tx<'_>, ids: &[Bind<'_>], author: &Author) -> Result<(), StoreError> {
+    let sql = "UPDATE tk_subscriber SET updated_at = ?, updated_by = ? WHERE id IN ({})";
+    let said = [Bind::Int(author.at.0), Bind::Text(author.signature())];
+    tx.run_for("tk_subscriber", sql, &said, ids).await
+}
+
 /// Does a check row say how somebody proves who it is? One that rejects says something else.
 fn proves(row: &AttributeRow) -> bool {
     let accepts = row.attribute.eq_ignore_ascii_case("Auth-Type") && row.value.eq_ignore_ascii_case("Accept");
@@ -589,6 +596,17 @@ pub(super) async fn seen(tx: &mut Tx<'_>, login: &str, author: &Author) -> Resul
 pub(super) async fn column(tx: &mut Tx<'_>, name: &str, id: i64, value: Bind<'_>) -> Result<(), StoreError> {
     let sql = format!("UPDATE tk_subscriber SET {name} = ? WHERE id = ?");
     tx.run("tk_subscriber", &sql, &[value, Bind::Int(id)]).await.map(drop)
+}
+
+/// The same column of several.
+pub(super) async fn column_of_all(
+    tx: &mut Tx<'_>,
+    name: &str,
+    ids: &[Bind<'_>],
+    value: Bind<'_>,
+) -> Result<(), StoreError> {
+    let sql = format!("UPDATE tk_subscriber SET {name} = ? WHERE id IN ({{}})");
+    tx.run_for("tk_subscriber", &sql, &[value], ids).await
 }
 
 /// Replaces the primary plan, and its group; other groups stay. `false`: there is no such plan.

@@ -191,8 +191,19 @@ impl<'p> Tx<'p> {
         sql: &str,
         list: &[Bind<'_>],
     ) -> Result<(), StoreError> {
+        self.run_for(table, sql, &[], list).await
+    }
+
+    /// The same with placeholders before the list.
+    pub(super) async fn run_for(
+        &mut self,
+        table: &'static str,
+        sql: &str,
+        before: &[Bind<'_>],
+        list: &[Bind<'_>],
+    ) -> Result<(), StoreError> {
         for part in list.chunks(IN_MOST) {
-            let binds: Vec<Bind<'_>> = padded(part).collect();
+            let binds: Vec<Bind<'_>> = before.iter().copied().chain(padded(part)).collect();
             self.run(table, &with_list(sql, part.len()), &binds).await?;
         }
         Ok(())
@@ -205,9 +216,25 @@ impl<'p> Tx<'p> {
         head: &str,
         rows: &[[Bind<'a>; N]],
     ) -> Result<(), StoreError> {
-        let row = format!("({})", vec!["?"; N].join(", "));
+        self.put_rows(table, head, "", rows).await
+    }
+
+    /// The same; `tail` says what becomes of those that are there already.
+    pub(super) async fn put_rows<'a, const N: usize>(
+        &mut self,
+        table: &'static str,
+        head: &str,
+        tail: &str,
+        rows: &[[Bind<'a>; N]],
+    ) -> Result<(), StoreError> {
+        let Some(first) = rows.first() else { return Ok(()) };
+        let place = |bind: &Bind<'_>| match bind {
+            Bind::Amount(_) | Bind::MaybeAmount(_) => self.decimal(),
+            Bind::Text(_) | Bind::Int(_) | Bind::MaybeText(_) | Bind::MaybeInt(_) => "?",
+        };
+        let row = format!("({})", first.iter().map(place).collect::<Vec<_>>().join(", "));
         for part in rows.chunks(ROWS_MOST) {
-            let text = format!("{head} VALUES {}", vec![row.as_str(); part.len()].join(", "));
+            let text = format!("{head} VALUES {} {tail}", vec![row.as_str(); part.len()].join(", "));
             let binds: Vec<Bind<'a>> = part.iter().flatten().copied().collect();
             self.run(table, &text, &binds).await?;
         }

@@ -1,19 +1,22 @@
 //! Changing and removing customers: all or none.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::money::{EXTENDED_UNTIL, note};
+use smol_str::SmolStr;
+
+use super::money::{EXTENDED_UNTIL, noted};
 use super::{Found, WAITING_CHECK, WAITING_REPLY, is_password, resolve, resolve_each, waiting_row};
-use crate::domain::customer::{CustomerEdit, CustomerObstacle, NamedBy};
+use crate::domain::customer::{CustomerEdit, CustomerObstacle, EndsAfter, NamedBy};
 use crate::domain::operator::Scope;
 use crate::domain::validity::STATIC_DEVICE;
-use crate::domain::{SubscriberId, SubscriberStatus, Who};
+use crate::domain::{ContactField, SubscriberId, SubscriberStatus, Who};
 use crate::store::admin::create::all_taken;
-use crate::store::admin::subscribers::{self, CredentialEdit, PLAN_PRIORITY, column, touch};
+use crate::store::admin::subscribers::{self, CredentialEdit, PLAN_PRIORITY, column};
 use crate::store::admin::tx::{Bind, Tx};
 use crate::store::admin::{
-    Author, Event, NewAttribute, RADCHECK, RADREPLY, SESSIONS_OF, account, audit, contacts, groups, isp,
-    limits, rename,
+    Author, Event, NewAttribute, OwnedRows, RADCHECK, RADREPLY, SESSIONS_OF, account, audit, audit_all,
+    contacts, groups, isp, limits, rename,
 };
 use crate::store::db::{Columns, Db};
 use crate::store::{Store, StoreError};
@@ -55,11 +58,15 @@ impl Store {
         if let Some(taken) = taken(&mut tx, changes, &found).await? {
             return Ok(Err(CustomerObstacle::LoginsTaken(taken)));
         }
+        let numbers: Vec<Bind<'_>> = found.iter().map(|found| Bind::Int(found.id)).collect();
+        subscribers::touch_all(&mut tx, &numbers, author).await?;
+        let mut later = Later::default();
         for (change, found) in changes.iter().zip(found) {
-            if let Err(obstacle) = apply(&mut tx, change, found, scope, author).await? {
+            if let Err(obstacle) = apply(&mut tx, change, found, &mut later, scope, author).await? {
                 return Ok(Err(obstacle));
             }
         }
+        later.write(&mut tx, author).await?;
         tx.commit().await?;
         Ok(Ok(()))
     }
@@ -187,21 +194,139 @@ async fn taken(
     Ok((!taken.is_empty()).then_some(taken))
 }
 
-async fn apply(
+/// A value of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Cell<'c> {
+    Text(&'c str),
+    Int(Option<i64>),
+}
+
+/// Numbers of customers, for a list.
+type Ids = Vec<Bind<'static>>;
+
+/// What is mostly the same for all customers of a call: it is written for all of them together.
+#[derive(Default)]
+struct Later<'c> {
+    /// Numbers of the accounts that were looked up.
+    accounts: HashMap<&'c str, i64>,
+    /// Columns of `tk_subscriber`, and whose they are.
+    columns: BTreeMap<(&'static str, Cell<'c>), Ids>,
+    /// Rows of FreeRADIUS's tables, by login.
+    rows: Vec<(SmolStr, &'c CustomerChange)>,
+    rules: BTreeMap<(&'static str, i64), Option<EndsAfter>>,
+    limits: BTreeMap<(&'static str, &'static str, i64), Option<i64>>,
+    contacts: Vec<(&'c [(ContactField, String)], Ids)>,
+    /// What nothing here has a meaning for; the last value of a name counts.
+    fields: BTreeMap<(&'c str, i64), Option<&'c str>>,
+    notes: Vec<(i64, Option<String>, String)>,
+}
+
+impl<'c> Later<'c> {
+    fn column(&mut self, name: &'static str, id: i64, value: Cell<'c>) {
+        self.columns.entry((name, value)).or_default().push(Bind::Int(id));
+    }
+
+    fn contact(&mut self, id: i64, fields: &'c [(ContactField, String)]) {
+        match self.contacts.last_mut().filter(|(known, _)| *known == fields) {
+            Some((_, ids)) => ids.push(Bind::Int(id)),
+            None => self.contacts.push((fields, vec![Bind::Int(id)])),
+        }
+    }
+
+    async fn write(self, tx: &mut Tx<'_>, author: &Author) -> Result<(), StoreError> {
+        for ((name, value), ids) in &self.columns {
+            let value = match *value {
+                Cell::Text(text) => Bind::Text(text),
+                Cell::Int(number) => Bind::MaybeInt(number),
+            };
+            subscribers::column_of_all(tx, name, ids, value).await?;
+        }
+        for table in [RADCHECK, RADREPLY] {
+            let edits: Vec<OwnedRows<'_>> = self
+                .rows
+                .iter()
+                .map(|(login, change)| {
+                    let add = if table.name == RADCHECK.name { &change.check } else { &change.reply };
+                    let own = add.iter().map(|item| &item.attribute);
+                    let remove = change.edit.remove.iter().chain(own).map(String::as_str).collect();
+                    OwnedRows { owner: login, remove, add }
+                })
+                .collect();
+            table.replace_all(tx, &edits).await?;
+        }
+        let ids_of = |keys: &mut dyn Iterator<Item = i64>| -> Ids { keys.map(Bind::Int).collect() };
+        for kind in self.rules.keys().map(|(kind, _)| *kind).collect::<BTreeSet<_>>() {
+            let ids = ids_of(&mut self.rules.keys().filter(|key| key.0 == kind).map(|key| key.1));
+            let sql = "DELETE FROM tk_expiry_rule WHERE kind = ? AND subscriber_id IN ({})";
+            tx.run_for("tk_expiry_rule", sql, &[Bind::Text(kind)], &ids).await?;
+        }
+        let rules = self.rules.iter().filter_map(|((kind, id), rule)| rule.map(|rule| (*kind, *id, rule)));
+        let rules: Vec<_> = rules
+            .map(|(kind, id, rule)| {
+                [Bind::Int(id), Bind::Text(kind), Bind::Int(rule.value), Bind::Text(rule.unit.as_str())]
+            })
+            .collect();
+        let head = "INSERT INTO tk_expiry_rule (subscriber_id, kind, value, unit)";
+        tx.insert_rows("tk_expiry_rule", head, &rules).await?;
+        for (metric, period) in self.limits.keys().map(|key| (key.0, key.1)).collect::<BTreeSet<_>>() {
+            let own = self.limits.keys().filter(|key| (key.0, key.1) == (metric, period));
+            let ids = ids_of(&mut own.map(|key| key.2));
+            let sql = "DELETE FROM tk_quota WHERE metric = ? AND period = ? AND origin = 'user' AND subscriber_id IN ({})";
+            tx.run_for("tk_quota", sql, &[Bind::Text(metric), Bind::Text(period)], &ids).await?;
+        }
+        let limits = self.limits.iter().filter_map(|(key, limit)| limit.map(|limit| (key, limit)));
+        let limits: Vec<_> = limits
+            .map(|((metric, period, id), limit)| {
+                let at = Bind::Int(author.at.0);
+                [
+                    Bind::Int(*id),
+                    Bind::Text(metric),
+                    Bind::Text(period),
+                    Bind::Text("user"),
+                    Bind::Int(limit),
+                    at,
+                ]
+            })
+            .collect();
+        let head = "INSERT INTO tk_quota (subscriber_id, metric, period, origin, quota_limit, starts_at)";
+        tx.insert_rows("tk_quota", head, &limits).await?;
+        for (fields, ids) in &self.contacts {
+            contacts::set_all(tx, ids, fields).await?;
+        }
+        for name in self.fields.keys().map(|(name, _)| *name).collect::<BTreeSet<_>>() {
+            let ids = ids_of(&mut self.fields.keys().filter(|key| key.0 == name).map(|key| key.1));
+            let sql = "DELETE FROM tk_custom_field WHERE name = ? AND subscriber_id IN ({})";
+            tx.run_for("tk_custom_field", sql, &[Bind::Text(name)], &ids).await?;
+        }
+        let fields = self.fields.iter().filter_map(|((name, id), value)| {
+            value.map(|value| [Bind::Int(*id), Bind::Text(name), Bind::Text(value)])
+        });
+        let head = "INSERT INTO tk_custom_field (subscriber_id, name, value)";
+        tx.insert_rows("tk_custom_field", head, &fields.collect::<Vec<_>>()).await?;
+        audit_all(tx, author, "set", &self.notes).await
+    }
+}
+
+async fn apply<'c>(
     tx: &mut Tx<'_>,
-    change: &CustomerChange,
+    change: &'c CustomerChange,
     found: Found,
+    later: &mut Later<'c>,
     scope: &Scope,
     author: &Author,
 ) -> Result<Result<(), CustomerObstacle>, StoreError> {
     let CustomerChange { edit, check, reply, summary, .. } = change;
     let Found { id, mut login } = found;
-    touch(tx, id, author).await?;
     if let Some(name) = &edit.account {
-        match account_of(tx, name, scope).await? {
-            Ok(number) => column(tx, "account_id", id, Bind::Int(number)).await?,
-            Err(obstacle) => return Ok(Err(obstacle)),
-        }
+        let number = match later.accounts.get(name.as_str()) {
+            Some(number) => *number,
+            None => match account_of(tx, name, scope).await? {
+                Ok(number) => number,
+                Err(obstacle) => return Ok(Err(obstacle)),
+            },
+        };
+        later.accounts.insert(name, number);
+        later.column("account_id", id, Cell::Int(Some(number)));
     }
     if edit.no_login
         && let Some(old) = login.take()
@@ -238,11 +363,15 @@ async fn apply(
                 let put = subscribers::put_credential(tx, &mut located, &credential).await?;
                 debug_assert!(put.is_ok(), "a password is there");
             }
-            None => put_rows(tx, id, None, &[row], &[]).await?,
+            None => put_waiting(tx, id, &[row], &[]).await?,
         }
     }
-    remove_rows(tx, id, login, &edit.remove).await?;
-    put_rows(tx, id, login, check, reply).await?;
+    if let Some(login) = login {
+        later.rows.push((login.into(), change));
+    } else {
+        remove_waiting(tx, id, &edit.remove).await?;
+        put_waiting(tx, id, check, reply).await?;
+    }
     if let Some(lock) = &edit.lock {
         let (status, reason) = match lock {
             Some(reason) => (SubscriberStatus::Suspended, reason.as_str()),
@@ -251,46 +380,30 @@ async fn apply(
         match login {
             Some(login) => subscribers::put_status(tx, id, login, status, reason, author).await?,
             None => {
-                column(tx, "status", id, Bind::Text(status.as_str())).await?;
-                column(tx, "status_reason", id, Bind::Text(reason)).await?;
+                later.column("status", id, Cell::Text(status.as_str()));
+                later.column("status_reason", id, Cell::Text(reason));
             }
         }
     }
     if let Some(expires) = edit.expires {
-        column(tx, "expires_at", id, Bind::MaybeInt(expires.map(|at| at.0))).await?;
+        later.column("expires_at", id, Cell::Int(expires.map(|at| at.0)));
     }
     if let Some(first) = edit.first_use {
-        column(tx, "first_use_at", id, Bind::MaybeInt(first.map(|at| at.0))).await?;
+        later.column("first_use_at", id, Cell::Int(first.map(|at| at.0)));
     }
     for (kind, rule) in &edit.ends_after {
-        let sql = "DELETE FROM tk_expiry_rule WHERE subscriber_id = ? AND kind = ?";
-        tx.run("tk_expiry_rule", sql, &[Bind::Int(id), Bind::Text(kind.as_str())]).await?;
-        if let Some(rule) = rule {
-            let sql = "INSERT INTO tk_expiry_rule (subscriber_id, kind, value, unit) VALUES (?, ?, ?, ?)";
-            let unit = Bind::Text(rule.unit.as_str());
-            let binds = [Bind::Int(id), Bind::Text(rule.kind.as_str()), Bind::Int(rule.value), unit];
-            tx.run("tk_expiry_rule", sql, &binds).await?;
-        }
+        later.rules.insert((kind.as_str(), id), *rule);
     }
     if let Some(limit) = edit.credit_limit {
         super::money::limit(tx, id, limit, author).await?;
     }
     if let Some(comments) = &edit.comments {
-        column(tx, "comments", id, Bind::Text(comments)).await?;
+        later.column("comments", id, Cell::Text(comments));
     }
-    contacts::set(tx, id, &edit.contact).await?;
+    later.contact(id, &edit.contact);
     devices(tx, id, edit).await?;
     for (metric, period, limit) in &edit.limits {
-        let (metric, period) = (Bind::Text(metric.as_str()), Bind::Text(period.as_str()));
-        let sql =
-            "DELETE FROM tk_quota WHERE subscriber_id = ? AND metric = ? AND period = ? AND origin = 'user'";
-        tx.run("tk_quota", sql, &[Bind::Int(id), metric, period]).await?;
-        if let Some(limit) = limit {
-            let sql = "INSERT INTO tk_quota (subscriber_id, metric, period, origin, quota_limit, starts_at)
-                 VALUES (?, ?, ?, 'user', ?, ?)";
-            let binds = [Bind::Int(id), metric, period, Bind::Int(*limit), Bind::Int(author.at.0)];
-            tx.run("tk_quota", sql, &binds).await?;
-        }
+        later.limits.insert((metric.as_str(), period.as_str(), id), *limit);
     }
     for (kind, identifier) in [("serial", &edit.serial), ("voip", &edit.voip)] {
         let Some(identifier) = identifier else { continue };
@@ -308,17 +421,12 @@ async fn apply(
         tx.run("tk_credential", sql, &[Bind::Int(id), Bind::Text(kind), Bind::Text(identifier)]).await?;
     }
     for (name, value) in &edit.fields {
-        match value {
-            Some(value) => put_field(tx, id, name, value).await?,
-            None => {
-                drop_named(tx, id, name).await?;
-                if name == EXTENDED_UNTIL {
-                    column(tx, "grace_until", id, Bind::MaybeInt(None)).await?;
-                }
-            }
+        later.fields.insert((name, id), value.as_deref());
+        if name == EXTENDED_UNTIL && value.is_none() {
+            later.column("grace_until", id, Cell::Int(None));
         }
     }
-    note(tx, id, login, "set", None, summary, author).await?;
+    later.notes.push(noted(id, login, None, summary));
     Ok(Ok(()))
 }
 
@@ -345,19 +453,13 @@ async fn devices(tx: &mut Tx<'_>, id: i64, edit: &CustomerEdit) -> Result<(), St
     Ok(())
 }
 
-/// Rows of FreeRADIUS's tables in the place of those of the same name; without a login they wait for one.
-async fn put_rows(
+/// Rows of FreeRADIUS's tables of who has no login wait for one, in the place of those of the same name.
+async fn put_waiting(
     tx: &mut Tx<'_>,
     id: i64,
-    login: Option<&str>,
     check: &[NewAttribute],
     reply: &[NewAttribute],
 ) -> Result<(), StoreError> {
-    if let Some(login) = login {
-        RADCHECK.replace(tx, login, check).await?;
-        RADREPLY.replace(tx, login, reply).await?;
-        return Ok(());
-    }
     for (table, rows) in [(WAITING_CHECK, check), (WAITING_REPLY, reply)] {
         for row in rows {
             // Under its own name, whatever its value says.
@@ -369,18 +471,7 @@ async fn put_rows(
     Ok(())
 }
 
-async fn remove_rows(
-    tx: &mut Tx<'_>,
-    id: i64,
-    login: Option<&str>,
-    names: &[String],
-) -> Result<(), StoreError> {
-    if let Some(login) = login {
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        RADCHECK.remove(tx, login, &names).await?;
-        RADREPLY.remove(tx, login, &names).await?;
-        return Ok(());
-    }
+async fn remove_waiting(tx: &mut Tx<'_>, id: i64, names: &[String]) -> Result<(), StoreError> {
     for name in names {
         for table in [WAITING_CHECK, WAITING_REPLY] {
             drop_named(tx, id, &format!("{table}{name}")).await?;

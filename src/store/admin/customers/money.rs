@@ -1,6 +1,8 @@
 //! Credit, deposits and packages of many customers at once: all or none, one transaction, one row of the
 //! audit for each.
 
+use std::collections::HashMap;
+
 use smol_str::SmolStr;
 
 use super::{Found, resolve};
@@ -8,11 +10,11 @@ use crate::domain::customer::{CustomerObstacle, NamedBy, ServiceState};
 use crate::domain::operator::Scope;
 use crate::domain::{Amount, LedgerAction, WalletKind};
 use crate::store::admin::accounts::add_batch;
-use crate::store::admin::credit::{self, Movement, Wallet, plan_of};
-use crate::store::admin::subscribers::{column, touch};
+use crate::store::admin::credit::{self, Booking, Movement, Wallet};
+use crate::store::admin::subscribers::{self, column, touch};
 use crate::store::admin::tx::{Bind, Tx};
 use crate::store::admin::{
-    Author, CreditChange, CreditObstacle, Event, PutOff, audit, audit_added, quotas, renewals,
+    Author, CreditChange, CreditObstacle, PutOff, audit_added, audit_all, quotas, renewals,
 };
 use crate::store::{Store, StoreError};
 
@@ -128,9 +130,11 @@ impl Store {
             Ok(found) => found,
             Err(obstacle) => return Ok(Err(obstacle)),
         };
-        let mut entries = Vec::new();
-        for Found { id, login } in found {
-            let held = hold(&mut tx, id, asked.kind, author).await?;
+        let ids = binds(&found);
+        let wallets = credit::hold_all(&mut tx, &ids, asked.kind, author).await?;
+        let (mut bookings, mut raised, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+        for Found { id, login } in &found {
+            let (id, held) = (*id, Held::of(wallets.get(id)));
             let after = match asked.change {
                 CreditChange::Add(amount) => held.balance.plus(amount),
                 // What open sessions have cost is not posted yet: the credit that is seen becomes this.
@@ -158,14 +162,19 @@ impl Store {
                 WalletKind::Due => LedgerAction::Invoice,
             };
             let movement = Movement { comment: asked.comment, ..Movement::of(action) };
-            entries.push(post(&mut tx, id, asked.kind, held.balance, delta, movement, author).await?);
+            bookings.push(Booking { id, before: held.balance, delta, movement });
             if asked.kind == WalletKind::Credit && delta.is_positive() {
-                state(&mut tx, id, ServiceState::Recharged).await?;
+                raised.push(Bind::Int(id));
             }
             let said = format!("{} {after} {}", asked.kind.as_str(), asked.comment);
-            note(&mut tx, id, login.as_deref(), asked.kind.as_str(), Some(held.balance), &said, author)
-                .await?;
+            notes.push(noted(id, login.as_deref(), Some(held.balance), &said));
         }
+        credit::book_all(&mut tx, asked.kind, &bookings, author).await?;
+        let recharged = Bind::Text(ServiceState::Recharged.as_str());
+        subscribers::column_of_all(&mut tx, "service_state", &raised, recharged).await?;
+        audit_all(&mut tx, author, asked.kind.as_str(), &notes).await?;
+        let last = credit::last_entries(&mut tx, asked.kind, &ids).await?;
+        let entries = found.iter().filter_map(|Found { id, .. }| last.get(id).copied()).collect();
         tx.commit().await?;
         Ok(Ok(entries))
     }
@@ -187,15 +196,12 @@ impl Store {
             Ok(found) => found,
             Err(obstacle) => return Ok(Err(obstacle)),
         };
-        for Found { id, login } in found {
-            let login = login.as_deref();
-            let done = match how {
-                Refresh::Renewal => renew(&mut tx, id, login, comment, scope, author).await?.map(drop),
-                Refresh::Recharge => recharge(&mut tx, id, login, comment, author).await?,
-            };
-            if let Err(obstacle) = done {
-                return Ok(Err(obstacle));
-            }
+        let done = match how {
+            Refresh::Renewal => renew(&mut tx, &found, comment, scope, author).await?.map(drop),
+            Refresh::Recharge => recharge(&mut tx, &found, comment, author).await?,
+        };
+        if let Err(obstacle) = done {
+            return Ok(Err(obstacle));
         }
         tx.commit().await?;
         Ok(Ok(()))
@@ -219,8 +225,10 @@ impl Store {
         };
         let done = match how {
             Refresh::Renewal => {
-                let renewed = renew(&mut tx, id, Some(login), comment, scope, author).await?;
-                renewed.map_err(|_| CreditObstacle::NoPlan)
+                let found = [Found { id, login: Some(login.into()) }];
+                let renewed = renew(&mut tx, &found, comment, scope, author).await?;
+                let left = renewed.map(|left| left.get(&id).copied().unwrap_or_default());
+                left.map_err(|_| CreditObstacle::NoPlan)
             }
             Refresh::Recharge => credit::recharge(&mut tx, id, login, comment, author).await?,
         };
@@ -367,52 +375,81 @@ pub(super) async fn limit(
     tx.run("tk_wallet", &sql, &[Bind::Amount(limit), Bind::Int(id)]).await.map(drop)
 }
 
-/// Begins the package of one anew: its plan is missing, or the one that comes next, or it gives the credit
-/// that is left then.
+/// Begins packages anew: the plan of one is missing, or the one that comes next, or each has the credit that is
+/// left then.
 async fn renew(
     tx: &mut Tx<'_>,
-    id: i64,
-    login: Option<&str>,
+    found: &[Found],
     comment: &str,
     scope: &Scope,
     author: &Author,
-) -> Result<Result<Amount, CustomerObstacle>, StoreError> {
-    let held = hold(tx, id, WalletKind::Credit, author).await?;
-    let fields = fields(tx, id).await?;
-    let is_set = |name: &str| fields.iter().any(|(known, _)| known == name);
-    if let Some((_, next)) = fields.iter().find(|(name, _)| name == NEXT_PLAN) {
-        if !super::edit::move_plan(tx, id, login, next, scope, author.at).await? {
+) -> Result<Result<HashMap<i64, Amount>, CustomerObstacle>, StoreError> {
+    let ids = binds(found);
+    let wallets = credit::hold_all(tx, &ids, WalletKind::Credit, author).await?;
+    let sql = "SELECT subscriber_id, name, value FROM tk_custom_field WHERE subscriber_id IN ({})";
+    let rows = tx
+        .fetch_in("tk_custom_field", sql, &ids, |row| Ok((row.number(0)?, row.word(1)?, row.word(2)?)))
+        .await?;
+    let mut fields: HashMap<i64, Vec<(SmolStr, SmolStr)>> = HashMap::new();
+    for (id, name, value) in rows {
+        fields.entry(id).or_default().push((name, value));
+    }
+    let field = |id: i64, name: &str| {
+        let own = fields.get(&id).into_iter().flatten();
+        own.filter(|(known, _)| known == name).map(|(_, value)| value).next()
+    };
+    for Found { id, login } in found {
+        if let Some(next) = field(*id, NEXT_PLAN)
+            && !super::edit::move_plan(tx, *id, login.as_deref(), next, scope, author.at).await?
+        {
             return Ok(Err(CustomerObstacle::NoPlan(next.to_string())));
         }
-        drop_field(tx, id, NEXT_PLAN).await?;
     }
-    let Some(plan) = plan_of(tx, id).await? else {
-        return Ok(Err(CustomerObstacle::PlanMissing(id)));
-    };
-    // What open sessions have cost is still to be paid, and comes off the credit when they end.
-    let left = held.balance.saturating_minus(held.running);
-    let kept = is_set(KEEP_CREDIT) && !(left.is_negative() && is_set(FORGIVE_DEBT));
-    let mut before = held.balance;
-    if !kept && !left.is_zero() {
-        let movement = Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::RenewTrash) };
-        post(tx, id, WalletKind::Credit, before, left.negated(), movement, author).await?;
-        before = before.saturating_minus(left);
+    let numbers: Vec<i64> = found.iter().map(|found| found.id).collect();
+    let plans = credit::plans_of(tx, &numbers).await?;
+    let mut left_then = HashMap::with_capacity(found.len());
+    let (mut bookings, mut notes, mut dateless) = (Vec::new(), Vec::new(), Vec::new());
+    for Found { id, login } in found {
+        let (id, held) = (*id, Held::of(wallets.get(id)));
+        let Some(plan) = plans.get(&id) else { return Ok(Err(CustomerObstacle::PlanMissing(id))) };
+        // What open sessions have cost is still to be paid, and comes off the credit when they end.
+        let left = held.balance.saturating_minus(held.running);
+        let is_set = |name: &str| field(id, name).is_some();
+        let kept = is_set(KEEP_CREDIT) && !(left.is_negative() && is_set(FORGIVE_DEBT));
+        let mut before = held.balance;
+        if !kept && !left.is_zero() {
+            let movement = Movement { comment, plan: Some(plan), ..Movement::of(LedgerAction::RenewTrash) };
+            bookings.push(Booking { id, before, delta: left.negated(), movement });
+            before = before.saturating_minus(left);
+        }
+        if !plan.credit.is_zero() {
+            let movement =
+                Movement { comment, plan: Some(plan), priced: true, ..Movement::of(LedgerAction::Renew) };
+            bookings.push(Booking { id, before, delta: plan.credit, movement });
+            before = before.saturating_plus(plan.credit);
+        }
+        if is_set(DROP_DATES) {
+            dateless.push((id, login));
+        }
+        let said = format!("{} {} {comment}", plan.name, plan.credit);
+        notes.push(noted(id, login.as_deref(), Some(held.balance), &said));
+        left_then.insert(id, before.saturating_minus(held.running));
     }
-    if !plan.credit.is_zero() {
-        let movement =
-            Movement { comment, plan: Some(&plan), priced: true, ..Movement::of(LedgerAction::Renew) };
-        post(tx, id, WalletKind::Credit, before, plan.credit, movement, author).await?;
-        before = before.saturating_plus(plan.credit);
-    }
-    tx.run("tk_charge_usage", "DELETE FROM tk_charge_usage WHERE subscriber_id = ?", &[Bind::Int(id)])
-        .await?;
-    quotas::begin_term(tx, id, author.at).await?;
-    column(tx, "renewed_at", id, Bind::Int(author.at.0)).await?;
-    column(tx, "grace_until", id, Bind::MaybeInt(None)).await?;
-    column(tx, "first_use_at", id, Bind::MaybeInt(None)).await?;
-    state(tx, id, ServiceState::Package).await?;
-    drop_field(tx, id, EXTENDED_UNTIL).await?;
-    if is_set(DROP_DATES) {
+    credit::book_all(tx, WalletKind::Credit, &bookings, author).await?;
+    tx.run_in("tk_charge_usage", "DELETE FROM tk_charge_usage WHERE subscriber_id IN ({})", &ids).await?;
+    quotas::begin_terms(tx, &ids, author.at).await?;
+    let sql = format!(
+        "UPDATE tk_subscriber SET renewed_at = {}, grace_until = NULL, first_use_at = NULL, service_state = '{}'
+         WHERE id IN ({{}})",
+        author.at.0,
+        ServiceState::Package.as_str()
+    );
+    tx.run_in("tk_subscriber", &sql, &ids).await?;
+    let sql = format!(
+        "DELETE FROM tk_custom_field WHERE name IN ('{EXTENDED_UNTIL}', '{NEXT_PLAN}') AND subscriber_id IN ({{}})"
+    );
+    tx.run_in("tk_custom_field", &sql, &ids).await?;
+    for (id, login) in dateless {
         column(tx, "expires_at", id, Bind::MaybeInt(None)).await?;
         let sql = "DELETE FROM tk_expiry_rule WHERE subscriber_id = ?";
         tx.run("tk_expiry_rule", sql, &[Bind::Int(id)]).await?;
@@ -420,31 +457,42 @@ async fn renew(
             super::RADCHECK.remove(tx, login, &["Expiration"]).await?;
         }
     }
-    let said = format!("{} {} {comment}", plan.name, plan.credit);
-    note(tx, id, login, "renew", Some(held.balance), &said, author).await?;
-    Ok(Ok(before.saturating_minus(held.running)))
+    audit_all(tx, author, "renew", &notes).await?;
+    Ok(Ok(left_then))
 }
 
-/// Adds to the package of one what its plan gives with a recharge.
+/// Their numbers, for a list.
+fn binds(found: &[Found]) -> Vec<Bind<'static>> {
+    found.iter().map(|found| Bind::Int(found.id)).collect()
+}
+
+/// Adds to packages what their plans give with a recharge.
 async fn recharge(
     tx: &mut Tx<'_>,
-    id: i64,
-    login: Option<&str>,
+    found: &[Found],
     comment: &str,
     author: &Author,
 ) -> Result<Result<(), CustomerObstacle>, StoreError> {
-    let held = hold(tx, id, WalletKind::Credit, author).await?;
-    let Some(plan) = plan_of(tx, id).await? else {
-        return Ok(Err(CustomerObstacle::PlanMissing(id)));
-    };
-    if held.balance.plus(plan.recharge).is_none() {
-        return Ok(Err(CustomerObstacle::TooLarge));
+    let ids = binds(found);
+    let wallets = credit::hold_all(tx, &ids, WalletKind::Credit, author).await?;
+    let numbers: Vec<i64> = found.iter().map(|found| found.id).collect();
+    let plans = credit::plans_of(tx, &numbers).await?;
+    let (mut bookings, mut notes) = (Vec::new(), Vec::new());
+    for Found { id, login } in found {
+        let (id, held) = (*id, Held::of(wallets.get(id)));
+        let Some(plan) = plans.get(&id) else { return Ok(Err(CustomerObstacle::PlanMissing(id))) };
+        if held.balance.plus(plan.recharge).is_none() {
+            return Ok(Err(CustomerObstacle::TooLarge));
+        }
+        let movement = Movement { comment, plan: Some(plan), ..Movement::of(LedgerAction::Recharge) };
+        bookings.push(Booking { id, before: held.balance, delta: plan.recharge, movement });
+        let said = format!("{} {} {comment}", plan.name, plan.recharge);
+        notes.push(noted(id, login.as_deref(), Some(held.balance), &said));
     }
-    let movement = Movement { comment, plan: Some(&plan), ..Movement::of(LedgerAction::Recharge) };
-    post(tx, id, WalletKind::Credit, held.balance, plan.recharge, movement, author).await?;
-    state(tx, id, ServiceState::Recharged).await?;
-    let said = format!("{} {} {comment}", plan.name, plan.recharge);
-    note(tx, id, login, "recharge", Some(held.balance), &said, author).await.map(Ok)
+    credit::book_all(tx, WalletKind::Credit, &bookings, author).await?;
+    let recharged = Bind::Text(ServiceState::Recharged.as_str());
+    subscribers::column_of_all(tx, "service_state", &ids, recharged).await?;
+    audit_all(tx, author, "recharge", &notes).await.map(Ok)
 }
 
 pub(super) async fn state(tx: &mut Tx<'_>, id: i64, to: ServiceState) -> Result<(), StoreError> {
@@ -460,11 +508,17 @@ struct Held {
     limit: Amount,
 }
 
+impl Held {
+    /// What there is of a wallet; of none nothing.
+    fn of(wallet: Option<&Wallet>) -> Self {
+        let Wallet { balance, spent, charged, limit } = wallet.copied().unwrap_or_default();
+        Self { balance, running: charged.saturating_minus(spent), limit }
+    }
+}
+
 /// Locks a customer and its wallet, which is made where there is none.
 async fn hold(tx: &mut Tx<'_>, id: i64, kind: WalletKind, author: &Author) -> Result<Held, StoreError> {
-    let wallet = credit::hold_of(tx, id, kind, author).await?.unwrap_or_default();
-    let Wallet { balance, spent, charged, limit } = wallet;
-    Ok(Held { balance, running: charged.saturating_minus(spent), limit })
+    Ok(Held::of(credit::hold_of(tx, id, kind, author).await?.as_ref()))
 }
 
 /// Moves a wallet that is held and writes why; gives the number of the row in the ledger.
@@ -490,18 +544,16 @@ pub(super) async fn note(
     said: &str,
     author: &Author,
 ) -> Result<(), StoreError> {
-    let old = before.map(|before| before.to_string());
+    audit_all(tx, author, verb, &[noted(id, login, before, said)]).await
+}
+
+/// The same, to be written with others: whose it is, what was, and what is.
+pub(super) fn noted(
+    id: i64,
+    login: Option<&str>,
+    before: Option<Amount>,
+    said: &str,
+) -> (i64, Option<String>, String) {
     let name = login.map_or_else(|| format!("user {id}"), ToOwned::to_owned);
-    let new = Some(format!("{name} {said}").trim_end().to_owned());
-    audit(tx, author, Event { object: "subscriber", id: Some(id), verb, old, new }).await
-}
-
-async fn fields(tx: &mut Tx<'_>, id: i64) -> Result<Vec<(SmolStr, SmolStr)>, StoreError> {
-    let sql = "SELECT name, value FROM tk_custom_field WHERE subscriber_id = ?";
-    tx.fetch("tk_custom_field", sql, &[Bind::Int(id)], |row| Ok((row.word(0)?, row.word(1)?))).await
-}
-
-async fn drop_field(tx: &mut Tx<'_>, id: i64, name: &str) -> Result<(), StoreError> {
-    let sql = "DELETE FROM tk_custom_field WHERE subscriber_id = ? AND name = ?";
-    tx.run("tk_custom_field", sql, &[Bind::Int(id), Bind::Text(name)]).await.map(drop)
+    (id, before.map(|before| before.to_string()), format!("{name} {said}").trim_end().to_owned())
 }
