@@ -232,7 +232,8 @@ pub(super) async fn run(
             remaining(operator, users.first()).await
         }
         ("group", "listGroups") => {
-            let groups = operator.plan_heads().await?;
+            let mut groups = operator.plan_heads().await?;
+            groups.sort_by(|one, other| one.name.cmp(&other.name));
             Ok(Value::List(groups.iter().map(|group| group.name.as_str().into()).collect()))
         }
         ("group", "getGroupInfo") => get_group_info(operator, input).await,
@@ -696,7 +697,7 @@ const ONLINE_ORDERS: [&str; 18] = [
 
 async fn get_online_users(operator: &Management<'_>, input: Input<'_>) -> Result<Value, Fault> {
     let params = input.params;
-    params.need(&["normal_sort_by", "normal_desc", "voip_sort_by", "voip_desc", "conds"])?;
+    params.need(&["conds", "normal_sort_by", "normal_desc", "voip_sort_by", "voip_desc"])?;
     let order = params.text("normal_sort_by")?;
     if !ONLINE_ORDERS.contains(&order.as_str()) {
         return Err(texts::INVALID_ORDER_BY.of(&[&order]));

@@ -106,6 +106,29 @@ pub(super) fn data<T: Serialize + ?Sized>(data: &T) -> Outcome {
     bare(&Envelope { status: "success", code: 200, data: Some(data), message: None })
 }
 
+/// The payload is a list in `data` that is written one by one: only its text is kept.
+pub(super) struct DataList(Vec<u8>);
+
+impl Default for DataList {
+    fn default() -> Self {
+        Self(br#"{"status":"success","errorCode":200,"data":["#.to_vec())
+    }
+}
+
+impl DataList {
+    pub(super) fn push<T: Serialize>(&mut self, value: &T) -> Result<(), Fail> {
+        if self.0.last() != Some(&b'[') {
+            self.0.push(b',');
+        }
+        serde_json::to_writer(&mut self.0, value).map_err(|_| Fail::new(500, "Internal error"))
+    }
+
+    pub(super) fn end(mut self) -> Answer {
+        self.0.extend_from_slice(b"]}");
+        Answer(self.0)
+    }
+}
+
 /// The payload is in `message`.
 pub(super) fn message<T: Serialize + ?Sized>(message: &T) -> Outcome {
     bare(&Envelope { status: "success", code: 200, data: None, message: Some(message) })
@@ -150,6 +173,11 @@ mod tests {
     fn envelopes_have_their_members_in_order() {
         assert_eq!(text(done()), r#"{"status":"success","errorCode":200}"#);
         assert_eq!(text(data(&["a"])), r#"{"status":"success","errorCode":200,"data":["a"]}"#);
+        for all in [&[][..], &["a"], &["a", "b"]] {
+            let mut list = DataList::default();
+            all.iter().for_each(|one| list.push(one).unwrap());
+            assert_eq!(list.end(), data(all).unwrap());
+        }
         assert_eq!(
             text(message("Payment Approved")),
             r#"{"status":"success","errorCode":200,"message":"Payment Approved"}"#

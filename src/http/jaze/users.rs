@@ -1,6 +1,8 @@
 //! Users: E1 to E14, E26, E34, E35, E37, E38, E40, E41.
 
-use super::answer::{Fail, Outcome, bare, data, message};
+use serde::Serialize;
+
+use super::answer::{DataList, Fail, Outcome, bare, data, message};
 use super::call::Call;
 use super::dates::show_reversed;
 use super::translate::{self, STATUSES, basic_user, flat_user, parts, status};
@@ -20,8 +22,28 @@ pub(super) async fn get_details(call: &Call<'_>) -> Outcome {
 
 /// E3: all users.
 pub(super) async fn get_all(call: &Call<'_>) -> Outcome {
-    let found = call.operator.portraits(Whose::All).await?;
-    data(&found.iter().map(|portrait| parts(portrait, false)).collect::<Vec<_>>())
+    each(call, Whose::All, |portrait| parts(portrait, false)).await
+}
+
+/// Users that are read and written at a time.
+const PAGE: u32 = 500;
+
+/// A list of users in `data`, by number. There may be very many: a page is written before the next one is read.
+async fn each<T: Serialize>(call: &Call<'_>, whose: Whose<'_>, show: impl Fn(&Portrait) -> T) -> Outcome {
+    let mut list = DataList::default();
+    let mut after = 0;
+    loop {
+        let page = call.operator.portrait_page(whose, after, PAGE).await?;
+        for portrait in &page {
+            list.push(&show(portrait))?;
+        }
+        match page.last() {
+            Some(last) if page.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX) => {
+                after = last.sketch.id.0
+            }
+            _ => return Ok(list.end()),
+        }
+    }
 }
 
 /// E4: the users that were made or changed in some days.
@@ -32,8 +54,7 @@ pub(super) async fn get_users_by_date(call: &Call<'_>) -> Outcome {
     let from = from.map_or(UnixTime(0), |from| from.begin(zone));
     let to = to.map_or(UnixTime(i64::MAX), |to| to.end(zone));
     let whose = if created { Whose::Created(from, to) } else { Whose::Modified(from, to) };
-    let found = call.operator.portraits(whose).await?;
-    data(&found.iter().map(flat_user).collect::<Vec<_>>())
+    each(call, whose, flat_user).await
 }
 
 /// E6: all numbers.
@@ -249,6 +270,5 @@ pub(super) async fn get_user_logs(call: &Call<'_>) -> Outcome {
 
 /// E41: all users, in short.
 pub(super) async fn get_basic_user_details(call: &Call<'_>) -> Outcome {
-    let found = call.operator.portraits(Whose::All).await?;
-    data(&found.iter().map(basic_user).collect::<Vec<_>>())
+    each(call, Whose::All, basic_user).await
 }
