@@ -263,8 +263,12 @@ fn what_the_spool_holds_is_known_and_a_broken_snapshot_is_passed_over() {
     }
     server.process.kill();
 
-    let file = setup.file().with_file_name("data").join("snapshot.db");
-    std::fs::write(&file, "nothing of use").unwrap();
+    let file = |name: &str| setup.file().with_file_name("data").join(name);
+    // The whole of it may be in SQLite's log yet, which mends the file.
+    for log in ["snapshot.db-wal", "snapshot.db-shm"] {
+        let _ = std::fs::remove_file(file(log));
+    }
+    std::fs::write(file("snapshot.db"), "nothing of use").unwrap();
     let process = setup.spawn();
     eventually("a word about it", || process.log().contains("is of no use").then_some(()));
     assert_eq!(process.said(), None, "it waits for the database");
