@@ -122,7 +122,7 @@ impl TestDatabase {
                 // Now and then MariaDB finds a file there that it has just made itself, and says so.
                 let mut attempts = 1;
                 while let Err(error) =
-                    connection.execute(format!("DROP DATABASE {}", self.name).as_str()).await
+                    connection.execute(format!("DROP DATABASE IF EXISTS {}", self.name).as_str()).await
                 {
                     assert!(attempts < 10, "{error}");
                     attempts += 1;
