@@ -156,8 +156,12 @@ impl Daemon {
     }
 
     fn crash(&mut self) -> Result<(), Failure> {
-        kill(self.pid(), self.crash).map_err(|error| failed(&self.program, error.into()))?;
-        self.child.wait().map(drop).map_err(|error| failed(&self.program, error))
+        while self.child.try_wait().map_err(|error| failed(&self.program, error))?.is_none() {
+            // One that has only just begun may ignore it still, as whoever began us in the background does SIGQUIT.
+            kill(self.pid(), self.crash).map_err(|error| failed(&self.program, error.into()))?;
+            std::thread::park_timeout(LOOK_EVERY);
+        }
+        Ok(())
     }
 
     /// To the program and its children: first to the one that makes them.

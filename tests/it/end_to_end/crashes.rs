@@ -58,7 +58,7 @@ fn is_gone_after(signal: Signal, database: &str, words: &str) {
     let found = |words: &str| processes(folder.path()).into_iter().find(|line| line.contains(words));
     eventually(words, || found(words));
     kill(Pid::from_raw(i32::try_from(torture.id()).unwrap()), signal).unwrap();
-    let status = torture.wait().unwrap();
+    let status = eventually("its end", || torture.try_wait().unwrap());
     assert!(status.code().is_some_and(|code| code != 0), "{database}: {status}");
     assert_eq!(processes(folder.path()), Vec::<String>::new(), "{database}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{database}");
