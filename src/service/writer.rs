@@ -411,7 +411,7 @@ impl<S: CommitWrites + Send + Sync + 'static> Line<S> {
             && self.retry_failed.is_none()
             && self.last_page.is_none()
             && (!self.failed.is_empty()
-                || !self.receiver.is_empty()
+                || (!self.receiver.is_empty() && self.held.len() < KEPT_TOGETHER)
                 || self.held.iter().any(|entry| !entry.is_of_any(&self.busy)))
     }
 

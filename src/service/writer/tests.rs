@@ -292,6 +292,34 @@ async fn what_is_newer_is_not_durable_before_the_row_that_it_counts_on() {
 }
 
 #[tokio::test]
+async fn however_many_wait_for_one_transaction_it_comes_to_its_end() {
+    let settings = Settings {
+        transactions: 2,
+        commit_deadline: Duration::from_millis(200),
+        commit_patience: Duration::from_secs(60),
+        ..Settings::default()
+    };
+    let mut bench = Bench::new(&settings, &[Fate::Waits, Fate::Waits]).await;
+    assert!(bench.enqueue(1, 1, "ann", 60));
+    bench.until(|bench| bench.database.fates.lock().len() < 2).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for number in (2..).take(WORTHWHILE) {
+        assert!(bench.enqueue(number, number, &format!("user{number}"), 60));
+    }
+    bench.until(|bench| bench.database.fates.lock().is_empty()).await;
+    assert_eq!(bench.told().await, Told::Committed(1));
+    for _ in 0..2 * KEPT_TOGETHER {
+        assert!(bench.enqueue(100, 100, "user2", 30));
+    }
+    for _ in 0..WORTHWHILE + 2 * KEPT_TOGETHER {
+        assert!(matches!(bench.told().await, Told::Committed(_)));
+    }
+    bench.database.go_on.notify_waiters();
+    bench.until(Bench::is_well).await;
+    assert_eq!((bench.seconds(2), bench.seconds(100)), (Some(60), Some(30)));
+}
+
+#[tokio::test]
 async fn records_that_come_all_the_time_do_not_keep_the_spool_from_being_drained() {
     let mut bench = Bench::new(&impatient(), &[Fate::Fails]).await;
     let mut seconds = 0;
