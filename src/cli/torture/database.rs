@@ -298,6 +298,8 @@ fn command(
     command.args(arguments).stdin(Stdio::null()).env("LC_ALL", "C");
     command.current_dir(log.parent().unwrap_or_else(|| Path::new("/")));
     command.stderr(out.try_clone().map_err(log_failed)?).stdout(out);
+    // Whoever they run as may not write to the folder that is ours for such files.
+    command.env_remove("TMPDIR");
     // Ctrl-C is ours: they end when we have done with them.
     command.process_group(0);
     if let Some(user) = user {

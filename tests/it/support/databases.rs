@@ -119,14 +119,11 @@ impl TestDatabase {
             }
             Kind::MySql => {
                 let mut connection = sqlx::MySqlConnection::connect(&self.server).await.unwrap();
-                // Now and then MariaDB finds a file there that it has just made itself, and says so.
-                let mut attempts = 1;
-                while let Err(error) =
-                    connection.execute(format!("DROP DATABASE IF EXISTS {}", self.name).as_str()).await
-                {
-                    assert!(attempts < 10, "{error}");
-                    attempts += 1;
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                let dropped = connection.execute(format!("DROP DATABASE {}", self.name).as_str()).await;
+                if let Err(error) = dropped {
+                    // Now and then MariaDB leaves a file of a trigger behind (*.TRG-) and knows it no more.
+                    assert!(error.to_string().contains("rmdir"), "{error}");
+                    println!("{}: {error}", self.name);
                 }
             }
         }
