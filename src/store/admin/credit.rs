@@ -496,9 +496,18 @@ pub(super) struct Movement<'a> {
     pub(super) price: Option<(Amount, &'a str)>,
 }
 
-impl Movement<'_> {
+impl<'a> Movement<'a> {
     pub(super) const fn of(action: LedgerAction) -> Self {
         Self { action, comment: "", plan: None, priced: false, price: None }
+    }
+
+    /// What it was sold for, if it was, and in which currency.
+    fn sold_for(&self) -> (Option<Amount>, &'a str) {
+        let sold = self.plan.filter(|_| self.priced);
+        match self.price {
+            Some((price, currency)) => (Some(price), currency),
+            None => (sold.and_then(|plan| plan.price), sold.map_or("", |plan| plan.currency.as_str())),
+        }
     }
 }
 
@@ -750,11 +759,7 @@ pub(super) async fn book_all(
     for Booking { id, before, delta, movement } in bookings {
         let sum = before.saturating_plus(*delta);
         after.insert(*id, sum);
-        let sold = movement.plan.filter(|_| movement.priced);
-        let (price, currency) = match movement.price {
-            Some((price, currency)) => (Some(price), currency),
-            None => (sold.and_then(|plan| plan.price), sold.map_or("", |plan| plan.currency.as_str())),
-        };
+        let (price, currency) = movement.sold_for();
         entries.push([
             Bind::Int(*id),
             Bind::Text(kind.as_str()),
@@ -824,11 +829,7 @@ pub(super) async fn book(
          VALUES (?, '{}', ?, {decimal}, {decimal}, {decimal}, {decimal}, ?, ?, ?, ?, ?, ?, ?)",
         kind.as_str()
     );
-    let sold = movement.plan.filter(|_| movement.priced);
-    let (price, currency) = match movement.price {
-        Some((price, currency)) => (Some(price), currency),
-        None => (sold.and_then(|plan| plan.price), sold.map_or("", |plan| plan.currency.as_str())),
-    };
+    let (price, currency) = movement.sold_for();
     let entry = tx
         .insert(
             "tk_ledger",
