@@ -290,20 +290,26 @@ pub enum Offer {
     Device(Mac),
 }
 
-/// What a login would be answered, and every rule that was looked at.
+/// What a login would be answered, and every rule that was looked at. `held`: what refuses it before its
+/// password is looked at.
 pub fn explain<'a>(
     subscriber: &Subscriber,
     policy: &'a Policy<'_>,
     offer: Offer,
+    held: Option<&Denial>,
     standing: Standing<'_>,
     settings: &Settings,
     now: Now,
 ) -> (Result<Grant<'a>, Denial>, Vec<Seen>) {
     let mut trace = Trace::new();
     let outcome = barred(subscriber, &policy.limits, &mut trace)
-        .and_then(|()| match offer {
-            Offer::Device(mac) if let_in(subscriber, &mac, now, &mut trace) => Ok(()),
-            offer => proved(policy, offer, &mut trace),
+        .and_then(|()| {
+            trace.at(Step::Credentials);
+            match (held, offer) {
+                (Some(held), _) => Err(held.clone()),
+                (None, Offer::Device(mac)) if let_in(subscriber, &mac, now, &mut trace) => Ok(()),
+                (None, offer) => proved(policy, offer, &mut trace),
+            }
         })
         .and_then(|()| entitle(subscriber, policy, standing, settings, now, &mut trace));
     let seen = trace.end(&outcome);
@@ -312,7 +318,6 @@ pub fn explain<'a>(
 
 /// Is a device let in without a password?
 fn let_in(subscriber: &Subscriber, mac: &Mac, now: Now, witness: &mut impl Witness) -> bool {
-    witness.at(Step::Credentials);
     let Some(rule) = subscriber.admits(mac, now.unix) else { return false };
     witness.saw(Said::Passed, || (rule.clone(), "lets the device in without a password".to_owned()));
     true
@@ -320,7 +325,6 @@ fn let_in(subscriber: &Subscriber, mac: &Mac, now: Now, witness: &mut impl Witne
 
 /// What an imagined login proves with what is stored.
 fn proved(policy: &Policy<'_>, offer: Offer, witness: &mut impl Witness) -> Result<(), Denial> {
-    witness.at(Step::Credentials);
     if let Some((AuthType::Accept, rule)) = &policy.limits.auth_type {
         witness.saw(Said::Passed, || (rule.clone(), "no password is asked".to_owned()));
         return Ok(());

@@ -21,7 +21,7 @@ use crate::domain::{Nas, NasIdentity, NasTable, RejectReason, Uses};
 use crate::engine::charge::Charging;
 use crate::engine::password::{Comparison, SlowCheck};
 use crate::engine::policy::{Attempt, Subscriber};
-use crate::engine::{Offer, Said, Seen, Settings, Standing, Step, explain};
+use crate::engine::{Denial, Offer, Seen, Settings, Standing, explain};
 use crate::packs::{Pack, Packs, Past};
 use crate::radius::ReplyAttributes;
 use crate::radius::attribute::{
@@ -141,32 +141,16 @@ impl Explainer {
             settings: &state.settings.engine,
             dictionary: &state.dictionary,
             offer,
+            held: None,
         };
         case.check_password(state.clock.now()).await?;
         let now = state.clock.now();
+        let calling = imagined.device.map(str::as_bytes);
+        let station = state.guesses.station(calling, case.source(), matches!(offer, Offer::Device(_)));
+        case.held = state.guesses.held(Some(known.tries()), station, now.instant);
         let mut explanation =
             state.with_sessions(&known.owner(), Some(known), now, |sessions| case.explain(sessions, now));
         explanation.last = known.attempts();
-        let is_let_in = matches!(offer, Offer::Device(_));
-        let calling = imagined.device.map(str::as_bytes);
-        let station = state.guesses.station(calling, case.source(), is_let_in);
-        let held = state.guesses.held(Some(known.tries()), station, now.instant);
-        if explanation.reject.is_none_or(|reason| reason == RejectReason::WrongPassword)
-            && let Some(held) = held
-        {
-            for step in &mut explanation.steps {
-                step.decides = false;
-            }
-            explanation.steps.push(Seen {
-                step: Step::Credentials,
-                said: Said::Refused(held.reason),
-                rule: held.rule.clone(),
-                detail: "the password is not looked at".to_owned(),
-                decides: true,
-            });
-            (explanation.reject, explanation.rule) = (Some(held.reason), held.rule);
-            explanation.attributes.clear();
-        }
         Ok(explanation)
     }
 
@@ -209,6 +193,7 @@ impl Management<'_> {
             settings,
             dictionary: self.dictionary(),
             offer,
+            held: None,
         };
         case.check_password(now).await?;
         let mut explanation = case.explain(&sessions, now);
@@ -227,6 +212,8 @@ struct Case<'a> {
     settings: &'a Settings,
     dictionary: &'a Dictionary,
     offer: Offer,
+    /// What refuses it before its password is looked at; only the server that counts the tries knows.
+    held: Option<Denial>,
 }
 
 impl Case<'_> {
@@ -312,7 +299,8 @@ impl Case<'_> {
             session: None,
             terms: mac.and_then(|mac| subscriber.login_terms(&mac, now.unix)).map(|(_, terms)| terms),
         };
-        let (outcome, steps) = explain(subscriber, &policy, self.offer, standing, settings, now);
+        let (outcome, steps) =
+            explain(subscriber, &policy, self.offer, self.held.as_ref(), standing, settings, now);
         let mut warnings = self.warnings();
         let (reject, rule, attributes) = match outcome {
             Ok(grant) => {

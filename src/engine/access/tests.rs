@@ -1077,7 +1077,7 @@ fn explain_names_the_rule_of_every_refusal() {
             Attempt { attributes: request.attributes.attributes().rest(), source: SOURCE, recalled: false };
         let settings = settings();
         let policy = subscriber.policy(attempt, &settings, now());
-        let (outcome, seen) = explain(&subscriber, &policy, offer, standing, &settings, now());
+        let (outcome, seen) = explain(&subscriber, &policy, offer, None, standing, &settings, now());
         let Err(denial) = outcome else { panic!("{check:?} is accepted: {seen:?}") };
         let last = seen.last().unwrap();
         assert_eq!((last.said, &last.rule, last.decides), (Said::Refused(denial.reason), &denial.rule, true));
@@ -1199,7 +1199,7 @@ fn explain_marks_what_ends_the_session_first() {
     let attempt = Attempt { attributes: &[], source: SOURCE, recalled: false };
     let policy = subscriber.policy(attempt, &settings, now());
     let standing = Standing { uses: Uses { first: Some(NOW.minus(20)), last: None }, ..Standing::default() };
-    let (outcome, seen) = explain(&subscriber, &policy, Offer::Right, standing, &settings, now());
+    let (outcome, seen) = explain(&subscriber, &policy, Offer::Right, None, standing, &settings, now());
     assert_eq!(outcome.unwrap().session_timeout, Some((40, "radcheck Expire-After := 60".into())));
     let told = |seen: &Seen| (seen.step.as_str(), seen.rule.to_string(), seen.decides);
     let told: Vec<_> = seen.iter().map(told).collect();
