@@ -53,6 +53,19 @@ impl NasTable {
         self.v4.iter().map(|(_, nas)| nas).chain(self.v6.iter().map(|(_, nas)| nas))
     }
 
+    /// Names the entries of these addresses for people, `NAME (ADDRESS)`: the first few, and whether there are
+    /// others. `None` of none.
+    #[must_use]
+    pub fn told(&self, sources: &[IpAddr]) -> Option<String> {
+        let named = sources.iter().take(TOLD_MAX).map(|source| match self.find(*source) {
+            Some(nas) => format!("{} ({source})", nas.name),
+            None => source.to_string(),
+        });
+        let more = if sources.len() > TOLD_MAX { " and others" } else { "" };
+        let named: Vec<String> = named.collect();
+        (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
+    }
+
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -65,6 +78,9 @@ impl NasTable {
         self.len() == 0
     }
 }
+
+/// Entries that [`NasTable::told`] names.
+const TOLD_MAX: usize = 3;
 
 const fn rank(nas: &Nas) -> i64 {
     match nas.source {

@@ -325,6 +325,7 @@ fn health_json(report: &HealthReport, uptime: u64) -> serde_json::Value {
     json!({
         "status": report.status.as_str(),
         "reasons": reasons,
+        "notices": report.notices.iter().map(|(topic, said)| format!("{topic}: {said}")).collect::<Vec<_>>(),
         "components": report.components.iter().map(component).collect::<Vec<_>>(),
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": uptime,

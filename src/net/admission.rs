@@ -356,9 +356,10 @@ impl Sources {
         }
     }
 
-    /// Tells how many sources of each NAS sign, and how many do not.
-    pub fn measure(&self, table: &NasTable) {
+    /// Tells how many sources of each NAS sign, and how many do not. Gives those that do not, and are served.
+    pub fn measure(&self, table: &NasTable) -> Vec<IpAddr> {
         let mut counts: HashMap<SmolStr, [u32; HABITS.len()]> = HashMap::new();
+        let mut served = Vec::new();
         for seen in self.readiness() {
             let Some(nas) = table.find(seen.source).filter(|nas| nas.network == seen.network) else {
                 continue;
@@ -369,6 +370,10 @@ impl Sources {
             {
                 *count += 1;
             }
+            if seen.signing.habit() != "signed" && !seen.signing.must_sign(nas.require_message_authenticator)
+            {
+                served.push(seen.source);
+            }
         }
         for (nas, counts) in counts {
             for (count, habit) in counts.into_iter().zip(HABITS) {
@@ -376,6 +381,7 @@ impl Sources {
                     .set(f64::from(count));
             }
         }
+        served
     }
 
     /// Which sources sign and which do not, since when, by network and address.

@@ -124,7 +124,7 @@ impl Plan {
 
     /// Starts what runs beside the service.
     pub(super) fn run(self, service: Service, keys: &Keys) -> Running {
-        let signing = self.signing().start(service.aaa());
+        let signing = self.signing().start(service.aaa(), Arc::clone(&self.health));
         let coa_sockets = tokio::spawn(self.coa_sockets.run(service.coa().clone()));
         let gate = self.gate.with_tokens(&keys.api.current, keys.api.previous.as_ref());
         let agenda = tokio::spawn(gate.with_coa(service.coa()).run_agenda(self.gateways));
@@ -244,7 +244,7 @@ impl Signing {
     }
 
     /// Goes on every few seconds.
-    fn start(self, aaa: Aaa) -> Self {
+    fn start(self, aaa: Aaa, health: Arc<Health>) -> Self {
         let Self { store, sources, .. } = self;
         let shared = Self { store: Arc::clone(&store), sources: Arc::clone(&sources), task: None };
         let task = tokio::spawn(async move {
@@ -253,7 +253,14 @@ impl Signing {
                 if let Err(error) = shared.exchange().await {
                     tracing::debug!(%error, "who signs was not noted; trying again");
                 }
-                shared.sources.measure(&aaa.nas_table());
+                let table = aaa.nas_table();
+                let unsigned = table.told(&shared.sources.measure(&table));
+                health.notice(
+                    "signing",
+                    unsigned.map(|nases| {
+                        format!("logins without Message-Authenticator are served (CVE-2024-3596): {nases}")
+                    }),
+                );
             }
         });
         Self { store, sources, task: Some(task) }

@@ -580,7 +580,7 @@ impl Aaa {
         }
         state.hears_of(record.nas.source);
         if record.input.gigawords.is_some() || record.output.gigawords.is_some() {
-            state.remember_wide_counters(&record.nas);
+            state.counts_widely(&record.nas);
         }
         let known = known.as_deref();
         let is_new = owner.is_none() || record.status == RecordStatus::Start;
@@ -597,6 +597,10 @@ impl Aaa {
             let subscriber = known.map(|known| &known.policy);
             credit::rate(sessions, &mut change, subscriber, &state.settings.engine.zone);
             state.note(&owner, &change);
+            let flags = change.session().map(|session| session.flags).unwrap_or_default();
+            if flags.wrapped && !flags.gigawords && !facts.nas_sends_gigawords {
+                state.counts_narrowly(source);
+            }
             let charged = self.charge(known, request, source, sessions, &change, now);
             let begins = matches!(change.what, SessionChange::Opened | SessionChange::Reopened);
             let costs = change.session().is_some_and(|session| session.charge.is_some());

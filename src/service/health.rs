@@ -15,6 +15,7 @@ pub struct Health(Mutex<Board>);
 #[derive(Debug, Default)]
 struct Board {
     components: BTreeMap<&'static str, Option<Trouble>>,
+    notices: BTreeMap<&'static str, String>,
     stopping: bool,
 }
 
@@ -31,6 +32,8 @@ pub struct HealthReport {
     pub status: HealthStatus,
     /// Every component by name.
     pub components: Vec<ComponentHealth>,
+    /// What weakens a promise though the server does all it can: by topic, in words.
+    pub notices: Vec<(&'static str, String)>,
 }
 
 /// The whole server in one word.
@@ -83,6 +86,16 @@ impl Health {
         metrics::gauge!(names::DEGRADED, "component" => component).set(1.0);
     }
 
+    /// Something outside weakens a promise, and the server does all it can: it is told, and is no reason to
+    /// call the server degraded. `None`: no more.
+    pub fn notice(&self, topic: &'static str, said: Option<String>) {
+        let notices = &mut self.0.lock().notices;
+        match said {
+            Some(said) => notices.insert(topic, said),
+            None => notices.remove(topic),
+        };
+    }
+
     /// The server drains: probes should send their traffic elsewhere.
     pub fn stopping(&self) {
         self.0.lock().stopping = true;
@@ -107,6 +120,7 @@ impl Health {
                     trouble: trouble.clone().map(|trouble| (trouble.reason, trouble.since)),
                 })
                 .collect(),
+            notices: board.notices.iter().map(|(topic, said)| (*topic, said.clone())).collect(),
         }
     }
 }
@@ -136,5 +150,18 @@ mod tests {
         assert_eq!(health.report().components.last().unwrap().trouble, Some(("again".into(), UnixTime(30))));
         health.stopping();
         assert_eq!(health.report().status, HealthStatus::Stopping);
+    }
+
+    #[test]
+    fn a_notice_is_no_trouble() {
+        let health = Health::default();
+        health.notice("signing", Some("who does not".to_owned()));
+        let report = health.report();
+        assert_eq!(
+            (report.status, report.notices),
+            (HealthStatus::Ok, vec![("signing", "who does not".to_owned())])
+        );
+        health.notice("signing", None);
+        assert_eq!(health.report().notices, []);
     }
 }

@@ -34,6 +34,7 @@ mod memo;
 mod messages;
 mod meters;
 mod moves;
+mod narrow;
 mod numbered;
 mod online;
 mod own_account;
@@ -108,6 +109,7 @@ use self::keepsakes::Keepsakes;
 use self::loader::{Loader, Rounds};
 use self::memo::Memo;
 use self::meters::Meters;
+use self::narrow::Narrow;
 use self::reconciler::Reconciler;
 use self::recorder::Recorder;
 use self::silent::Silent;
@@ -336,6 +338,7 @@ where
         memo: Memo::new(&mut SystemEntropy),
         reconciler: Reconciler::new(settings.enforcement.clone()),
         silent: Silent::default(),
+        narrow: Narrow::default(),
         health: Arc::clone(&parts.health),
         meters: Meters::new(),
         nas: ArcSwap::from_pointee(NasTable::default()),

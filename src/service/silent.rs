@@ -15,8 +15,6 @@ const COMPONENT: &str = "accounting";
 const LOGINS: u32 = 3;
 /// NASes that are remembered.
 const NASES_MAX: usize = 100_000;
-/// NASes that `/health` names.
-const NAMED_MAX: usize = 3;
 
 /// Logins without a Start since the last accounting, by the address of the NAS.
 #[derive(Debug, Default)]
@@ -66,24 +64,12 @@ impl State {
     }
 
     fn tell_silent(&self) {
-        let silent = self.silent.sources();
-        if silent.is_empty() {
+        let Some(nases) = self.nas.load().told(&self.silent.sources()) else {
             self.health.ok(COMPONENT);
             return;
-        }
-        let table = self.nas.load();
-        let named: Vec<String> = silent
-            .iter()
-            .take(NAMED_MAX)
-            .map(|source| match table.find(*source) {
-                Some(nas) => format!("{} ({source})", nas.name),
-                None => source.to_string(),
-            })
-            .collect();
-        let more = if silent.len() > NAMED_MAX { " and others" } else { "" };
+        };
         let said = format!(
-            "logins with a limit are accepted and no accounting follows, so the limit holds nobody: {}{more}",
-            named.join(", ")
+            "logins with a limit are accepted and no accounting follows, so the limit holds nobody: {nases}"
         );
         self.health.degraded(COMPONENT, &said, self.clock.now().unix);
     }

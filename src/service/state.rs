@@ -24,6 +24,7 @@ use super::keepsakes::Keepsakes;
 use super::loader::Loader;
 use super::memo::Memo;
 use super::meters::Meters;
+use super::narrow::Narrow;
 use super::reconciler::Reconciler;
 use super::recorder::Recorder;
 use super::silent::Silent;
@@ -104,6 +105,7 @@ pub(super) struct State {
     pub(super) memo: Memo,
     pub(super) reconciler: Reconciler,
     pub(super) silent: Silent,
+    pub(super) narrow: Narrow,
     pub(super) slow_passwords: Arc<Semaphore>,
     pub(super) health: Arc<Health>,
     pub(super) meters: Meters,

@@ -22,6 +22,8 @@ pub const HURRIED_REJECTS: &str = "tollkeeper_hurried_rejects_total";
 pub const NAS_SOURCES: &str = "tollkeeper_nas_sources";
 /// Access-Requests without Message-Authenticator that were served, by `nas`.
 pub const UNSIGNED_LOGINS: &str = "tollkeeper_unsigned_logins_total";
+/// 1 for a `nas` whose octet counters have wrapped at 2^32 since the start and that sends no Gigawords, 0 once it does.
+pub const NAS_NARROW_COUNTERS: &str = "tollkeeper_nas_narrow_counters";
 /// Replies that the operating system did not take.
 pub const SEND_ERRORS: &str = "tollkeeper_send_errors_total";
 /// Datagrams that the kernel dropped because a receive buffer was full, by `port`.
@@ -133,6 +135,7 @@ pub(super) const ALL: &[(&str, Kind, &str)] = &[
     (HURRIED_REJECTS, Kind::Counter, "Access-Rejects sent early because too many were held back."),
     (NAS_SOURCES, Kind::Gauge, "Source addresses of a NAS, by whether they sign their Access-Requests."),
     (UNSIGNED_LOGINS, Kind::Counter, "Access-Requests without Message-Authenticator that were served."),
+    (NAS_NARROW_COUNTERS, Kind::Gauge, "1 for a NAS that counts octets in 32 bits, and whose counters wrap."),
     (SEND_ERRORS, Kind::Counter, "Replies that the operating system did not take."),
     (KERNEL_DROPS, Kind::Counter, "Datagrams dropped because a receive buffer was full, by port."),
     (REJECTS, Kind::Counter, "Access-Rejects by reason."),

@@ -10,13 +10,18 @@ use parking_lot::Mutex;
 use socket2::{Domain, Socket, Type};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
+use tollkeeper::radius::attribute::{
+    ACCT_INPUT_GIGAWORDS, ACCT_INPUT_OCTETS, ACCT_SESSION_ID, ACCT_STATUS_TYPE, USER_NAME,
+};
 use tollkeeper::radius::{Code, Secret, verify_response};
 use tollkeeper::time::{Clock as _, SystemClock};
 
 use crate::support::databases::Kind;
 use crate::support::eventually;
 use crate::support::programs::{program, run};
-use crate::support::requests::{NasSocket, Record, STOP, login, secret, status};
+use crate::support::requests::{
+    INTERIM, NasSocket, Record, STOP, accounting, login, secret, status, unsigned_login,
+};
 use crate::support::server::{Database, Server, Setup, get};
 
 #[test]
@@ -346,6 +351,51 @@ fn a_database_server_is_waited_for_at_the_start_and_may_go_away_and_come_back() 
     let rows = database
         .rows("SELECT acctsessionid FROM radacct WHERE acctstoptime IS NOT NULL AND acctinputoctets = 7");
     assert_eq!(rows, [["1"]]);
+    server.stop();
+}
+
+#[test]
+fn what_a_nas_does_to_weaken_a_promise_is_told_and_is_no_trouble_of_ours() {
+    let mut database = Database::sqlite();
+    let server = Setup::on(database.url()).start();
+    database.subscriber("bob", &[("Cleartext-Password", "hello")]);
+    let nas = NasSocket::bind(1);
+    let notice = |topic: &str| {
+        let report: serde_json::Value = serde_json::from_str(&server.get("/health").1).unwrap();
+        assert_eq!(report["status"], "ok", "{report}");
+        let notices = report["notices"].as_array().unwrap().clone();
+        notices.into_iter().find(|notice| notice.as_str().unwrap().starts_with(topic))
+    };
+    assert_eq!((notice("signing"), notice("counters")), (None, None));
+
+    assert_eq!(nas.ask(server.auth, &unsigned_login(1, "bob", "hello", &[])), Code::AccessAccept);
+    let said = eventually("a notice about the login", || notice("signing"));
+    assert!(said.as_str().unwrap().ends_with("(127.0.0.1)"), "{said}");
+
+    let start = Record::start("bob", "1");
+    let interim = |seconds, input| Record { status: INTERIM, seconds, input, ..start.clone() };
+    let records = [start.clone(), interim(60, 4_294_967_000), interim(120, 5_000)];
+    for (identifier, record) in (2..).zip(records) {
+        assert_eq!(nas.ask(server.accounting, &record.encode(identifier)), Code::AccountingResponse);
+    }
+    let said = notice("counters").expect("it was told with the record");
+    assert!(said.as_str().unwrap().ends_with("(127.0.0.1)"), "{said}");
+    let name = said.as_str().unwrap().rsplit(": ").next().unwrap().replace(" (127.0.0.1)", "");
+    let series = format!("tollkeeper_nas_narrow_counters{{nas=\"{name}\"}}");
+    assert_eq!(server.metric(&series), 1.0);
+
+    // From its first Gigawords on it counts in 64 bits, and from its first signature on it has to sign.
+    let wide = [
+        (USER_NAME, &b"bob"[..]),
+        (ACCT_SESSION_ID, b"2"),
+        (ACCT_STATUS_TYPE, &INTERIM.to_be_bytes()),
+        (ACCT_INPUT_OCTETS, &[0, 0, 0, 1]),
+        (ACCT_INPUT_GIGAWORDS, &[0, 0, 0, 1]),
+    ];
+    assert_eq!(nas.ask(server.accounting, &accounting(9, &wide)), Code::AccountingResponse);
+    assert_eq!((notice("counters"), server.metric(&series)), (None, 0.0));
+    assert_eq!(nas.ask(server.auth, &login(10, "bob", "hello", &[])), Code::AccessAccept);
+    eventually("no notice any more", || notice("signing").is_none().then_some(()));
     server.stop();
 }
 
