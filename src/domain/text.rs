@@ -25,10 +25,16 @@ pub fn text_from_octets(octets: &[u8]) -> SmolStr {
 }
 
 /// The octets that [`text_from_octets`] made the text from, for sending them back to the NAS that sent
-/// them. `\xHH` is read as an octet only where it could have been written for one, which leaves a text
-/// that held such a sequence literally as the one case that does not come back.
+/// them. `\xHH` is read as an octet only where it could have been written for one. A name that held such a
+/// sequence literally (`CORP\xbeth`) is the one case that does not come back: it is stored as it is, since
+/// other tools have it so.
 #[must_use]
 pub fn octets_from_text(text: &str) -> Vec<u8> {
+    let octets = unescaped(text);
+    if text_from_octets(&octets) == text { octets } else { text.as_bytes().to_vec() }
+}
+
+fn unescaped(text: &str) -> Vec<u8> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
@@ -125,9 +131,14 @@ mod tests {
             b"corp\\alice \\x41",
             "\u{1f600}".as_bytes(),
             b"\\x",
+            // Octets that are UTF-8, and capital digits, are never written so.
+            b"\\xc3\\xa9",
+            b"CORP\\xBETH",
         ] {
             assert_eq!(octets_from_text(&text_from_octets(octets)), octets);
         }
+        // The same text stands for both.
+        assert_eq!(octets_from_text(&text_from_octets(b"CORP\\xbeth")), b"CORP\xbeth");
     }
 
     #[test]
