@@ -124,12 +124,12 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or_else(|_| Value::Number(value.to_string()), Value::Int))
+        Ok(Value::number(value.to_string()))
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
         // The shortest text that is this number, without an exponent.
-        if value.is_finite() { Ok(Value::Number(value.to_string())) } else { Err(E::custom("not finite")) }
+        if value.is_finite() { Ok(Value::number(value.to_string())) } else { Err(E::custom("not finite")) }
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -218,8 +218,11 @@ mod tests {
     fn numbers_keep_what_they_are() {
         let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         assert_eq!(read("0.1"), Value::Number("0.1".into()));
-        assert_eq!(read("100.0"), Value::Number("100".into()));
+        assert_eq!((read("100.0"), read("-0.0")), (Value::Int(100), Value::Int(0)));
         assert_eq!(read("18446744073709551615"), Value::Number("18446744073709551615".into()));
+        // The number that is nearest, to the last digit: what is written is read as the same.
+        let long = read(&format!("{}5", "4".repeat(113)));
+        assert_eq!(read(&write(&Value::Null, &Ok(long.clone()))).get("result"), Some(&long));
         assert_eq!(read("{\"a\": 1, \"a\": 2}").get("a"), Some(&Value::Int(2)), "the last one counts");
     }
 }

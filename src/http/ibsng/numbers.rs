@@ -5,15 +5,12 @@ use crate::domain::Amount;
 
 /// Credit as a number of JSON: 15 significant digits, no point where it is whole.
 pub(super) fn credit(amount: Amount) -> Value {
-    let rounded = Rounded::of(amount, Places::Significant(15));
-    let text = rounded.plain();
-    text.parse().map_or_else(|_| Value::Number(text), Value::Int)
+    Value::number(Rounded::of(amount, Places::Significant(15)).plain())
 }
 
 /// Credit as a number of JSON with so many places after the point.
 pub(super) fn credit_places(amount: Amount, places: usize) -> Value {
-    let text = Rounded::of(amount, Places::After(places)).plain();
-    text.parse().map_or_else(|_| Value::Number(text), Value::Int)
+    Value::number(Rounded::of(amount, Places::After(places)).plain())
 }
 
 /// Credit as text in the form of `%.12g`.

@@ -77,6 +77,11 @@ impl Value {
         Self::Text(text.into())
     }
 
+    /// A number from its digits: an integer where it is one, however it was written.
+    pub(super) fn number(text: String) -> Self {
+        text.parse().map_or_else(|_| Self::Number(text), Self::Int)
+    }
+
     /// The answer of a method that has nothing to say.
     pub(super) const fn nothing() -> Self {
         Self::Text(String::new())

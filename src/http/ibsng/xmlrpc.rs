@@ -92,7 +92,7 @@ fn value(node: Node<'_, '_>, depth: usize) -> Option<Value> {
             if !number.is_finite() {
                 return None;
             }
-            Value::Number(number.to_string())
+            Value::number(number.to_string())
         }
         "nil" => Value::Null,
         "array" => {
@@ -207,6 +207,7 @@ mod tests {
             <member><name>from</name><value><int>0</int></value></member>
             <member><name>desc</name><value><boolean>1</boolean></value></member>
             <member><name>credit</name><value><double>0.5</double></value></member>
+            <member><name>whole</name><value><double>1.e5</double></value></member>
             <member><name>bare</name><value xml:space="preserve">text</value></member>
             <member><name>open</name><value><![CDATA[<a><b> "]]></value></member>
             <member><name>none</name><value/></member>
@@ -219,6 +220,7 @@ mod tests {
         assert_eq!(get("auth_name"), "a & b".into());
         assert_eq!((get("from"), get("desc")), (Value::Int(0), Value::Bool(true)));
         assert_eq!((get("credit"), get("bare")), (Value::Number("0.5".into()), "text".into()));
+        assert_eq!(get("whole"), Value::Int(100_000));
         assert_eq!(get("none"), "".into());
         assert_eq!(get("conds"), Value::map([("0", "x".into())]));
         assert_eq!(get("list"), Value::List(vec![Value::Int(-7), "<x>".into()]));
