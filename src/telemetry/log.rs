@@ -62,15 +62,17 @@ pub fn check_level(level: &str) -> Result<(), String> {
 }
 
 fn filter(level: &str) -> Result<EnvFilter, String> {
-    let words = level.split(',').map(|directive| directive.rsplit('=').next().unwrap_or(directive).trim());
-    for word in words {
+    // The filter counts octets from the first letter and cuts from the first octet.
+    let directives: Vec<&str> = level.split(',').map(str::trim).collect();
+    for directive in &directives {
+        let word = directive.rsplit('=').next().unwrap_or(directive).trim();
         if !["off", "error", "warn", "info", "debug", "trace"].contains(&word) {
             return Err(format!("{word:?} is not off, error, warn, info, debug or trace"));
         }
     }
     // sqlx says every statement at debug; whoever wants that asks for it by name.
     let quiet = if level.contains("sqlx") { "" } else { ",sqlx=warn" };
-    EnvFilter::try_new(format!("{level}{quiet}")).map_err(|error| error.to_string())
+    EnvFilter::try_new(format!("{}{quiet}", directives.join(","))).map_err(|error| error.to_string())
 }
 
 /// Sends logs of the whole process to standard error.
@@ -195,6 +197,9 @@ mod tests {
         assert_eq!(check_level("info"), Ok(()));
         assert_eq!(check_level("warn,tollkeeper::net=trace"), Ok(()));
         assert!(check_level("loud").is_err());
+        let shown = |level| filter(level).unwrap().to_string();
+        assert_eq!(shown("info, tollkeeper::net=debug"), shown("info,tollkeeper::net=debug"));
+        assert_eq!(check_level(" l\u{fffd}\u{fffd}el\u{fffd}=info"), Ok(()));
         assert!(check_level("").is_err());
     }
 }

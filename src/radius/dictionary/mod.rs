@@ -321,17 +321,29 @@ impl Dictionary {
         let numbers: Option<NumberPath> =
             name.get(path.len()..)?.split('.').map(|number| number.parse().ok()).collect();
         let numbers = numbers.filter(|numbers| numbers.iter().skip(1).all(|number| *number > 0))?;
+        // Only a structure has attributes inside it.
+        let is_inside = |vendor: Option<u32>, numbers: &[u32]| {
+            let mut outer =
+                (1..numbers.len()).filter_map(|depth| self.by_path(vendor, numbers.get(..depth)?));
+            outer.all(|outer| outer.data_type.is_structure())
+        };
         match numbers.as_slice() {
             [26, vendor, rest @ ..] if !rest.is_empty() => {
                 if let Some(found) = self.by_path(Some(*vendor), rest) {
                     return Some((Cow::Borrowed(found), None));
+                }
+                if !is_inside(Some(*vendor), rest) {
+                    return None;
                 }
                 let vendor = self.vendor(*vendor).cloned().unwrap_or_else(|| unknown_vendor(*vendor));
                 Some((Cow::Owned(AttributeDef::unknown(Some(vendor), rest)), None))
             }
             [1..=255, ..] => match self.by_path(None, &numbers) {
                 Some(found) => Some((Cow::Borrowed(found), None)),
-                None => Some((Cow::Owned(AttributeDef::unknown(None, &numbers)), None)),
+                None if is_inside(None, &numbers) => {
+                    Some((Cow::Owned(AttributeDef::unknown(None, &numbers)), None))
+                }
+                None => None,
             },
             _ => None,
         }

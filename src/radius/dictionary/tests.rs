@@ -237,6 +237,10 @@ fn names_with_tags_and_of_unknown_attributes_are_understood() {
     assert_eq!(found("Attr-201.1"), Some(("Attr-201.1".into(), None)));
     assert_eq!(found("attr-26.14988.8"), Some(("Mikrotik-Rate-Limit".into(), None)));
     assert_eq!(found("Attr-26.4242.7"), Some(("Attr-26.4242.7".into(), None)));
+    assert_eq!(found("Attr-241.200"), Some(("Attr-241.200".into(), None)));
+    // What has a type of its own has no parts.
+    assert_eq!(found("Attr-123.8"), None);
+    assert_eq!(found("Attr-26.14988.8.1"), None);
     assert_eq!(found("Attr-0"), None);
     assert_eq!(found("Attr-x"), None);
     assert_eq!(found("Attr-256"), None);
